@@ -1,0 +1,1 @@
+//! Mechanisms and key types, one row each.

@@ -1,0 +1,1 @@
+//! The PKCS#11 C interface of Strongroom.

@@ -1,0 +1,1 @@
+//! Applications, slots, tokens, sessions, login, objects and search.

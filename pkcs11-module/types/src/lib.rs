@@ -1,0 +1,1 @@
+//! Numbers, names, errors, attributes and values of PKCS#11.

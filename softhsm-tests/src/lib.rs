@@ -1,0 +1,1 @@
+//! Black-box tests of a PKCS#11 module.

@@ -1,0 +1,3 @@
+//! Checks, benchmarks and generated tables.
+
+fn main() {}
