@@ -1,1 +1,154 @@
-//! The functions of PKCS#11 as safe Rust, from one table.
+//! The functions of PKCS#11 as safe Rust: one table, from which come the trait that the token
+//! implements and the status list that the documents show.
+//!
+//! This room knows no token, no pointer and no global.
+
+#![forbid(unsafe_code)]
+
+mod status;
+
+pub use status::{FUNCTIONS, Function, Since, Status};
+
+use strongroom_types::{
+    Attributes, MechanismCall, MechanismInfo, MechanismType, ModuleInfo, ObjectHandle, Output,
+    Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo, TokenInfo, UserType, Value,
+};
+use zeroize::Zeroizing;
+
+macro_rules! functions {
+    ($($(#[$doc:meta])* $number:literal $c_name:ident: fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $reply:ty;)*) => {
+        /// The functions of chapter 5, without pointers. Sessions, handles and logins belong to the
+        /// application that calls; there is one implementor for each.
+        pub trait Cryptoki: Send + Sync {
+            $(
+                $(#[$doc])*
+                ///
+                /// # Errors
+                ///
+                /// Those that the standard names for the function.
+                fn $name(&self, $($arg: $ty),*) -> Result<$reply>;
+            )*
+        }
+
+        /// The rows of the table: a number that never changes, and the standard's name.
+        pub const ROWS: &[(u16, &str)] = &[$(($number, stringify!($c_name)),)*];
+    };
+}
+
+functions! {
+    /// `C_GetInfo`.
+    1 C_GetInfo: fn info() -> ModuleInfo;
+
+    /// `C_GetSlotList`. Slots that came since the last call appear only when `refresh` is set, as it
+    /// is when the caller asks for the count.
+    2 C_GetSlotList: fn slot_list(token_present: bool, refresh: bool) -> Vec<SlotId>;
+    /// `C_GetSlotInfo`.
+    3 C_GetSlotInfo: fn slot_info(slot: SlotId) -> SlotInfo;
+    /// `C_GetTokenInfo`.
+    4 C_GetTokenInfo: fn token_info(slot: SlotId) -> TokenInfo;
+    /// `C_WaitForSlotEvent`; `block` is the absence of `CKF_DONT_BLOCK`.
+    5 C_WaitForSlotEvent: fn wait_for_slot_event(block: bool) -> SlotId;
+    /// `C_GetMechanismList`.
+    6 C_GetMechanismList: fn mechanism_list(slot: SlotId) -> Vec<MechanismType>;
+    /// `C_GetMechanismInfo`.
+    7 C_GetMechanismInfo: fn mechanism_info(slot: SlotId, mechanism: MechanismType) -> MechanismInfo;
+    /// `C_InitToken`.
+    8 C_InitToken: fn init_token(slot: SlotId, pin: &[u8], label: &[u8; 32]) -> ();
+    /// `C_InitPIN`.
+    9 C_InitPIN: fn init_pin(session: SessionHandle, pin: &[u8]) -> ();
+    /// `C_SetPIN`.
+    10 C_SetPIN: fn set_pin(session: SessionHandle, old: &[u8], new: &[u8]) -> ();
+
+    /// `C_OpenSession`.
+    11 C_OpenSession: fn open_session(slot: SlotId, read_write: bool) -> SessionHandle;
+    /// `C_CloseSession`.
+    12 C_CloseSession: fn close_session(session: SessionHandle) -> ();
+    /// `C_CloseAllSessions`.
+    13 C_CloseAllSessions: fn close_all_sessions(slot: SlotId) -> ();
+    /// `C_GetSessionInfo`.
+    14 C_GetSessionInfo: fn session_info(session: SessionHandle) -> SessionInfo;
+    /// `C_Login`.
+    15 C_Login: fn login(session: SessionHandle, user: UserType, pin: &[u8]) -> ();
+    /// `C_Logout`.
+    16 C_Logout: fn logout(session: SessionHandle) -> ();
+
+    /// `C_CreateObject`.
+    17 C_CreateObject: fn create_object(session: SessionHandle, template: Attributes) -> ObjectHandle;
+    /// `C_CopyObject`.
+    18 C_CopyObject: fn copy_object(session: SessionHandle, object: ObjectHandle, template: Attributes) -> ObjectHandle;
+    /// `C_DestroyObject`.
+    19 C_DestroyObject: fn destroy_object(session: SessionHandle, object: ObjectHandle) -> ();
+    /// `C_GetObjectSize`, in bytes.
+    20 C_GetObjectSize: fn object_size(session: SessionHandle, object: ObjectHandle) -> u64;
+    /// `C_GetAttributeValue`: for each attribute asked for, its value, or
+    /// `CKR_ATTRIBUTE_SENSITIVE` or `CKR_ATTRIBUTE_TYPE_INVALID`.
+    21 C_GetAttributeValue: fn attributes(session: SessionHandle, object: ObjectHandle, wanted: &[u64]) -> Vec<Result<Value>>;
+    /// `C_SetAttributeValue`.
+    22 C_SetAttributeValue: fn set_attributes(session: SessionHandle, object: ObjectHandle, template: Attributes) -> ();
+    /// `C_FindObjectsInit`.
+    23 C_FindObjectsInit: fn find_objects_init(session: SessionHandle, template: Attributes) -> ();
+    /// `C_FindObjects`.
+    24 C_FindObjects: fn find_objects(session: SessionHandle, most: usize) -> Vec<ObjectHandle>;
+    /// `C_FindObjectsFinal`.
+    25 C_FindObjectsFinal: fn find_objects_final(session: SessionHandle) -> ();
+
+    /// `C_EncryptInit`; no mechanism ends the operation that is active.
+    26 C_EncryptInit: fn encrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+    /// `C_Encrypt`.
+    27 C_Encrypt: fn encrypt(session: SessionHandle, data: &[u8], room: Room) -> Output;
+    /// `C_EncryptUpdate`.
+    28 C_EncryptUpdate: fn encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+    /// `C_EncryptFinal`.
+    29 C_EncryptFinal: fn encrypt_final(session: SessionHandle, room: Room) -> Output;
+    /// `C_DecryptInit`; no mechanism ends the operation that is active.
+    30 C_DecryptInit: fn decrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+    /// `C_Decrypt`.
+    31 C_Decrypt: fn decrypt(session: SessionHandle, encrypted: &[u8], room: Room) -> Output;
+    /// `C_DecryptUpdate`.
+    32 C_DecryptUpdate: fn decrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+    /// `C_DecryptFinal`.
+    33 C_DecryptFinal: fn decrypt_final(session: SessionHandle, room: Room) -> Output;
+
+    /// `C_DigestInit`; no mechanism ends the operation that is active.
+    34 C_DigestInit: fn digest_init(session: SessionHandle, mechanism: Option<MechanismCall>) -> ();
+    /// `C_Digest`.
+    35 C_Digest: fn digest(session: SessionHandle, data: &[u8], room: Room) -> Output;
+    /// `C_DigestUpdate`.
+    36 C_DigestUpdate: fn digest_update(session: SessionHandle, part: &[u8]) -> ();
+    /// `C_DigestKey`.
+    37 C_DigestKey: fn digest_key(session: SessionHandle, key: ObjectHandle) -> ();
+    /// `C_DigestFinal`.
+    38 C_DigestFinal: fn digest_final(session: SessionHandle, room: Room) -> Output;
+
+    /// `C_SignInit`; no mechanism ends the operation that is active.
+    39 C_SignInit: fn sign_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+    /// `C_Sign`.
+    40 C_Sign: fn sign(session: SessionHandle, data: &[u8], room: Room) -> Output;
+    /// `C_SignUpdate`.
+    41 C_SignUpdate: fn sign_update(session: SessionHandle, part: &[u8]) -> ();
+    /// `C_SignFinal`.
+    42 C_SignFinal: fn sign_final(session: SessionHandle, room: Room) -> Output;
+    /// `C_VerifyInit`; no mechanism ends the operation that is active.
+    43 C_VerifyInit: fn verify_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+    /// `C_Verify`.
+    44 C_Verify: fn verify(session: SessionHandle, data: &[u8], signature: &[u8]) -> ();
+    /// `C_VerifyUpdate`.
+    45 C_VerifyUpdate: fn verify_update(session: SessionHandle, part: &[u8]) -> ();
+    /// `C_VerifyFinal`.
+    46 C_VerifyFinal: fn verify_final(session: SessionHandle, signature: &[u8]) -> ();
+
+    /// `C_GenerateKey`.
+    47 C_GenerateKey: fn generate_key(session: SessionHandle, mechanism: MechanismCall, template: Attributes) -> ObjectHandle;
+    /// `C_GenerateKeyPair`: the public key's handle, and the private key's.
+    48 C_GenerateKeyPair: fn generate_key_pair(session: SessionHandle, mechanism: MechanismCall, public: Attributes, private: Attributes) -> (ObjectHandle, ObjectHandle);
+    /// `C_WrapKey`.
+    49 C_WrapKey: fn wrap_key(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, room: Room) -> Output;
+    /// `C_UnwrapKey`.
+    50 C_UnwrapKey: fn unwrap_key(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes) -> ObjectHandle;
+    /// `C_DeriveKey`.
+    51 C_DeriveKey: fn derive_key(session: SessionHandle, mechanism: MechanismCall, base_key: ObjectHandle, template: Attributes) -> ObjectHandle;
+    /// `C_SeedRandom`.
+    52 C_SeedRandom: fn seed_random(session: SessionHandle, seed: &[u8]) -> ();
+    /// `C_GenerateRandom`: this many bytes.
+    53 C_GenerateRandom: fn generate_random(session: SessionHandle, len: usize) -> Zeroizing<Vec<u8>>;
+}

@@ -1,1 +1,23 @@
-//! Numbers, names, errors, attributes and values of PKCS#11.
+//! The vocabulary of PKCS#11: numbers, names, errors, attributes, values and parameters.
+//!
+//! This room has no I/O, no cryptography and no globals, and depends on nothing of ours. Every
+//! number comes from the standard's header through `cryptoki-sys`; none is typed in by hand.
+
+#![forbid(unsafe_code)]
+
+pub mod attribute;
+mod error;
+mod info;
+pub mod number;
+mod output;
+mod params;
+pub mod rule;
+mod value;
+
+pub use attribute::{Attribute, Info as AttributeInfo, Kind};
+pub use error::{Error, Result};
+pub use info::{MechanismInfo, ModuleInfo, SessionInfo, SessionState, SlotInfo, TokenInfo};
+pub use number::{Class, KeyType, MechanismType, ObjectHandle, SessionHandle, SlotId, UserType};
+pub use output::{Output, Room};
+pub use params::{Field, Layout, MechanismCall, Param, Params};
+pub use value::{Attributes, Bytes, Value};

@@ -1,0 +1,180 @@
+//! Every function of PKCS#11 3.2, with the version that brought it and what this module answers.
+//!
+//! The edge's function lists and the documents' status table are checked against these rows.
+
+/// A function of the standard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// The standard's name.
+    pub name: &'static str,
+    /// The version of the standard that brought it.
+    pub since: Since,
+    /// What this module does with it.
+    pub status: Status,
+}
+
+/// A version of the standard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Since {
+    /// 2.40: the functions of `CK_FUNCTION_LIST`.
+    V2_40,
+    /// 3.0: those that `CK_FUNCTION_LIST_3_0` adds.
+    V3_0,
+    /// 3.2: those that `CK_FUNCTION_LIST_3_2` adds.
+    V3_2,
+}
+
+/// What this module does with a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Status {
+    /// It does what the standard says.
+    Works,
+    /// It answers `CKR_FUNCTION_NOT_PARALLEL`, as the standard wants.
+    NotParallel,
+    /// It answers `CKR_FUNCTION_NOT_SUPPORTED`.
+    NotSupported,
+}
+
+macro_rules! status {
+    ($($since:ident $name:ident: $status:ident;)*) => {
+        /// Every function, in the order of the standard's function lists.
+        pub const FUNCTIONS: &[Function] = &[$(Function {
+            name: stringify!($name),
+            since: Since::$since,
+            status: Status::$status,
+        },)*];
+    };
+}
+
+status! {
+    V2_40 C_Initialize: Works;
+    V2_40 C_Finalize: Works;
+    V2_40 C_GetInfo: Works;
+    V2_40 C_GetFunctionList: Works;
+    V2_40 C_GetSlotList: Works;
+    V2_40 C_GetSlotInfo: Works;
+    V2_40 C_GetTokenInfo: Works;
+    V2_40 C_GetMechanismList: Works;
+    V2_40 C_GetMechanismInfo: Works;
+    V2_40 C_InitToken: Works;
+    V2_40 C_InitPIN: Works;
+    V2_40 C_SetPIN: Works;
+    V2_40 C_OpenSession: Works;
+    V2_40 C_CloseSession: Works;
+    V2_40 C_CloseAllSessions: Works;
+    V2_40 C_GetSessionInfo: Works;
+    V2_40 C_GetOperationState: NotSupported;
+    V2_40 C_SetOperationState: NotSupported;
+    V2_40 C_Login: Works;
+    V2_40 C_Logout: Works;
+    V2_40 C_CreateObject: Works;
+    V2_40 C_CopyObject: Works;
+    V2_40 C_DestroyObject: Works;
+    V2_40 C_GetObjectSize: Works;
+    V2_40 C_GetAttributeValue: Works;
+    V2_40 C_SetAttributeValue: Works;
+    V2_40 C_FindObjectsInit: Works;
+    V2_40 C_FindObjects: Works;
+    V2_40 C_FindObjectsFinal: Works;
+    V2_40 C_EncryptInit: Works;
+    V2_40 C_Encrypt: Works;
+    V2_40 C_EncryptUpdate: Works;
+    V2_40 C_EncryptFinal: Works;
+    V2_40 C_DecryptInit: Works;
+    V2_40 C_Decrypt: Works;
+    V2_40 C_DecryptUpdate: Works;
+    V2_40 C_DecryptFinal: Works;
+    V2_40 C_DigestInit: Works;
+    V2_40 C_Digest: Works;
+    V2_40 C_DigestUpdate: Works;
+    V2_40 C_DigestKey: Works;
+    V2_40 C_DigestFinal: Works;
+    V2_40 C_SignInit: Works;
+    V2_40 C_Sign: Works;
+    V2_40 C_SignUpdate: Works;
+    V2_40 C_SignFinal: Works;
+    V2_40 C_SignRecoverInit: NotSupported;
+    V2_40 C_SignRecover: NotSupported;
+    V2_40 C_VerifyInit: Works;
+    V2_40 C_Verify: Works;
+    V2_40 C_VerifyUpdate: Works;
+    V2_40 C_VerifyFinal: Works;
+    V2_40 C_VerifyRecoverInit: NotSupported;
+    V2_40 C_VerifyRecover: NotSupported;
+    V2_40 C_DigestEncryptUpdate: NotSupported;
+    V2_40 C_DecryptDigestUpdate: NotSupported;
+    V2_40 C_SignEncryptUpdate: NotSupported;
+    V2_40 C_DecryptVerifyUpdate: NotSupported;
+    V2_40 C_GenerateKey: Works;
+    V2_40 C_GenerateKeyPair: Works;
+    V2_40 C_WrapKey: Works;
+    V2_40 C_UnwrapKey: Works;
+    V2_40 C_DeriveKey: Works;
+    V2_40 C_SeedRandom: Works;
+    V2_40 C_GenerateRandom: Works;
+    V2_40 C_GetFunctionStatus: NotParallel;
+    V2_40 C_CancelFunction: NotParallel;
+    V2_40 C_WaitForSlotEvent: Works;
+    V3_0 C_GetInterfaceList: Works;
+    V3_0 C_GetInterface: Works;
+    V3_0 C_LoginUser: NotSupported;
+    V3_0 C_SessionCancel: NotSupported;
+    V3_0 C_MessageEncryptInit: NotSupported;
+    V3_0 C_EncryptMessage: NotSupported;
+    V3_0 C_EncryptMessageBegin: NotSupported;
+    V3_0 C_EncryptMessageNext: NotSupported;
+    V3_0 C_MessageEncryptFinal: NotSupported;
+    V3_0 C_MessageDecryptInit: NotSupported;
+    V3_0 C_DecryptMessage: NotSupported;
+    V3_0 C_DecryptMessageBegin: NotSupported;
+    V3_0 C_DecryptMessageNext: NotSupported;
+    V3_0 C_MessageDecryptFinal: NotSupported;
+    V3_0 C_MessageSignInit: NotSupported;
+    V3_0 C_SignMessage: NotSupported;
+    V3_0 C_SignMessageBegin: NotSupported;
+    V3_0 C_SignMessageNext: NotSupported;
+    V3_0 C_MessageSignFinal: NotSupported;
+    V3_0 C_MessageVerifyInit: NotSupported;
+    V3_0 C_VerifyMessage: NotSupported;
+    V3_0 C_VerifyMessageBegin: NotSupported;
+    V3_0 C_VerifyMessageNext: NotSupported;
+    V3_0 C_MessageVerifyFinal: NotSupported;
+    V3_2 C_EncapsulateKey: NotSupported;
+    V3_2 C_DecapsulateKey: NotSupported;
+    V3_2 C_VerifySignatureInit: NotSupported;
+    V3_2 C_VerifySignature: NotSupported;
+    V3_2 C_VerifySignatureUpdate: NotSupported;
+    V3_2 C_VerifySignatureFinal: NotSupported;
+    V3_2 C_GetSessionValidationFlags: NotSupported;
+    V3_2 C_AsyncComplete: NotSupported;
+    V3_2 C_AsyncGetID: NotSupported;
+    V3_2 C_AsyncJoin: NotSupported;
+    V3_2 C_WrapKeyAuthenticated: NotSupported;
+    V3_2 C_UnwrapKeyAuthenticated: NotSupported;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ROWS;
+
+    #[test]
+    fn a_function_of_the_table_works() {
+        for (_, name) in ROWS {
+            let function = FUNCTIONS.iter().find(|function| function.name == *name).unwrap();
+            assert_eq!(function.status, Status::Works, "{name}");
+        }
+    }
+
+    #[test]
+    fn versions_hold_as_many_functions_as_the_standard_says() {
+        for (since, count) in [(Since::V2_40, 68), (Since::V3_0, 92), (Since::V3_2, 104)] {
+            assert_eq!(FUNCTIONS.iter().filter(|f| f.since <= since).count(), count);
+        }
+    }
+
+    #[test]
+    fn numbers_are_unique() {
+        assert!(ROWS.is_sorted_by(|(a, _), (b, _)| a < b));
+    }
+}
