@@ -1,1 +1,51 @@
 //! Mechanisms and key types, one row each.
+//!
+//! A mechanism is a row of [`MECHANISMS`]: what it accepts and what it can do. A key type is a row
+//! of [`KEY_TYPES`]: which attributes its keys have, and how they become a [`Key`] that computes.
+//! A family of mechanisms is one file; adding a mechanism is a file and a row. Everything else
+//! (mechanism list and info, the documents' tables, the vectors test) reads the rows.
+//!
+//! This room knows no session, no handle and no login. What it is given has been checked by the
+//! core: the key's class, type and size, its usage flags, and that the parameter has the layout
+//! that the row declares.
+
+#![forbid(unsafe_code)]
+
+mod key;
+mod operation;
+mod row;
+
+pub use key::{Key, KeyTypeRow, Parsed};
+pub use operation::{Cipher, Digest, Sign, Verify};
+pub use row::{Mechanism, Start};
+
+use strongroom_types::{Error, KeyType, MechanismType, Result};
+
+/// Every mechanism of the token.
+pub static MECHANISMS: &[&[Mechanism]] = &[];
+
+/// Every key type of the token.
+pub static KEY_TYPES: &[&KeyTypeRow] = &[];
+
+/// Finds a mechanism by its number.
+///
+/// # Errors
+///
+/// [`Error::MechanismInvalid`] if there is no such row.
+pub fn mechanism(id: MechanismType) -> Result<&'static Mechanism> {
+    mechanisms().find(|mechanism| mechanism.id == id).ok_or(Error::MechanismInvalid)
+}
+
+/// All mechanisms, in the order of the rows.
+pub fn mechanisms() -> impl Iterator<Item = &'static Mechanism> {
+    MECHANISMS.iter().copied().flatten()
+}
+
+/// Finds a key type by its number.
+///
+/// # Errors
+///
+/// [`Error::AttributeValueInvalid`] if there is no such row: `CKA_KEY_TYPE` is wrong.
+pub fn key_type(id: KeyType) -> Result<&'static KeyTypeRow> {
+    KEY_TYPES.iter().copied().find(|row| row.id == id).ok_or(Error::AttributeValueInvalid)
+}

@@ -1,0 +1,132 @@
+//! Keys: attributes that have become something that computes.
+
+use core::any::Any;
+
+use strongroom_types::rule::Rule;
+use strongroom_types::{Attributes, Bytes, Class, Error, KeyType, Result, attribute};
+
+/// A key type: which attributes its keys have, and how they become a [`Key`].
+pub struct KeyTypeRow {
+    /// The `CKK_` number.
+    pub id: KeyType,
+    /// The standard's name.
+    pub name: &'static str,
+    /// The attributes of a public key of this type, beyond those of its class; `None` if there are
+    /// no public keys of this type.
+    pub public: Option<&'static [Rule]>,
+    /// The same of a private key.
+    pub private: Option<&'static [Rule]>,
+    /// The same of a secret key.
+    pub secret: Option<&'static [Rule]>,
+    /// Checks the attributes of a new key against each other and adds those that follow from them:
+    /// `CKA_MODULUS_BITS`, `CKA_PUBLIC_KEY_INFO`, `CKA_VALUE_LEN`, a normal form of
+    /// `CKA_EC_PARAMS` and `CKA_EC_POINT`. Runs once, when a key is created, generated, unwrapped
+    /// or derived; the class is in the attributes.
+    ///
+    /// Errors: `CKR_TEMPLATE_INCOMPLETE`, `CKR_TEMPLATE_INCONSISTENT`,
+    /// `CKR_ATTRIBUTE_VALUE_INVALID`, `CKR_CURVE_NOT_SUPPORTED`, `CKR_DOMAIN_PARAMS_INVALID`.
+    pub complete: fn(&mut Attributes) -> Result<()>,
+    /// Makes the stored attributes of a key ready to compute. Runs at the first use of a key; the
+    /// result is kept.
+    pub parse: fn(&Attributes) -> Result<Parsed>,
+    /// The PKCS#8 `PrivateKeyInfo` (RFC 5958) of a private key, for `C_WrapKey`.
+    pub to_pkcs8: Option<fn(&Attributes) -> Result<Bytes>>,
+    /// Reads a PKCS#8 `PrivateKeyInfo`, for `C_UnwrapKey`, and sets the attributes of the private
+    /// key. Errors: `CKR_WRAPPED_KEY_INVALID`, also for the algorithm of another key type.
+    pub from_pkcs8: Option<fn(&[u8], &mut Attributes) -> Result<()>>,
+}
+
+impl KeyTypeRow {
+    /// A key type that has no keys; rows say what theirs have.
+    pub const NONE: Self = Self {
+        id: KeyType(u64::MAX),
+        name: "",
+        public: None,
+        private: None,
+        secret: None,
+        complete: |_| Ok(()),
+        parse: |_| Err(Error::GeneralError),
+        to_pkcs8: None,
+        from_pkcs8: None,
+    };
+
+    /// The attributes of keys of a class, beyond those of the class.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::TemplateInconsistent`] if the class and the key type do not go together.
+    pub fn rules(&self, class: Class) -> Result<&'static [Rule]> {
+        match class {
+            Class::PUBLIC_KEY => self.public,
+            Class::PRIVATE_KEY => self.private,
+            Class::SECRET_KEY => self.secret,
+            _ => None,
+        }
+        .ok_or(Error::TemplateInconsistent)
+    }
+}
+
+/// What parsing a key gives.
+pub struct Parsed {
+    /// The size of the key, in the unit in which its mechanisms report key sizes: bits for RSA and
+    /// curves, bytes for secret keys.
+    pub size: u64,
+    /// What the mechanisms of the key type compute with.
+    pub material: Box<dyn Any + Send + Sync>,
+}
+
+impl Parsed {
+    /// Material of a size.
+    pub fn new(size: u64, material: impl Any + Send + Sync) -> Self {
+        Self { size, material: Box::new(material) }
+    }
+}
+
+/// A key ready for use, shared by the operations that use it.
+///
+/// It has no `Debug`: it is a secret.
+pub struct Key {
+    class: Class,
+    key_type: KeyType,
+    parsed: Parsed,
+}
+
+impl Key {
+    /// Makes the attributes of a key object ready to compute.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyTypeInconsistent`] if the object is no key of a type that we know, and those of
+    /// the key type's own parser.
+    pub fn parse(attributes: &Attributes) -> Result<Self> {
+        let class = Class(attributes.get(attribute::CLASS).ok_or(Error::GeneralError)?);
+        let key_type = attributes.get(attribute::KEY_TYPE).ok_or(Error::KeyTypeInconsistent)?;
+        let row = crate::key_type(KeyType(key_type)).map_err(|_| Error::KeyTypeInconsistent)?;
+        Ok(Self { class, key_type: row.id, parsed: (row.parse)(attributes)? })
+    }
+
+    /// Its class.
+    pub fn class(&self) -> Class {
+        self.class
+    }
+
+    /// Its type.
+    pub fn key_type(&self) -> KeyType {
+        self.key_type
+    }
+
+    /// Its size, in the unit of its type.
+    pub fn size(&self) -> u64 {
+        self.parsed.size
+    }
+
+    /// What its type's parser made of it.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyTypeInconsistent`] if that is of another type: a public key where a private one
+    /// is needed.
+    pub fn material<T: Any>(&self) -> Result<&T> {
+        self.parsed.material.downcast_ref().ok_or(Error::KeyTypeInconsistent)
+    }
+}

@@ -1,0 +1,120 @@
+//! Operations under way: what a mechanism gives back when it starts.
+//!
+//! The convention of section 5.2 (queries, too small buffers, what ends an operation) is kept by
+//! the core, once for all of them; a mechanism only computes.
+
+use strongroom_types::{Bytes, Result};
+
+/// A digest under way.
+pub trait Digest: Send {
+    /// The length of the digest in bytes.
+    fn digest_len(&self) -> usize;
+    /// Adds a part of the data.
+    ///
+    /// # Errors
+    ///
+    /// Those of the standard for `C_DigestUpdate`.
+    fn update(&mut self, part: &[u8]) -> Result<()>;
+    /// The digest.
+    ///
+    /// # Errors
+    ///
+    /// Those of the standard for `C_DigestFinal`.
+    fn finish(self: Box<Self>) -> Result<Bytes>;
+}
+
+/// A signature or MAC under way.
+pub trait Sign: Send {
+    /// The length of the signature in bytes, or an upper bound of it.
+    fn signature_len(&self) -> usize;
+    /// Adds a part of the data.
+    ///
+    /// # Errors
+    ///
+    /// Those of the standard for `C_SignUpdate`.
+    fn update(&mut self, part: &[u8]) -> Result<()>;
+    /// The signature.
+    ///
+    /// # Errors
+    ///
+    /// Those of the standard for `C_SignFinal`.
+    fn finish(self: Box<Self>) -> Result<Bytes>;
+    /// The signature of data in a single part. The default adds it and finishes; a mechanism that
+    /// must keep the data until the end need not copy it here.
+    ///
+    /// # Errors
+    ///
+    /// Those of the standard for `C_Sign`.
+    fn sign(mut self: Box<Self>, data: &[u8]) -> Result<Bytes> {
+        self.update(data)?;
+        self.finish()
+    }
+}
+
+/// A verification under way.
+pub trait Verify: Send {
+    /// Adds a part of the data.
+    ///
+    /// # Errors
+    ///
+    /// Those of the standard for `C_VerifyUpdate`.
+    fn update(&mut self, part: &[u8]) -> Result<()>;
+    /// Checks the signature.
+    ///
+    /// # Errors
+    ///
+    /// `CKR_SIGNATURE_INVALID`, or `CKR_SIGNATURE_LEN_RANGE` for a length that can not be right.
+    fn finish(self: Box<Self>, signature: &[u8]) -> Result<()>;
+    /// Checks the signature of data in a single part; see [`Sign::sign`].
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish).
+    fn verify(mut self: Box<Self>, data: &[u8], signature: &[u8]) -> Result<()> {
+        self.update(data)?;
+        self.finish(signature)
+    }
+}
+
+/// An encryption or a decryption under way.
+pub trait Cipher: Send {
+    /// An upper bound of what [`update`](Self::update) with a part of this length returns; exact
+    /// wherever it does not depend on the plaintext.
+    fn update_len(&self, part: usize) -> usize;
+    /// Adds a part of the input, and returns the output that is ready.
+    ///
+    /// # Errors
+    ///
+    /// Those of the standard for `C_EncryptUpdate` and `C_DecryptUpdate`.
+    fn update(&mut self, part: &[u8]) -> Result<Bytes>;
+    /// An upper bound of what [`finish`](Self::finish) returns, if it came after a part of this
+    /// length; 0 for the state as it is.
+    fn finish_len(&self, part: usize) -> usize;
+    /// The rest of the output.
+    ///
+    /// # Errors
+    ///
+    /// Those of the standard for `C_EncryptFinal` and `C_DecryptFinal`.
+    fn finish(self: Box<Self>) -> Result<Bytes>;
+    /// An upper bound of what [`whole`](Self::whole) returns for an input of this length.
+    fn whole_len(&self, input: usize) -> usize {
+        self.update_len(input).saturating_add(self.finish_len(input))
+    }
+    /// The output of an input in a single part. The default adds it and finishes.
+    ///
+    /// # Errors
+    ///
+    /// Those of the standard for `C_Encrypt` and `C_Decrypt`.
+    fn whole(mut self: Box<Self>, input: &[u8]) -> Result<Bytes> {
+        let mut output = self.update(input)?;
+        let rest = self.finish()?;
+        if output.is_empty() {
+            return Ok(rest);
+        }
+        // Reserved first: a vector that grows leaves a copy of what may be plaintext behind.
+        let mut all = Bytes::new(Vec::with_capacity(output.len() + rest.len()));
+        all.append(&mut output);
+        all.extend_from_slice(&rest);
+        Ok(all)
+    }
+}

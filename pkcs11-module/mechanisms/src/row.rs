@@ -1,0 +1,119 @@
+//! What a mechanism is.
+
+use core::ops::RangeInclusive;
+use std::sync::Arc;
+
+use strongroom_types::{
+    Attributes, Bytes, Error, KeyType, Layout, MechanismInfo, MechanismType, Params, Result, ck,
+};
+
+use crate::{Cipher, Digest, Key, Sign, Verify};
+
+/// A mechanism: what it accepts, and what it can do.
+///
+/// Abilities are optional functions, and the `CKF_` flags follow from them, so information and
+/// behaviour can not differ.
+pub struct Mechanism {
+    /// The `CKM_` number.
+    pub id: MechanismType,
+    /// The standard's name.
+    pub name: &'static str,
+    /// The key types it takes, or makes. Others are refused before any code of its own runs.
+    pub keys: &'static [KeyType],
+    /// The key sizes it takes, in the unit that `C_GetMechanismInfo` reports.
+    pub key_size: RangeInclusive<u64>,
+    /// The parameters it accepts: the edge takes the first layout whose C structure has the length
+    /// of the parameter. `&[]` as a layout is the mechanism called without one.
+    pub params: &'static [Layout],
+    /// `CKF_` flags beyond those that follow from the abilities, such as `CKF_EC_NAMEDCURVE`.
+    pub flags: u64,
+    /// Starts a digest.
+    pub digest: Option<fn(&Params) -> Result<Box<dyn Digest>>>,
+    /// Starts an encryption.
+    pub encrypt: Option<Start<dyn Cipher>>,
+    /// Starts a decryption.
+    pub decrypt: Option<Start<dyn Cipher>>,
+    /// Starts a signature or MAC.
+    pub sign: Option<Start<dyn Sign>>,
+    /// Starts a verification.
+    pub verify: Option<Start<dyn Verify>>,
+    /// Generates a secret key: adds its value to the attributes of the template.
+    pub generate: Option<fn(&Params, &mut Attributes) -> Result<()>>,
+    /// Generates a key pair: adds to the attributes of the public and of the private template.
+    pub generate_pair: Option<fn(&Params, &mut Attributes, &mut Attributes) -> Result<()>>,
+    /// Wraps the bytes of a key: the value of a secret key, or the PKCS#8 of a private key.
+    pub wrap: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
+    /// Recovers the bytes of a wrapped key.
+    pub unwrap: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
+    /// Derives the value of a secret key: of the length in bytes that is wanted, or of its natural
+    /// length. Errors: `CKR_KEY_SIZE_RANGE` if it can not give as much.
+    pub derive: Option<fn(&Key, &Params, Option<usize>) -> Result<Bytes>>,
+}
+
+/// How an operation starts: from a key and a parameter that have been checked.
+pub type Start<Op> = fn(&Arc<Key>, &Params) -> Result<Box<Op>>;
+
+impl Mechanism {
+    /// A mechanism that can do nothing; rows say what theirs can.
+    pub const NONE: Self = Self {
+        id: MechanismType(u64::MAX),
+        name: "",
+        keys: &[],
+        key_size: 0..=0,
+        params: &[&[]],
+        flags: 0,
+        digest: None,
+        encrypt: None,
+        decrypt: None,
+        sign: None,
+        verify: None,
+        generate: None,
+        generate_pair: None,
+        wrap: None,
+        unwrap: None,
+        derive: None,
+    };
+
+    /// A row that has a number and a name: `Mechanism::named(mechanism!(CKM_AES_GCM))`.
+    pub const fn named((id, name): (MechanismType, &'static str)) -> Self {
+        Self { id, name, ..Self::NONE }
+    }
+
+    /// What `C_GetMechanismInfo` tells.
+    pub fn info(&self) -> MechanismInfo {
+        let abilities = [
+            (self.digest.is_some(), ck!(CKF_DIGEST)),
+            (self.encrypt.is_some(), ck!(CKF_ENCRYPT)),
+            (self.decrypt.is_some(), ck!(CKF_DECRYPT)),
+            (self.sign.is_some(), ck!(CKF_SIGN)),
+            (self.verify.is_some(), ck!(CKF_VERIFY)),
+            (self.generate.is_some(), ck!(CKF_GENERATE)),
+            (self.generate_pair.is_some(), ck!(CKF_GENERATE_KEY_PAIR)),
+            (self.wrap.is_some(), ck!(CKF_WRAP)),
+            (self.unwrap.is_some(), ck!(CKF_UNWRAP)),
+            (self.derive.is_some(), ck!(CKF_DERIVE)),
+        ];
+        let flags =
+            abilities.iter().filter(|(can, _)| *can).fold(self.flags, |all, (_, f)| all | f);
+        MechanismInfo {
+            min_key_size: *self.key_size.start(),
+            max_key_size: *self.key_size.end(),
+            flags,
+        }
+    }
+
+    /// Whether it takes this key: the check that all mechanisms share, before any of their code.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyTypeInconsistent`] or [`Error::KeySizeRange`].
+    pub fn check(&self, key: &Key) -> Result<()> {
+        if !self.keys.contains(&key.key_type()) {
+            return Err(Error::KeyTypeInconsistent);
+        }
+        if !self.key_size.contains(&key.size()) {
+            return Err(Error::KeySizeRange);
+        }
+        Ok(())
+    }
+}
