@@ -1,1 +1,32 @@
-//! Black-box tests of a PKCS#11 module.
+//! Black-box tests of a PKCS#11 module: what they stand on.
+//!
+//! The tests know nothing of the module but its path, in `MODULE_UNDER_TEST`. A test is written
+//! from the standard, run on SoftHSM2 first, and then on ours. It carries a row of data that says
+//! what SoftHSM2 makes of it ([`SoftHsm2`]); a failure that was expected and does not come is an
+//! error, so nothing is skipped and no row grows stale.
+//!
+//! - [`harness`]: runs each test in a child process with an empty store of its own, so that a
+//!   crash is an outcome like any other, and writes the outcome to a table.
+//! - [`world`]: the store, the module, a token with two PINs, and sessions on it.
+//! - [`raw`]: the calls as C makes them, null pointers and all. The only unsafe code.
+
+#![allow(
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+pub mod harness;
+pub mod raw;
+pub mod rv;
+pub mod template;
+pub mod world;
+
+pub use harness::{SoftHsm2, case, table};
+pub use raw::{In, InitArgs, Mechanism, Module, PLENTY, Param, Room, Template};
+pub use rv::{FUNCTIONS, Rv};
+pub use template::{Attribute, Value, merge};
+pub use world::{LABEL, SO_PIN, Session, USER_PIN, World};

@@ -1,0 +1,320 @@
+//! Runs a test in a child process, and writes down what came of it.
+//!
+//! The parent makes an empty store, tells the module of it by environment variables, and starts
+//! this very program again for the one test. The child reports row by row into a file. So a crash,
+//! an `exit` inside the module and a hang are outcomes of one row; the rows behind it run in the
+//! next child, with a new store.
+
+use std::any::type_name;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::process::ExitStatusExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, fs, thread};
+
+use crate::raw::{InitArgs, Module};
+use crate::rv::Rv;
+use crate::world::World;
+
+/// What SoftHSM2 2.6.1 makes of a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SoftHsm2 {
+    /// It passes.
+    Passes,
+    /// It fails, for this reason.
+    Fails(&'static str),
+    /// It crashes, ends or hangs its process, for this reason.
+    Crashes(&'static str),
+    /// It passes on some runs, and fails or crashes on others: a race, described here.
+    Races(&'static str),
+}
+
+/// The path of the module under test.
+const MODULE: &str = "MODULE_UNDER_TEST";
+/// Where a child reports.
+const REPORT: &str = "STRONGROOM_TESTS_REPORT";
+/// The first row that a child runs.
+const START: &str = "STRONGROOM_TESTS_START";
+/// Set when a child only says which module it is.
+const PROBE: &str = "STRONGROOM_TESTS_PROBE";
+
+/// No test takes so long, unless it hangs.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Runs a test.
+pub fn case<F: Fn(&World)>(softhsm2: SoftHsm2, body: F) {
+    run(type_name::<F>(), &[("", softhsm2, ())], |world, ()| body(world));
+}
+
+/// Runs a test on every row: a name, what SoftHSM2 makes of it, and the data.
+pub fn table<R, F: Fn(&World, &R)>(rows: &[(&str, SoftHsm2, R)], body: F) {
+    run(type_name::<F>(), rows, body);
+}
+
+fn run<R>(closure: &str, rows: &[(&str, SoftHsm2, R)], body: impl Fn(&World, &R)) {
+    let name = closure.trim_end_matches("::{{closure}}");
+    let name = name.split_once("::").map_or(name, |(_, name)| name);
+    match env::var_os(REPORT) {
+        Some(report) => child(Path::new(&report), rows, body),
+        None => parent(name, rows),
+    }
+}
+
+/// The path of the module under test, made absolute.
+pub fn module_path() -> PathBuf {
+    let Some(path) = env::var_os(MODULE) else {
+        panic!(
+            "{MODULE} is not set: it takes the path of the PKCS#11 module to test, for example\n  \
+             {MODULE}=/usr/lib/softhsm/libsofthsm2.so cargo nextest run -p strongroom-softhsm-tests"
+        );
+    };
+    let path = PathBuf::from(path);
+    let from_root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&path);
+    [path.clone(), from_root]
+        .iter()
+        .find_map(|path| path.canonicalize().ok())
+        .unwrap_or_else(|| panic!("{MODULE}: there is no file {}", path.display()))
+}
+
+/// The directory of the tables of results.
+pub fn results() -> PathBuf {
+    let target = env::var_os("CARGO_TARGET_DIR").map_or_else(
+        || Path::new(env!("CARGO_MANIFEST_DIR")).join("../target"),
+        |target| Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(target),
+    );
+    target.join("softhsm-tests")
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Outcome {
+    Pass,
+    Fail(String),
+    Crash(String),
+}
+
+impl Outcome {
+    fn word(&self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail(_) => "fail",
+            Self::Crash(_) => "crash",
+        }
+    }
+}
+
+fn parent<R>(name: &str, rows: &[(&str, SoftHsm2, R)]) {
+    let module = module_path();
+    let softhsm2 = probe(name, &module);
+    let mut bad = Vec::new();
+    for ((row, expected, _), (outcome, output)) in rows.iter().zip(outcomes(name, &module, rows.len()))
+    {
+        let full = if row.is_empty() { name.to_owned() } else { format!("{name} [{row}]") };
+        let (complaint, reason) = judge(softhsm2, *expected, &outcome);
+        record(&module, &full, &outcome, &reason);
+        if let Some(complaint) = complaint {
+            bad.push(format!("{full}: {complaint}\n{output}"));
+        }
+    }
+    assert!(bad.is_empty(), "{}", bad.join("\n"));
+}
+
+/// Says what is wrong with an outcome, if anything is, and what the table says of it.
+fn judge(softhsm2: bool, expected: SoftHsm2, outcome: &Outcome) -> (Option<String>, String) {
+    let told = match outcome {
+        Outcome::Pass => String::new(),
+        Outcome::Fail(message) | Outcome::Crash(message) => message.clone(),
+    };
+    if !softhsm2 {
+        let complaint = (*outcome != Outcome::Pass).then(|| told.clone());
+        return (complaint, told);
+    }
+    match (expected, outcome) {
+        (SoftHsm2::Passes, Outcome::Pass) | (SoftHsm2::Races(_), Outcome::Pass) => {
+            (None, String::new())
+        }
+        (SoftHsm2::Passes, _) => (Some(told.clone()), told),
+        (SoftHsm2::Fails(reason), Outcome::Fail(_))
+        | (SoftHsm2::Crashes(reason), Outcome::Crash(_))
+        | (SoftHsm2::Races(reason), _) => (None, reason.to_owned()),
+        (SoftHsm2::Fails(_) | SoftHsm2::Crashes(_), _) => {
+            let complaint = format!("expected {expected:?}, and it came out as {outcome:?}");
+            (Some(complaint.clone()), complaint)
+        }
+    }
+}
+
+/// Appends a line to the table of the module. The last line of a name counts.
+fn record(module: &Path, name: &str, outcome: &Outcome, reason: &str) {
+    let directory = results();
+    fs::create_dir_all(&directory).expect("the directory of results");
+    let stem = module.file_stem().expect("a module has a name").to_string_lossy();
+    let path = directory.join(format!("{stem}.tsv"));
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    let told = match outcome {
+        Outcome::Pass => "",
+        Outcome::Fail(message) | Outcome::Crash(message) => message,
+    };
+    let line = format!("{name}\t{}\t{reason}\t{told}\n", outcome.word());
+    let file = OpenOptions::new().create(true).append(true).open(path);
+    file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the table of results");
+}
+
+/// Asks the module whether it is SoftHSM2.
+fn probe(name: &str, module: &Path) -> bool {
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let report = directory.path().join("report");
+    let mut command = child_command(name, module, directory.path(), &report);
+    command.env(PROBE, "1");
+    let status = wait(command, &directory.path().join("output"));
+    let answer = fs::read_to_string(&report).unwrap_or_default();
+    match answer.trim() {
+        "SoftHSM2" => true,
+        "other" => false,
+        _ => {
+            let output = fs::read_to_string(directory.path().join("output")).unwrap_or_default();
+            panic!("{} does not say what it is ({status:?}):\n{output}", module.display())
+        }
+    }
+}
+
+/// Runs all rows, in as many children as it takes. Each outcome comes with what was printed.
+fn outcomes(name: &str, module: &Path, rows: usize) -> Vec<(Outcome, String)> {
+    let mut outcomes = Vec::new();
+    while outcomes.len() < rows {
+        let directory = tempfile::tempdir().expect("a temporary directory");
+        let report = directory.path().join("report");
+        let mut command = child_command(name, module, directory.path(), &report);
+        command.env(START, outcomes.len().to_string());
+        let output_path = directory.path().join("output");
+        let status = wait(command, &output_path);
+        let output = fs::read(&output_path).unwrap_or_default();
+        let output = String::from_utf8_lossy(&output).into_owned();
+        let before = outcomes.len();
+        let mut began = false;
+        for line in fs::read_to_string(&report).unwrap_or_default().lines() {
+            match line.split_once('\t') {
+                Some(("begin", _)) => began = true,
+                Some(("pass", _)) => {
+                    began = false;
+                    outcomes.push((Outcome::Pass, output.clone()));
+                }
+                Some(("fail", message)) => {
+                    began = false;
+                    outcomes.push((Outcome::Fail(message.to_owned()), output.clone()));
+                }
+                _ => {}
+            }
+        }
+        let ending = match status {
+            None => Some(format!("no end after {} seconds", PATIENCE.as_secs())),
+            Some(status) => status
+                .signal()
+                .map(|signal| format!("signal {signal}"))
+                .or_else(|| (!status.success()).then(|| format!("exit status {:?}", status.code()))),
+        };
+        if began {
+            let ending = ending.unwrap_or_else(|| "the process ended".to_owned());
+            outcomes.push((Outcome::Crash(ending), output));
+        } else if let (Some(ending), true) = (ending, outcomes.len() == rows) {
+            // Everything was well until the process ended.
+            if let Some((last @ Outcome::Pass, _)) = outcomes.last_mut() {
+                *last = Outcome::Crash(format!("at exit: {ending}"));
+            }
+        }
+        assert!(outcomes.len() > before, "a child did nothing:\n{}", outcomes_hint(&output_path));
+    }
+    outcomes
+}
+
+fn outcomes_hint(output: &Path) -> String {
+    fs::read_to_string(output).unwrap_or_default()
+}
+
+fn child_command(name: &str, module: &Path, directory: &Path, report: &Path) -> Command {
+    let store = directory.join("store");
+    fs::create_dir_all(store.join("softhsm2")).expect("a store");
+    let strongroom = directory.join("strongroom.toml");
+    fs::write(&strongroom, format!("[store]\npath = {:?}\n", store.join("strongroom")))
+        .expect("strongroom.toml");
+    let softhsm2 = directory.join("softhsm2.conf");
+    let tokens = store.join("softhsm2");
+    fs::write(
+        &softhsm2,
+        format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display()),
+    )
+    .expect("softhsm2.conf");
+    let mut command = Command::new(env::current_exe().expect("this program"));
+    command
+        .args(["--exact", name, "--nocapture", "--include-ignored"])
+        .env(MODULE, module)
+        .env(REPORT, report)
+        .env("RUST_BACKTRACE", "0")
+        .env("STRONGROOM_CONF", strongroom)
+        .env("SOFTHSM2_CONF", softhsm2);
+    command
+}
+
+fn wait(mut command: Command, output: &Path) -> Option<ExitStatus> {
+    let output = File::create(output).expect("a file for the output");
+    let errors = output.try_clone().expect("a second handle");
+    let mut child =
+        command.stdin(Stdio::null()).stdout(output).stderr(errors).spawn().expect("a child");
+    let start = Instant::now();
+    let mut pause = Duration::from_micros(500);
+    loop {
+        if let Some(status) = child.try_wait().expect("the child's status") {
+            return Some(status);
+        }
+        if start.elapsed() > PATIENCE {
+            child.kill().expect("the child ends");
+            child.wait().expect("the child's status");
+            return None;
+        }
+        thread::sleep(pause);
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+fn child<R>(report: &Path, rows: &[(&str, SoftHsm2, R)], body: impl Fn(&World, &R)) {
+    let mut file = OpenOptions::new().create(true).append(true).open(report).expect("a report");
+    let world = World::new(module_path(), report.parent().expect("a directory").to_owned());
+    if env::var_os(PROBE).is_some() {
+        let word = if is_softhsm2(world.module()) { "SoftHSM2" } else { "other" };
+        file.write_all(word.as_bytes()).expect("a report");
+        return;
+    }
+    let start: usize = env::var(START).expect("a first row").parse().expect("a number");
+    for (_, _, row) in &rows[start..] {
+        file.write_all(b"begin\t\n").expect("a report");
+        let line = match catch_unwind(AssertUnwindSafe(|| body(&world, row))) {
+            Ok(()) => "pass\t\n".to_owned(),
+            Err(payload) => {
+                let message = payload
+                    .downcast_ref::<String>()
+                    .map(String::as_str)
+                    .or_else(|| payload.downcast_ref::<&str>().copied())
+                    .unwrap_or("panic");
+                let message: Vec<_> = message.split_whitespace().collect();
+                format!("fail\t{}\n", message.join(" "))
+            }
+        };
+        file.write_all(line.as_bytes()).expect("a report");
+        if line.starts_with("fail") {
+            return;
+        }
+        world.tidy();
+    }
+}
+
+fn is_softhsm2(module: &Module) -> bool {
+    let rv = module.initialize(InitArgs::Null);
+    assert_eq!(rv, Rv::OK, "C_Initialize on an empty store");
+    let info = module.info().expect("C_GetInfo");
+    let said = [&info.manufacturerID[..], &info.libraryDescription[..]].concat();
+    let found = String::from_utf8_lossy(&said).contains("SoftHSM");
+    assert_eq!(module.finalize(), Rv::OK, "C_Finalize");
+    found
+}

@@ -1,0 +1,16 @@
+//! Black-box tests of the module at `MODULE_UNDER_TEST`, a file per chapter.
+#![allow(
+    clippy::as_conversions,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod edge;
+mod fork;
+mod keys;
+mod sessions;
+mod slots;
+mod tokens;
