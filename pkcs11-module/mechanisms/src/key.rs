@@ -6,6 +6,7 @@ use strongroom_types::rule::Rule;
 use strongroom_types::{Attributes, Bytes, Class, Error, KeyType, Result, attribute};
 
 /// A key type: which attributes its keys have, and how they become a [`Key`].
+#[expect(clippy::type_complexity, reason = "an ability reads best as its signature")]
 pub struct KeyTypeRow {
     /// The `CKK_` number.
     pub id: KeyType,

@@ -11,6 +11,9 @@
 
 #![forbid(unsafe_code)]
 
+mod digest;
+mod failure;
+mod hash;
 mod key;
 mod operation;
 mod row;
@@ -22,7 +25,9 @@ pub use row::{Mechanism, Start};
 use strongroom_types::{Error, KeyType, MechanismType, Result};
 
 /// Every mechanism of the token.
-pub static MECHANISMS: &[&[Mechanism]] = &[];
+pub static MECHANISMS: &[&[Mechanism]] = &[
+    digest::ROWS,
+];
 
 /// Every key type of the token.
 pub static KEY_TYPES: &[&KeyTypeRow] = &[];

@@ -13,6 +13,7 @@ use crate::{Cipher, Digest, Key, Sign, Verify};
 ///
 /// Abilities are optional functions, and the `CKF_` flags follow from them, so information and
 /// behaviour can not differ.
+#[expect(clippy::type_complexity, reason = "an ability reads best as its signature")]
 pub struct Mechanism {
     /// The `CKM_` number.
     pub id: MechanismType,

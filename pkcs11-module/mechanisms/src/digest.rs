@@ -1,0 +1,43 @@
+//! Digests: `CKM_SHA_1`, `CKM_SHA256` and their like (PKCS#11 3.2, 6.20 to 6.26).
+
+use strongroom_awslc::digest::Context;
+use strongroom_types::{Bytes, Error, Result, mechanism};
+
+use crate::failure::or;
+use crate::{Digest, Mechanism, hash};
+
+macro_rules! digests {
+    ($($ckm:ident: $hash:ident;)*) => {
+        /// The rows of this family.
+        pub(crate) static ROWS: &[Mechanism] = &[$(Mechanism {
+            digest: Some(|_| Ok(Box::new(Digesting(hash::$hash.start()?)))),
+            ..Mechanism::named(mechanism!($ckm))
+        }),*];
+    };
+}
+
+digests! {
+    CKM_SHA_1: SHA1;
+    CKM_SHA224: SHA224;
+    CKM_SHA256: SHA256;
+    CKM_SHA384: SHA384;
+    CKM_SHA512: SHA512;
+    CKM_SHA512_224: SHA512_224;
+    CKM_SHA512_256: SHA512_256;
+}
+
+struct Digesting(Context);
+
+impl Digest for Digesting {
+    fn digest_len(&self) -> usize {
+        self.0.algorithm().output_len()
+    }
+
+    fn update(&mut self, part: &[u8]) -> Result<()> {
+        self.0.update(part).map_err(or(Error::FunctionFailed))
+    }
+
+    fn finish(self: Box<Self>) -> Result<Bytes> {
+        self.0.finish().map_err(or(Error::FunctionFailed))
+    }
+}

@@ -1,0 +1,71 @@
+//! Hash functions: the one table that digests, HMAC, RSA and ECDSA share.
+
+use strongroom_awslc::digest::{self, Algorithm, Context};
+use strongroom_types::{Bytes, Error, MechanismType, Result, ck, mechanism};
+
+use crate::failure::or;
+
+/// A hash function, and the numbers by which the standard knows it.
+pub(crate) struct Hash {
+    /// The mechanism that computes its digest: `CKM_SHA256`.
+    pub(crate) id: MechanismType,
+    /// The mask generation function that is made of it: `CKG_MGF1_SHA256`; `None` if the standard
+    /// has no number for that.
+    pub(crate) mgf: Option<u64>,
+    /// What computes it.
+    pub(crate) algorithm: &'static Algorithm,
+}
+
+macro_rules! hashes {
+    ($($name:ident = $ckm:ident, $mgf:expr;)*) => {
+        $(
+            #[doc = concat!("`", stringify!($ckm), "`.")]
+            pub(crate) static $name: Hash = Hash {
+                id: mechanism!($ckm).0,
+                mgf: $mgf,
+                algorithm: &digest::$name,
+            };
+        )*
+
+        /// Every hash function of the token.
+        pub(crate) static HASHES: &[&Hash] = &[$(&$name),*];
+    };
+}
+
+hashes! {
+    SHA1 = CKM_SHA_1, Some(ck!(CKG_MGF1_SHA1));
+    SHA224 = CKM_SHA224, Some(ck!(CKG_MGF1_SHA224));
+    SHA256 = CKM_SHA256, Some(ck!(CKG_MGF1_SHA256));
+    SHA384 = CKM_SHA384, Some(ck!(CKG_MGF1_SHA384));
+    SHA512 = CKM_SHA512, Some(ck!(CKG_MGF1_SHA512));
+    SHA512_224 = CKM_SHA512_224, None;
+    SHA512_256 = CKM_SHA512_256, None;
+}
+
+impl Hash {
+    /// The hash function of a digest mechanism, as parameters name it (`hashAlg`); `None` if there
+    /// is none of that number.
+    pub(crate) fn of_mechanism(id: u64) -> Option<&'static Self> {
+        HASHES.iter().copied().find(|hash| hash.id.0 == id)
+    }
+
+    /// The hash function of a mask generation function, as parameters name it (`mgf`).
+    pub(crate) fn of_mgf(mgf: u64) -> Option<&'static Self> {
+        HASHES.iter().copied().find(|hash| hash.mgf == Some(mgf))
+    }
+
+    /// The length of its digest in bytes.
+    pub(crate) fn output_len(&self) -> usize {
+        self.algorithm.output_len()
+    }
+
+    /// The digest of data that is there at once.
+    pub(crate) fn digest(&self, data: &[u8]) -> Result<Bytes> {
+        self.algorithm.digest(data).map_err(or(Error::FunctionFailed))
+    }
+
+    /// Starts a digest of data that comes in parts.
+    pub(crate) fn start(&self) -> Result<Context> {
+        Context::new(self.algorithm).map_err(or(Error::FunctionFailed))
+    }
+}
