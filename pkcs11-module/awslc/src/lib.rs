@@ -6,8 +6,13 @@
 
 #![allow(unsafe_code, reason = "the calls into AWS-LC; see above")]
 
+mod anykey;
+pub mod curve25519;
 pub mod digest;
+pub mod ec;
 mod error;
+mod number;
 mod owned;
+pub mod rsa;
 
 pub use error::{Error, Result};

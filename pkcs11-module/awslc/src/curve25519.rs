@@ -1,0 +1,209 @@
+//! Ed25519 (RFC 8032) and X25519 (RFC 7748).
+
+use aws_lc_sys as sys;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result, check, failed};
+use crate::owned::AnyKey;
+
+/// The length of a seed, a scalar, a public key and a shared secret, in bytes.
+pub const KEY_LEN: usize = 32;
+
+/// The length of a signature in bytes.
+pub const SIGNATURE_LEN: usize = 64;
+
+/// The longest context in bytes (RFC 8032, 5.1).
+pub const MAX_CONTEXT_LEN: usize = 255;
+
+/// Which of the three schemes of RFC 8032, 5.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme<'a> {
+    /// Ed25519.
+    Pure,
+    /// Ed25519ctx, whose context is not empty.
+    Context(&'a [u8]),
+    /// Ed25519ph, whose context may be empty.
+    Prehash(&'a [u8]),
+}
+
+/// An Ed25519 private key: the seed and, so that it need not be computed again, the public key.
+pub struct SigningKey(Zeroizing<[u8; 64]>);
+
+impl SigningKey {
+    /// The key of a seed.
+    pub fn from_seed(seed: &[u8; KEY_LEN]) -> Self {
+        let mut public = [0; KEY_LEN];
+        let mut key = Zeroizing::new([0; 64]);
+        let (public, private) = (public.as_mut_ptr(), key.as_mut_ptr());
+        // SAFETY: 32 and 64 bytes can be written, and 32 read, as curve25519.h says.
+        unsafe { sys::ED25519_keypair_from_seed(public, private, seed.as_ptr()) };
+        Self(key)
+    }
+
+    /// A new key.
+    pub fn generate() -> Self {
+        let mut public = [0; KEY_LEN];
+        let mut key = Zeroizing::new([0; 64]);
+        // SAFETY: 32 and 64 bytes can be written, as curve25519.h says.
+        unsafe { sys::ED25519_keypair(public.as_mut_ptr(), key.as_mut_ptr()) };
+        Self(key)
+    }
+
+    /// The seed.
+    pub fn seed(&self) -> &[u8] {
+        self.0.split_at(KEY_LEN).0
+    }
+
+    /// The public key.
+    pub fn public(&self) -> &[u8] {
+        self.0.split_at(KEY_LEN).1
+    }
+
+    /// Signs a message.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the context is too long, or empty where it may not be.
+    pub fn sign(&self, message: &[u8], scheme: Scheme<'_>) -> Result<[u8; SIGNATURE_LEN]> {
+        let mut signature = [0; SIGNATURE_LEN];
+        let (out, key) = (signature.as_mut_ptr(), self.0.as_ptr());
+        let (data, len) = (message.as_ptr(), message.len());
+        check(match scheme {
+            // SAFETY: 64 bytes can be written, message and key (64 bytes) read.
+            Scheme::Pure => unsafe { sys::ED25519_sign(out, data, len, key) },
+            // SAFETY: as above, and the context can be read for its length.
+            Scheme::Context(context) => unsafe {
+                sys::ED25519ctx_sign(out, data, len, key, context.as_ptr(), context.len())
+            },
+            // SAFETY: as above.
+            Scheme::Prehash(context) => unsafe {
+                sys::ED25519ph_sign(out, data, len, key, context.as_ptr(), context.len())
+            },
+        })?;
+        Ok(signature)
+    }
+}
+
+/// Whether `signature` is one of the message, by the public key.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] if it is not, or if the scheme's context is not acceptable.
+pub fn verify(
+    public: &[u8; KEY_LEN],
+    message: &[u8],
+    signature: &[u8; SIGNATURE_LEN],
+    scheme: Scheme<'_>,
+) -> Result<()> {
+    let (signature, public) = (signature.as_ptr(), public.as_ptr());
+    let (data, len) = (message.as_ptr(), message.len());
+    check(match scheme {
+        // SAFETY: the message, 64 bytes of signature and 32 of key can be read.
+        Scheme::Pure => unsafe { sys::ED25519_verify(data, len, signature, public) },
+        // SAFETY: as above, and the context can be read for its length.
+        Scheme::Context(context) => unsafe {
+            let (context, context_len) = (context.as_ptr(), context.len());
+            sys::ED25519ctx_verify(data, len, signature, public, context, context_len)
+        },
+        // SAFETY: as above.
+        Scheme::Prehash(context) => unsafe {
+            let (context, context_len) = (context.as_ptr(), context.len());
+            sys::ED25519ph_verify(data, len, signature, public, context, context_len)
+        },
+    })
+}
+
+/// A new X25519 scalar.
+pub fn x25519_generate() -> Zeroizing<[u8; KEY_LEN]> {
+    let mut public = [0; KEY_LEN];
+    let mut scalar = Zeroizing::new([0; KEY_LEN]);
+    // SAFETY: 32 bytes each can be written, as curve25519.h says.
+    unsafe { sys::X25519_keypair(public.as_mut_ptr(), scalar.as_mut_ptr()) };
+    scalar
+}
+
+/// The X25519 public key of a scalar.
+pub fn x25519_public(scalar: &[u8; KEY_LEN]) -> [u8; KEY_LEN] {
+    let mut public = [0; KEY_LEN];
+    // SAFETY: 32 bytes can be written, and 32 read, as curve25519.h says.
+    unsafe { sys::X25519_public_from_private(public.as_mut_ptr(), scalar.as_ptr()) };
+    public
+}
+
+/// The X25519 secret shared with a peer (RFC 7748, 6.1).
+///
+/// # Errors
+///
+/// [`Error::Invalid`] if it is all zero: the peer's key has a small order.
+pub fn x25519(scalar: &[u8; KEY_LEN], peer: &[u8; KEY_LEN]) -> Result<Zeroizing<[u8; KEY_LEN]>> {
+    let mut secret = Zeroizing::new([0; KEY_LEN]);
+    // SAFETY: 32 bytes can be written, and 32 each read, as curve25519.h says.
+    check(unsafe { sys::X25519(secret.as_mut_ptr(), scalar.as_ptr(), peer.as_ptr()) })?;
+    Ok(secret)
+}
+
+/// Which algorithm a key is for, where RFC 8410 says it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Algorithm {
+    /// Signatures.
+    Ed25519,
+    /// Key agreement.
+    X25519,
+}
+
+impl Algorithm {
+    fn id(self) -> i32 {
+        match self {
+            Self::Ed25519 => sys::EVP_PKEY_ED25519,
+            Self::X25519 => sys::EVP_PKEY_X25519,
+        }
+    }
+
+    /// The `SubjectPublicKeyInfo` (RFC 8410) of a public key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    pub fn to_spki(self, public: &[u8; KEY_LEN]) -> Result<Vec<u8>> {
+        let (data, null) = (public.as_ptr(), core::ptr::null_mut());
+        // SAFETY: 32 bytes can be read; the engine may be null.
+        let made = unsafe { sys::EVP_PKEY_new_raw_public_key(self.id(), null, data, KEY_LEN) };
+        // SAFETY: the new key is nobody else's.
+        unsafe { AnyKey::take(made) }?.to_spki()
+    }
+
+    /// The PKCS#8 `PrivateKeyInfo` (RFC 8410) of a seed or scalar.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    pub fn to_pkcs8(self, private: &[u8; KEY_LEN]) -> Result<Zeroizing<Vec<u8>>> {
+        let (data, null) = (private.as_ptr(), core::ptr::null_mut());
+        // SAFETY: 32 bytes can be read; the engine may be null.
+        let made = unsafe { sys::EVP_PKEY_new_raw_private_key(self.id(), null, data, KEY_LEN) };
+        // SAFETY: the new key is nobody else's.
+        unsafe { AnyKey::take(made) }?.to_pkcs8()
+    }
+
+    /// The seed or scalar in a PKCS#8 `PrivateKeyInfo`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if it is none, or of another algorithm.
+    pub fn from_pkcs8(self, der: &[u8]) -> Result<Zeroizing<[u8; KEY_LEN]>> {
+        let key = AnyKey::from_pkcs8(der, self.id())?;
+        let mut private = Zeroizing::new([0; KEY_LEN]);
+        let mut len = KEY_LEN;
+        let out = private.as_mut_ptr();
+        // SAFETY: the key is alive, and `out` writable for `len` bytes.
+        check(unsafe { sys::EVP_PKEY_get_raw_private_key(key.as_ptr(), out, &mut len) })?;
+        if len == KEY_LEN { Ok(private) } else { Err(failed()) }
+    }
+}
+
+impl From<core::array::TryFromSliceError> for Error {
+    /// A key or signature of another length is none.
+    fn from(_: core::array::TryFromSliceError) -> Self {
+        Self::Invalid
+    }
+}

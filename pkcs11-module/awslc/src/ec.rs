@@ -1,0 +1,337 @@
+//! Keys of the prime curves: ECDSA of any digest, ECDH, and the key structures.
+
+use aws_lc_sys as sys;
+use zeroize::Zeroizing;
+
+use crate::error::{Error, Result, check, failed};
+use crate::number;
+use crate::owned::{AnyKey, EcKey, EcPoint, EcdsaSignature, Number};
+
+/// A curve.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Curve {
+    /// P-256, also called secp256r1 and prime256v1.
+    P256,
+    /// P-384, also called secp384r1.
+    P384,
+    /// P-521, also called secp521r1.
+    P521,
+    /// secp256k1.
+    Secp256k1,
+}
+
+impl Curve {
+    /// Every curve.
+    pub const ALL: &'static [Self] = &[Self::P256, Self::P384, Self::P521, Self::Secp256k1];
+
+    /// The length of a coordinate in bytes; that of the order is the same on these curves.
+    pub const fn field_len(self) -> usize {
+        match self {
+            Self::P256 | Self::Secp256k1 => 32,
+            Self::P384 => 48,
+            Self::P521 => 66,
+        }
+    }
+
+    fn group(self) -> *const sys::EC_GROUP {
+        match self {
+            // SAFETY: it takes nothing; the group it returns is static, here and below.
+            Self::P256 => unsafe { sys::EC_group_p256() },
+            // SAFETY: as above.
+            Self::P384 => unsafe { sys::EC_group_p384() },
+            // SAFETY: as above.
+            Self::P521 => unsafe { sys::EC_group_p521() },
+            // SAFETY: as above.
+            Self::Secp256k1 => unsafe { sys::EC_group_secp256k1() },
+        }
+    }
+
+    fn empty_key(self) -> Result<EcKey> {
+        // SAFETY: it takes nothing.
+        let made = unsafe { sys::EC_KEY_new() };
+        // SAFETY: the new key is nobody else's.
+        let key = unsafe { EcKey::take(made) }?;
+        // SAFETY: key and group are alive.
+        check(unsafe { sys::EC_KEY_set_group(key.as_ptr(), self.group()) })?;
+        Ok(key)
+    }
+
+    fn empty_point(self) -> Result<EcPoint> {
+        // SAFETY: the group is alive.
+        let made = unsafe { sys::EC_POINT_new(self.group()) };
+        // SAFETY: the new point is nobody else's.
+        unsafe { EcPoint::take(made) }
+    }
+}
+
+/// A public key: a point of a curve, and not the one at infinity.
+pub struct PublicKey {
+    curve: Curve,
+    key: EcKey,
+}
+
+// SAFETY: no thread owns an `EC_KEY`, and nothing here changes one that has been built.
+unsafe impl Send for PublicKey {}
+// SAFETY: ec_key.h allows any number of threads to use a key that none of them changes.
+unsafe impl Sync for PublicKey {}
+
+impl PublicKey {
+    /// Reads a point as in SEC 1, 2.3.4: uncompressed or compressed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if there is no such point on the curve.
+    pub fn from_point(curve: Curve, octets: &[u8]) -> Result<Self> {
+        let point = curve.empty_point()?;
+        let (data, len) = (octets.as_ptr(), octets.len());
+        // SAFETY: group and point are alive, the octets readable; the context may be null.
+        check(unsafe {
+            sys::EC_POINT_oct2point(curve.group(), point.as_ptr(), data, len, core::ptr::null_mut())
+        })?;
+        let key = curve.empty_key()?;
+        // SAFETY: key and point are alive, and of the same group.
+        check(unsafe { sys::EC_KEY_set_public_key(key.as_ptr(), point.as_ptr()) })?;
+        Ok(Self { curve, key })
+    }
+
+    /// The curve.
+    pub fn curve(&self) -> Curve {
+        self.curve
+    }
+
+    /// The point, uncompressed (SEC 1, 2.3.3).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    pub fn point(&self) -> Result<Vec<u8>> {
+        point(self.curve, &self.key)
+    }
+
+    /// Whether `signature`, r and s of the same length, is one of the digest. A digest longer than
+    /// the order is cut to its leftmost bits (FIPS 186-5, 6.4.2).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if it is not, or has an odd length.
+    pub fn verify(&self, digest: &[u8], signature: &[u8]) -> Result<()> {
+        if !signature.len().is_multiple_of(2) {
+            return Err(Error::Invalid);
+        }
+        let (r, s) = signature.split_at(signature.len() / 2);
+        let (r, s) = (Number::from_bytes(r)?, Number::from_bytes(s)?);
+        // SAFETY: it takes nothing.
+        let made = unsafe { sys::ECDSA_SIG_new() };
+        // SAFETY: the new signature is nobody else's.
+        let signature = unsafe { EcdsaSignature::take(made) }?;
+        // SAFETY: signature and numbers are alive; it takes over the numbers if it succeeds.
+        check(unsafe { sys::ECDSA_SIG_set0(signature.as_ptr(), r.as_ptr(), s.as_ptr()) })?;
+        // They are the signature's now, and freed with it.
+        core::mem::forget((r, s));
+        let key = self.key.as_ptr();
+        // SAFETY: the digest is readable for its length; signature and key are alive.
+        check(unsafe {
+            sys::ECDSA_do_verify(digest.as_ptr(), digest.len(), signature.as_ptr(), key)
+        })
+    }
+
+    /// The `SubjectPublicKeyInfo` (RFC 5480, with the curve's name).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    pub fn to_spki(&self) -> Result<Vec<u8>> {
+        any_key(&self.key)?.to_spki()
+    }
+}
+
+/// A private key, with its public key.
+pub struct PrivateKey {
+    curve: Curve,
+    key: EcKey,
+}
+
+// SAFETY: as for the public key.
+unsafe impl Send for PrivateKey {}
+// SAFETY: as for the public key; signing and ECDH do not change the key.
+unsafe impl Sync for PrivateKey {}
+
+impl PrivateKey {
+    /// The key of a big-endian scalar between 1 and the order, without leading zeros or with.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the scalar is zero or too large.
+    pub fn from_scalar(curve: Curve, scalar: &[u8]) -> Result<Self> {
+        let scalar = Number::from_bytes(scalar)?;
+        let key = curve.empty_key()?;
+        // SAFETY: key and number are alive; it copies the number.
+        check(unsafe { sys::EC_KEY_set_private_key(key.as_ptr(), scalar.as_ptr()) })?;
+        let point = curve.empty_point()?;
+        let (group, null) = (curve.group(), core::ptr::null_mut());
+        // SAFETY: group, point and number are alive; a null point and a null second scalar ask
+        // for the multiple of the generator alone, which is computed in constant time.
+        check(unsafe {
+            sys::EC_POINT_mul(
+                group,
+                point.as_ptr(),
+                scalar.as_ptr(),
+                null,
+                null.cast(),
+                null.cast(),
+            )
+        })?;
+        // SAFETY: key and point are alive, and of the same group.
+        check(unsafe { sys::EC_KEY_set_public_key(key.as_ptr(), point.as_ptr()) })?;
+        Ok(Self { curve, key })
+    }
+
+    /// A new key (FIPS 186-5, A.2.2).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    pub fn generate(curve: Curve) -> Result<Self> {
+        let key = curve.empty_key()?;
+        // SAFETY: the key is alive, nobody else's, and has a group.
+        check(unsafe { sys::EC_KEY_generate_key(key.as_ptr()) })?;
+        Ok(Self { curve, key })
+    }
+
+    /// Reads a PKCS#8 `PrivateKeyInfo` with an RFC 5915 `ECPrivateKey`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if it is none, or of another curve than ours, or if the public key in it
+    /// is another one's.
+    pub fn from_pkcs8(der: &[u8]) -> Result<Self> {
+        let any = AnyKey::from_pkcs8(der, sys::EVP_PKEY_EC)?;
+        // SAFETY: the key is alive.
+        let key = unsafe { sys::EVP_PKEY_get0_EC_KEY(any.as_ptr()) };
+        if key.is_null() {
+            return Err(failed());
+        }
+        // SAFETY: alive as long as `any`.
+        let group = unsafe { sys::EC_KEY_get0_group(key) };
+        let curve = Curve::ALL.iter().copied().find(|curve| curve.group() == group);
+        // SAFETY: as above; it checks the point against the scalar.
+        check(unsafe { sys::EC_KEY_check_key(key) })?;
+        // SAFETY: as above.
+        check(unsafe { sys::EC_KEY_up_ref(key) })?;
+        // SAFETY: `EC_KEY_up_ref` gave us a right of our own to free it.
+        let key = unsafe { EcKey::take(key) }?;
+        Ok(Self { curve: curve.ok_or(Error::Invalid)?, key })
+    }
+
+    /// The PKCS#8 `PrivateKeyInfo`: an RFC 5915 `ECPrivateKey` with the public key. The curve is
+    /// named in the algorithm only, as PKCS#11 3.2, 6.7 (wrapping private keys) wants.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>> {
+        any_key(&self.key)?.to_pkcs8()
+    }
+
+    /// The `SubjectPublicKeyInfo` of its public key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    pub fn to_spki(&self) -> Result<Vec<u8>> {
+        any_key(&self.key)?.to_spki()
+    }
+
+    /// The curve.
+    pub fn curve(&self) -> Curve {
+        self.curve
+    }
+
+    /// The scalar, big-endian, padded to the length of the order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    pub fn scalar(&self) -> Result<Zeroizing<Vec<u8>>> {
+        let mut out = Zeroizing::new(vec![0; self.curve.field_len()]);
+        // SAFETY: the key is alive.
+        let scalar = unsafe { sys::EC_KEY_get0_private_key(self.key.as_ptr()) };
+        // SAFETY: the number lives as long as the key.
+        unsafe { number::write(scalar, &mut out) }?;
+        Ok(out)
+    }
+
+    /// The point of its public key, uncompressed.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    pub fn point(&self) -> Result<Vec<u8>> {
+        point(self.curve, &self.key)
+    }
+
+    /// Signs a digest of any length: r and s, each as long as the order.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    pub fn sign(&self, digest: &[u8]) -> Result<Vec<u8>> {
+        // SAFETY: the digest is readable for its length, and the key alive.
+        let made = unsafe { sys::ECDSA_do_sign(digest.as_ptr(), digest.len(), self.key.as_ptr()) };
+        // SAFETY: the new signature is nobody else's.
+        let signature = unsafe { EcdsaSignature::take(made) }?;
+        let len = self.curve.field_len();
+        let mut out = vec![0; 2 * len];
+        let (r, s) = out.split_at_mut(len);
+        // SAFETY: the signature is alive.
+        let number = unsafe { sys::ECDSA_SIG_get0_r(signature.as_ptr()) };
+        // SAFETY: the number lives as long as the signature.
+        unsafe { number::write(number, r) }?;
+        // SAFETY: the signature is alive.
+        let number = unsafe { sys::ECDSA_SIG_get0_s(signature.as_ptr()) };
+        // SAFETY: the number lives as long as the signature.
+        unsafe { number::write(number, s) }?;
+        Ok(out)
+    }
+
+    /// The secret shared with a peer (SP 800-56A, 5.7.1.2): the x coordinate, padded to the field.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if the peer's key is of another curve.
+    pub fn agree(&self, peer: &PublicKey) -> Result<Zeroizing<Vec<u8>>> {
+        if peer.curve != self.curve {
+            return Err(Error::Invalid);
+        }
+        let mut out = Zeroizing::new(vec![0; self.curve.field_len()]);
+        // SAFETY: the peer's key is alive.
+        let point = unsafe { sys::EC_KEY_get0_public_key(peer.key.as_ptr()) };
+        let (data, len, key) = (out.as_mut_ptr().cast(), out.len(), self.key.as_ptr());
+        // SAFETY: `out` is writable for its length, point and key are alive and of one group.
+        let written = unsafe { sys::ECDH_compute_key(data, len, point, key, None) };
+        if usize::try_from(written) == Ok(len) { Ok(out) } else { Err(failed()) }
+    }
+}
+
+/// Wraps a key, without copying it, for what only `EVP_PKEY` does.
+fn any_key(key: &EcKey) -> Result<AnyKey> {
+    let any = AnyKey::empty()?;
+    // SAFETY: both are alive; it counts a reference of its own.
+    check(unsafe { sys::EVP_PKEY_set1_EC_KEY(any.as_ptr(), key.as_ptr()) })?;
+    Ok(any)
+}
+
+fn point(curve: Curve, key: &EcKey) -> Result<Vec<u8>> {
+    let mut out = vec![0; 1 + 2 * curve.field_len()];
+    // SAFETY: the key is alive.
+    let point = unsafe { sys::EC_KEY_get0_public_key(key.as_ptr()) };
+    if point.is_null() {
+        return Err(Error::Invalid);
+    }
+    let form = sys::point_conversion_form_t::POINT_CONVERSION_UNCOMPRESSED;
+    let (group, data, len) = (curve.group(), out.as_mut_ptr(), out.len());
+    // SAFETY: group and point are alive, `out` is writable for its length, the context may be null.
+    let written =
+        unsafe { sys::EC_POINT_point2oct(group, point, form, data, len, core::ptr::null_mut()) };
+    if written == len { Ok(out) } else { Err(failed()) }
+}
