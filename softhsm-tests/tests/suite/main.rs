@@ -11,6 +11,8 @@
 mod edge;
 mod fork;
 mod keys;
+mod objects;
+mod search;
 mod sessions;
 mod slots;
 mod tokens;
