@@ -1,0 +1,243 @@
+//! The names of a token's files, and whether this process is alone with them.
+
+use std::{
+    collections::HashMap,
+    fs::{self, File, OpenOptions, Permissions},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
+
+use rustix::fs::{Access, AtFlags, CWD, accessat};
+
+use crate::{
+    backend::TokenId,
+    error::{self, Error, Result},
+};
+
+/// Where a token lies.
+#[derive(Clone, Debug)]
+pub(crate) struct Files {
+    dir: PathBuf,
+    stem: String,
+}
+
+impl Files {
+    pub(crate) fn new(dir: &Path, token: TokenId) -> Self {
+        Self { dir: dir.to_owned(), stem: stem(&token) }
+    }
+
+    pub(crate) fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    pub(crate) fn database(&self) -> PathBuf {
+        self.named(".db")
+    }
+
+    pub(super) fn log(&self) -> PathBuf {
+        self.named(".db-wal")
+    }
+
+    fn index(&self) -> PathBuf {
+        self.named(".db-shm")
+    }
+
+    pub(super) fn lock(&self) -> PathBuf {
+        self.named(".lock")
+    }
+
+    pub(super) fn generation(&self) -> PathBuf {
+        self.named(".gen")
+    }
+
+    pub(super) fn draft(&self) -> PathBuf {
+        self.named(".new")
+    }
+
+    /// All files that a token can have; none when it is gone.
+    pub(crate) fn all(&self) -> [PathBuf; 5] {
+        [self.database(), self.log(), self.index(), self.generation(), self.lock()]
+    }
+
+    /// New files are open to whom the directory is open, others never.
+    pub(super) fn mode(&self) -> u32 {
+        let dir = fs::metadata(&self.dir).map_or(0, |dir| dir.mode());
+        0o600 | (dir & 0o060)
+    }
+
+    pub(super) fn remove_draft(&self) {
+        for end in [".new", ".new-journal", ".new-wal", ".new-shm"] {
+            let _ = fs::remove_file(self.named(end));
+        }
+    }
+
+    /// Only while no database lies there.
+    pub(super) fn remove_logs(&self) {
+        if !self.database().exists() {
+            for path in [self.log(), self.index()] {
+                let _ = fs::remove_file(path);
+            }
+        }
+    }
+
+    /// Says whether this process may write both the file and beside it.
+    pub(super) fn writable(&self) -> bool {
+        [self.dir.clone(), self.database()]
+            .iter()
+            .all(|path| accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok())
+    }
+
+    /// Opens a file beside the database, and makes it if it is not there.
+    pub(super) fn beside(&self, path: &Path) -> io::Result<File> {
+        let open = || OpenOptions::new().read(true).write(true).open(path);
+        match open() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            outcome => return outcome,
+        }
+        let mode = self.mode();
+        let made = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path);
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open(),
+            Ok(file) => file.set_permissions(Permissions::from_mode(mode)).map(|()| file),
+            outcome => outcome,
+        }
+    }
+
+    fn named(&self, end: &str) -> PathBuf {
+        self.dir.join(format!("{}{end}", self.stem))
+    }
+}
+
+/// The name of a token's files, without what they end in.
+pub(crate) fn stem(token: &TokenId) -> String {
+    token.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The token whose database has this file name.
+pub(crate) fn token_of(name: &str) -> Option<TokenId> {
+    let stem = name.strip_suffix(".db")?;
+    let mut token = [0; 16];
+    let (pairs, rest) = stem.as_bytes().as_chunks::<2>();
+    let ours = pairs.len() == token.len()
+        && rest.is_empty()
+        && stem.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    for (byte, pair) in token.iter_mut().zip(pairs) {
+        *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    ours.then_some(token)
+}
+
+/// The identity of an open file.
+type Inode = (u64, u64);
+
+/// How often this copy of the crate has each lock file open.
+static PRESENT: Mutex<Option<HashMap<Inode, usize>>> = Mutex::new(None);
+
+/// The lock file of a token, held open beside each connection.
+///
+/// Two copies of this code in one process (the module loaded under two paths) would be two
+/// SQLites: closing a file in one drops the locks of the other, and the database is corrupted. A
+/// descriptor of the lock file that this copy did not open betrays the other copy.
+pub(super) struct Presence {
+    file: Option<File>,
+    inode: Inode,
+}
+
+impl Presence {
+    /// Opens the lock file; nothing if there is none and none can be made.
+    pub(super) fn open(files: &Files) -> Result<Option<Self>> {
+        let path = files.lock();
+        let mut present = PRESENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let Ok(file) = files.beside(&path).or_else(|_| File::open(&path)) else {
+            return Ok(None);
+        };
+        let inode = inode(&file)?;
+        let count = present.get_or_insert_default().entry(inode).or_default();
+        *count += 1;
+        let ours = *count;
+        drop(present);
+        let presence = Self { file: Some(file), inode };
+        if descriptors(&path, inode) > ours {
+            return Err(Error::Unsupported(
+                "another copy of this module has the token open in this process; load the module \
+                 under one path only"
+                    .into(),
+            ));
+        }
+        Ok(Some(presence))
+    }
+
+    /// Another descriptor of the same open file, with the same locks.
+    pub(super) fn again(&self) -> Result<Self> {
+        let mut present = PRESENT.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = self.file.as_ref().map(File::try_clone).transpose().map_err(error::io)?;
+        *present.get_or_insert_default().entry(self.inode).or_default() += 1;
+        Ok(Self { file, inode: self.inode })
+    }
+
+    pub(super) fn file(&self) -> Option<&File> {
+        self.file.as_ref()
+    }
+}
+
+impl Drop for Presence {
+    fn drop(&mut self) {
+        let mut present = PRESENT.lock().unwrap_or_else(PoisonError::into_inner);
+        self.file = None;
+        let present = present.get_or_insert_default();
+        let left = present.get(&self.inode).map_or(0, |count| count.saturating_sub(1));
+        if left == 0 {
+            present.remove(&self.inode);
+        } else {
+            present.insert(self.inode, left);
+        }
+    }
+}
+
+fn inode(file: &File) -> Result<Inode> {
+    let about = file.metadata().map_err(error::io)?;
+    Ok((about.dev(), about.ino()))
+}
+
+/// How many descriptors of the process lead to a file; 0 if the system does not tell.
+fn descriptors(path: &Path, inode: Inode) -> usize {
+    let Ok(open) = fs::read_dir("/proc/self/fd") else {
+        return 0;
+    };
+    let name = path.file_name();
+    open.filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|link| fs::read_link(link).is_ok_and(|target| target.file_name() == name))
+        .filter(|link| fs::metadata(link).is_ok_and(|file| (file.dev(), file.ino()) == inode))
+        .count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    #[test]
+    fn names_lead_back_to_tokens() {
+        let token = [0xa1; 16];
+        assert_eq!(token_of(&format!("{}.db", stem(&token))), Some(token));
+        for name in ["x.db", "a1.db", &"a1".repeat(16), &format!("{}.db", "A1".repeat(16))] {
+            assert_eq!(token_of(name), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn another_copy_in_the_process_is_noticed() {
+        let dir = Scratch::new();
+        let files = Files::new(dir.path(), [7; 16]);
+        let first = Presence::open(&files).unwrap().unwrap();
+        let second = first.again().unwrap();
+        let third = Presence::open(&files).unwrap().unwrap();
+        drop((first, second, third));
+        let foreign = File::open(files.lock()).unwrap();
+        assert!(matches!(Presence::open(&files), Err(Error::Unsupported(_))));
+        drop(foreign);
+        Presence::open(&files).unwrap();
+    }
+}

@@ -1,0 +1,153 @@
+//! Whole token files: copied out, taken in, removed.
+
+use std::{fs, io::ErrorKind, path::Path, sync::PoisonError};
+
+use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, backup::Backup};
+
+use super::{
+    Sqlite, connection::frozen, failure, files::Files, put_header, read_header, schema, walk,
+};
+use crate::{
+    ObjectId,
+    backend::{Header, Mark},
+    error::{self, Error, Result},
+    gate,
+    seal::sync_dir,
+};
+
+/// Copies every table of the attached file but the header.
+const COPY: &str = "
+    DELETE FROM main.change;
+    DELETE FROM main.slot;   INSERT INTO main.slot   SELECT * FROM source.slot;
+    DELETE FROM main.object; INSERT INTO main.object SELECT * FROM source.object;
+    DELETE FROM main.tag;    INSERT INTO main.tag    SELECT * FROM source.tag;
+";
+
+impl Sqlite {
+    /// Copies the token as it is at one moment into a new file.
+    pub(crate) fn copy_to(&self, to: &Path) -> Result<()> {
+        self.with(|open| {
+            schema::new_file(to, 0o600)?;
+            let copied = copy(&open.sql, to);
+            if copied.is_err() {
+                let _ = fs::remove_file(to);
+            }
+            copied
+        })?;
+        let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty());
+        sync_dir(dir.unwrap_or(Path::new(".")))
+    }
+
+    /// Replaces the content by that of another token file, in one commit, with this header.
+    pub(crate) fn take_from(&self, from: &Path, header: &Header) -> Result<()> {
+        self.with(|open| {
+            if !open.writable {
+                return Err(Error::ReadOnly);
+            }
+            open.sql.execute("ATTACH ?1 AS source", [frozen(from)]).map_err(failure)?;
+            let taken = open
+                .sql
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(failure)
+                .and_then(|tx| {
+                    fill(&tx, header)?;
+                    self.announced(|| tx.commit()).map_err(failure)
+                });
+            let detached = open.sql.execute_batch("DETACH source").map_err(failure);
+            taken.and(detached)
+        })
+    }
+
+    /// Makes a token file with the content of another, with this header.
+    pub(crate) fn create_from(files: &Files, from: &Path, header: &Header) -> Result<()> {
+        schema::make(files, Some(&frozen(from)), |tx| fill(tx, header))
+    }
+
+    /// Empties and removes all files. Processes that still have the token open find it gone.
+    pub(crate) fn destroy(&self) -> Result<()> {
+        let _turn = super::Backend::turn(self)?;
+        self.with(|open| {
+            let tx = open
+                .sql
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(failure)?;
+            tx.execute_batch(
+                "DELETE FROM header; DELETE FROM slot; DELETE FROM object; DELETE FROM tag; \
+                 DELETE FROM change;",
+            )
+            .map_err(failure)?;
+            self.announced(|| tx.commit()).map_err(failure)?;
+            // Readers may hold the checkpoint up; what is left of the log is sealed rows.
+            let _ = open.sql.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
+            Ok(())
+        })?;
+        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        for path in self.files.all() {
+            match fs::remove_file(path) {
+                Err(error) if error.kind() != ErrorKind::NotFound => return Err(error::io(error)),
+                _ => {}
+            }
+        }
+        sync_dir(self.files.dir())
+    }
+
+    /// What SQLite finds wrong with the file; nothing if it is sound.
+    pub(crate) fn faults(&self) -> Result<Option<String>> {
+        self.with(|open| {
+            let say: String = open
+                .sql
+                .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
+                .map_err(failure)?;
+            schema::verify(&open.sql, "main")?;
+            Ok((say != "ok").then_some(say))
+        })
+    }
+}
+
+/// Reads a token file that nobody writes: its header, and all its marks.
+pub(crate) fn inspect(from: &Path, each: &mut dyn FnMut(ObjectId, &Mark)) -> Result<Header> {
+    let _entry = gate::enter();
+    match fs::metadata(from) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Err(Error::NotFound),
+        outcome => outcome.map(drop).map_err(error::io)?,
+    }
+    let mut log = from.as_os_str().to_owned();
+    log.push("-wal");
+    if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+        return Err(Error::Unsupported(format!(
+            "{} is a token in use, not a backup; make a backup of it first",
+            from.display()
+        )));
+    }
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    let sql = Connection::open_with_flags(frozen(from), flags).map_err(failure)?;
+    sql.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA mmap_size=0;").map_err(failure)?;
+    super::connection::identify(&sql)?;
+    schema::verify(&sql, "main")?;
+    let header = read_header(&sql).map_err(failure)?;
+    if !walk(&sql, each).map_err(failure)? {
+        return Err(Error::Corrupt("the search tags do not belong to the objects"));
+    }
+    Ok(header)
+}
+
+fn copy(from: &Connection, to: &Path) -> Result<()> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let mut copy = Connection::open_with_flags(to, flags).map_err(failure)?;
+    {
+        let backup = Backup::new(from, &mut copy).map_err(failure)?;
+        backup.step(-1).map_err(failure)?;
+    }
+    // One file, with nothing beside it.
+    copy.execute_batch("PRAGMA synchronous=EXTRA; PRAGMA journal_mode=DELETE").map_err(failure)?;
+    copy.close().map_err(|(_, error)| failure(error))?;
+    fs::File::open(to).and_then(|file| file.sync_all()).map_err(error::io)
+}
+
+fn fill(tx: &Transaction<'_>, header: &Header) -> Result<()> {
+    schema::verify(tx, "source")?;
+    tx.execute_batch(COPY).map_err(failure)?;
+    put_header(tx, header)
+}

@@ -1,0 +1,221 @@
+//! What is wrong with a store, and what to do about it.
+
+use std::{
+    fs::{self, Metadata},
+    os::unix::fs::MetadataExt,
+    path::Path,
+};
+
+use crate::{
+    Error, Store, Token,
+    backend::sqlite::files::{stem, token_of},
+    config::Seal,
+    filesystem, queue,
+    seal::EXPOSED,
+};
+
+/// Something that [`Store::check`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// How bad it is.
+    pub severity: Severity,
+    /// What was found, in a sentence.
+    pub what: String,
+    /// What to do about it, in a sentence; empty if there is nothing to do.
+    pub remedy: String,
+}
+
+/// How bad a finding is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Severity {
+    /// As it should be.
+    Fine,
+    /// Works, and should be changed.
+    Warning,
+    /// Does not work, or protects nothing.
+    Fault,
+}
+
+struct Findings(Vec<Finding>);
+
+impl Findings {
+    fn add(&mut self, severity: Severity, what: impl Into<String>, remedy: impl Into<String>) {
+        self.0.push(Finding { severity, what: what.into(), remedy: remedy.into() });
+    }
+
+    fn fine(&mut self, what: impl Into<String>) {
+        self.add(Severity::Fine, what, "");
+    }
+}
+
+impl Store {
+    /// Looks at everything that can be looked at without a PIN: the configuration, the file
+    /// system, permissions, the seal key, the database files, every object against the set hash,
+    /// every public object opened, and files that belong to nothing.
+    ///
+    /// Takes about 20 ms per thousand objects.
+    #[must_use]
+    pub fn check(&self) -> Vec<Finding> {
+        let mut findings = Findings(Vec::new());
+        self.check_config(&mut findings);
+        let there = self.check_dir(&mut findings);
+        self.check_seal(&mut findings);
+        if there {
+            self.check_names(&mut findings);
+            self.check_tokens(&mut findings);
+        }
+        findings.0
+    }
+
+    fn check_config(&self, findings: &mut Findings) {
+        match &self.config.source {
+            Some(path) => findings.fine(format!("the configuration is {}", path.display())),
+            None => findings.fine("there is no configuration; everything lies under the home"),
+        }
+    }
+
+    fn check_dir(&self, findings: &mut Findings) -> bool {
+        let dir = self.dir();
+        let Ok(about) = fs::metadata(dir) else {
+            findings.add(
+                Severity::Warning,
+                format!("the store {} is not there", dir.display()),
+                "initialize a token; it is made together with the first",
+            );
+            return false;
+        };
+        check_mode(findings, dir, &about, 0o007);
+        match filesystem::check(dir) {
+            Ok(()) => findings.fine(format!("the store is {}, on a local volume", dir.display())),
+            Err(error) => findings.add(
+                Severity::Fault,
+                error.to_string(),
+                "move the store to a local volume and change [store] path",
+            ),
+        }
+        true
+    }
+
+    fn check_seal(&self, findings: &mut Findings) {
+        let Seal::File(path) = &self.config.seal else {
+            findings.add(
+                Severity::Warning,
+                "there is no seal: whoever copies the store can guess PINs, and reads and \
+                 changes public objects",
+                "make new tokens with a seal key, in [seal] file",
+            );
+            return;
+        };
+        match self.seal.key() {
+            Ok(_) => findings.fine(format!("the seal key is {}", path.display())),
+            Err(Error::SealMissing(_)) if self.names().is_ok_and(|names| names.is_empty()) => {
+                findings.fine("there is no seal key yet; it is made with the first token");
+            }
+            Err(error) => findings.add(
+                Severity::Fault,
+                error.to_string(),
+                "put the seal key back in its place, with mode 0600",
+            ),
+        }
+        if self.seal_path().and_then(|path| path.parent().map(|dir| dir == self.dir()))
+            == Some(true)
+        {
+            findings.add(
+                Severity::Warning,
+                "the seal key lies in the store: whoever copies the one has the other",
+                "move it elsewhere, out of the backups of the store, and change [seal] file",
+            );
+        }
+    }
+
+    /// Files that belong to no token, and their permissions.
+    fn check_names(&self, findings: &mut Findings) {
+        let stems: Vec<_> = self.names().unwrap_or_default().iter().map(stem).collect();
+        let Ok(entries) = fs::read_dir(self.dir()) else {
+            findings.add(Severity::Fault, "the store cannot be read", "give this user access");
+            return;
+        };
+        for entry in entries.flatten() {
+            let path = entry.path();
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let of_token = name.split_once('.').is_some_and(|(stem, end)| {
+                matches!(end, "db" | "db-wal" | "db-shm" | "gen" | "lock")
+                    && stems.iter().any(|known| known == stem)
+            });
+            let seal = self.seal_path().is_some_and(|seal| seal == path);
+            if !of_token && !seal && name != queue::NAME {
+                findings.add(
+                    Severity::Warning,
+                    format!("{} belongs to no token", path.display()),
+                    "remove it, unless you put it there; a process that was killed may leave such",
+                );
+            } else if let Ok(about) = entry.metadata() {
+                let forbidden = if seal { EXPOSED } else { 0o007 };
+                check_mode(findings, &path, &about, forbidden);
+            }
+            if token_of(&name).is_some() && !entry.file_type().is_ok_and(|kind| kind.is_file()) {
+                findings.add(
+                    Severity::Fault,
+                    format!("{} is not a regular file", path.display()),
+                    "put the file itself there; links lead the locks astray",
+                );
+            }
+        }
+    }
+
+    fn check_tokens(&self, findings: &mut Findings) {
+        match self.tokens() {
+            Ok(tokens) => tokens.iter().for_each(|token| check_token(findings, token)),
+            Err(error) => {
+                findings.add(Severity::Fault, error.to_string(), "give this user access");
+            }
+        }
+    }
+}
+
+fn check_token(findings: &mut Findings, token: &Token) {
+    let serial = String::from_utf8_lossy(&token.serial()).into_owned();
+    match inspect(token) {
+        Ok(count) => findings.fine(format!("token {serial} is sound, with {count} objects")),
+        Err(why) => findings.add(
+            Severity::Fault,
+            format!("token {serial}: {why}"),
+            "restore it from a backup; if the seal key is wrong or missing, put that back first",
+        ),
+    }
+}
+
+/// Everything about a token that needs no PIN; the number of its objects.
+fn inspect(token: &Token) -> Result<u64, String> {
+    let text = |error: Error| error.to_string();
+    if let Some(fault) = token.file.faults().map_err(text)? {
+        return Err(format!("the database is damaged ({fault})"));
+    }
+    token.status().map_err(text)?;
+    token.audit().map_err(text)?;
+    let mut after = None;
+    loop {
+        let page = token.find(None, false, &[], after, 1000).map_err(text)?;
+        let Some(last) = page.last() else { break };
+        after = Some(*last);
+        for id in page {
+            match token.load(None, id) {
+                // Removed meanwhile by another process.
+                Ok(_) | Err(Error::NotFound) => {}
+                Err(error) => return Err(text(error)),
+            }
+        }
+    }
+    Ok(token.known().map_err(text)?.head.count)
+}
+
+fn check_mode(findings: &mut Findings, path: &Path, about: &Metadata, forbidden: u32) {
+    let mode = about.mode() & 0o777;
+    if mode & forbidden != 0 {
+        findings.add(
+            Severity::Fault,
+            format!("{} is open to others (mode {mode:04o})", path.display()),
+            format!("run `chmod {:04o} {}`", mode & !forbidden, path.display()),
+        );
+    }
+}

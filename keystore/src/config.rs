@@ -1,0 +1,416 @@
+//! Where the store and the seal key are, and what the PIN policy is.
+//!
+//! One small TOML file, or none: then everything lies under the user's home. The file is found by
+//! `STRONGROOM_CONF`, then `$XDG_CONFIG_HOME/strongroom/strongroom.toml` (`~/.config` without the
+//! variable), then `/etc/strongroom/strongroom.toml`. A setuid program follows no variable, since
+//! its caller sets them.
+//!
+//! ```toml
+//! so_reset = "allow"       # or "wipe", "deny": may the security officer replace a user PIN?
+//! legacy = false           # mechanisms that are only there for old data
+//!
+//! [store]
+//! path = "/var/lib/strongroom"
+//!
+//! [seal]
+//! file = "seal.key"        # relative to this file; or: source = "none"
+//!
+//! [pin]
+//! lockout = 10             # wrong PINs in a row; without it attempts only get slower
+//!
+//! [mechanisms]
+//! deny = ["CKM_RSA_PKCS"]  # or: allow = [...]
+//! ```
+
+use std::{
+    env, fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use rustix::process::{getegid, geteuid, getgid, getuid};
+use serde::Deserialize;
+
+/// The variable that names the configuration file.
+const VARIABLE: &str = "STRONGROOM_CONF";
+const SYSTEM_FILE: &str = "/etc/strongroom/strongroom.toml";
+const FILE: &str = "strongroom.toml";
+const SEAL_FILE: &str = "seal.key";
+
+/// The configuration of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// The file it was read from, if there was one.
+    pub source: Option<PathBuf>,
+    /// The directory with the token files; made when the first token is.
+    pub store: PathBuf,
+    /// Where the seal key is.
+    pub seal: Seal,
+    /// What happens when the security officer replaces a user PIN.
+    pub so_reset: SoReset,
+    /// How many wrong PINs in a row lock it; nothing: they only make attempts slower.
+    pub pin_lockout: Option<u32>,
+    /// Whether mechanisms that are only there for old data are offered.
+    pub legacy: bool,
+    /// Which mechanisms are offered, by name. The keystore only carries this.
+    pub mechanisms: Mechanisms,
+}
+
+/// Where the seal key is: 32 random bytes, without which a stolen store is noise.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seal {
+    /// In a file, made together with the first token.
+    File(PathBuf),
+    /// Nowhere: PINs alone protect the private objects, nothing protects the public ones.
+    None,
+}
+
+/// What happens when the security officer replaces the user PIN (not when the first one is set).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SoReset {
+    /// The private objects stay: the security officer's PIN is a recovery PIN.
+    #[default]
+    Allow,
+    /// The private objects are destroyed, with the key that they were sealed under.
+    Wipe,
+    /// It is refused.
+    Deny,
+}
+
+/// The names of the mechanisms that are offered; both lists empty: all of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mechanisms {
+    /// If not empty, only these.
+    pub allow: Vec<String>,
+    /// Not these.
+    pub deny: Vec<String>,
+}
+
+/// Why there is no configuration; the text names the file, the line and a remedy.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// The file that `STRONGROOM_CONF` names cannot be read.
+    Unreadable(PathBuf, io::Error),
+    /// The file does not say what it should.
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// The line, counted from 1; nothing if the fault is in no single line.
+        line: Option<usize>,
+        /// What is wrong, and the remedy.
+        why: String,
+    },
+    /// No file was found, and the user has no home to put a store into.
+    NoHome,
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unreadable(path, error) => write!(
+                f,
+                "the configuration {} cannot be read ({error}); correct {VARIABLE}, or make the \
+                 file",
+                path.display()
+            ),
+            Self::Invalid { path, line: Some(line), why } => {
+                write!(f, "{}:{line}: {why}", path.display())
+            }
+            Self::Invalid { path, line: None, why } => write!(f, "{}: {why}", path.display()),
+            Self::NoHome => write!(
+                f,
+                "there is neither a configuration nor a home directory for a store; set HOME, or \
+                 name a configuration in {VARIABLE}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for ConfigError {}
+
+impl Config {
+    /// Finds the configuration of this process.
+    ///
+    /// # Errors
+    /// If the file that is named or found cannot be used, or if there is neither file nor home.
+    pub fn find() -> Result<Self, ConfigError> {
+        Surroundings::of_process().find()
+    }
+
+    /// Reads one file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or says something unknown.
+    pub fn load(path: &Path) -> Result<Self, ConfigError> {
+        let unreadable = |error| ConfigError::Unreadable(path.to_owned(), error);
+        let text = fs::read_to_string(path).map_err(unreadable)?;
+        let path = std::path::absolute(path).map_err(unreadable)?;
+        let file: File = toml::from_str(&text).map_err(|error| invalid(&path, &text, &error))?;
+        let beside = path.parent().unwrap_or(Path::new("/")).to_owned();
+        let refuse = |why: &str| {
+            Err(ConfigError::Invalid { path: path.clone(), line: None, why: why.to_owned() })
+        };
+        let seal = match (file.seal.file, file.seal.source) {
+            (Some(key), None | Some(Source::File)) => Seal::File(beside.join(key)),
+            (None, Some(Source::None)) => Seal::None,
+            (None, _) => Seal::File(beside.join(SEAL_FILE)),
+            (Some(_), Some(Source::None)) => {
+                return refuse("[seal] has both a file and source = \"none\"; remove one of them");
+            }
+        };
+        if file.pin.lockout == Some(0) {
+            return refuse("[pin] lockout = 0 would lock every PIN; remove it, or give 1 or more");
+        }
+        let Some(store) = file.store.path else {
+            return refuse("[store] path is missing; add the directory that holds the tokens");
+        };
+        Ok(Self {
+            store: beside.join(store),
+            seal,
+            so_reset: file.so_reset,
+            pin_lockout: file.pin.lockout,
+            legacy: file.legacy,
+            mechanisms: file.mechanisms,
+            source: Some(path),
+        })
+    }
+
+    /// The configuration that needs no file: a store and a seal key at these two places.
+    #[must_use]
+    pub fn plain(store: PathBuf, seal: Seal) -> Self {
+        Self {
+            source: None,
+            store,
+            seal,
+            so_reset: SoReset::default(),
+            pin_lockout: None,
+            legacy: false,
+            mechanisms: Mechanisms::default(),
+        }
+    }
+}
+
+/// What the search for a configuration depends on.
+struct Surroundings {
+    named: Option<PathBuf>,
+    config_home: Option<PathBuf>,
+    data_home: Option<PathBuf>,
+    system: PathBuf,
+}
+
+impl Surroundings {
+    fn of_process() -> Self {
+        let trusted = getuid() == geteuid() && getgid() == getegid();
+        let variable = |name| {
+            env::var_os(name).filter(|value| trusted && !value.is_empty()).map(PathBuf::from)
+        };
+        // The base directory specification has relative paths ignored.
+        let base = |name| variable(name).filter(|path: &PathBuf| path.is_absolute());
+        let home = base("HOME").or_else(home_of_user);
+        let in_home = |rest| home.as_ref().map(|home| home.join(rest));
+        Self {
+            named: variable(VARIABLE),
+            config_home: base("XDG_CONFIG_HOME").or_else(|| in_home(".config")),
+            data_home: base("XDG_DATA_HOME").or_else(|| in_home(".local/share")),
+            system: SYSTEM_FILE.into(),
+        }
+    }
+
+    fn find(&self) -> Result<Config, ConfigError> {
+        if let Some(named) = &self.named {
+            return Config::load(named);
+        }
+        let own = self.config_home.as_ref().map(|home| home.join("strongroom"));
+        let files = own.iter().map(|dir| dir.join(FILE)).chain([self.system.clone()]);
+        for file in files {
+            match Config::load(&file) {
+                Err(ConfigError::Unreadable(_, error)) if absent(&error) => {}
+                outcome => return outcome,
+            }
+        }
+        let (Some(own), Some(data)) = (own, &self.data_home) else {
+            return Err(ConfigError::NoHome);
+        };
+        Ok(Config::plain(data.join("strongroom"), Seal::File(own.join(SEAL_FILE))))
+    }
+}
+
+/// A file that is not there, or lies where this user may not look, is not this user's.
+fn absent(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::NotFound | io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied
+    )
+}
+
+/// The home directory in `/etc/passwd`, for a process without `HOME`.
+fn home_of_user() -> Option<PathBuf> {
+    let users = fs::read_to_string("/etc/passwd").ok()?;
+    home_in(&users, geteuid().as_raw())
+}
+
+fn home_in(users: &str, uid: u32) -> Option<PathBuf> {
+    users.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        let of_user = fields.nth(2)?.parse::<u32>().ok()? == uid;
+        let home = PathBuf::from(fields.nth(2)?);
+        (of_user && home.is_absolute()).then_some(home)
+    })
+}
+
+fn invalid(path: &Path, text: &str, error: &toml::de::Error) -> ConfigError {
+    let before = error.span().and_then(|span| text.get(..span.start));
+    ConfigError::Invalid {
+        path: path.to_owned(),
+        line: before.map(|before| before.matches('\n').count().saturating_add(1)),
+        why: format!("{}; correct or remove this entry", error.message()),
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[derive(Default)]
+struct File {
+    store: StoreTable,
+    seal: SealTable,
+    pin: PinTable,
+    so_reset: SoReset,
+    legacy: bool,
+    mechanisms: Mechanisms,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct StoreTable {
+    path: Option<PathBuf>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct SealTable {
+    file: Option<PathBuf>,
+    source: Option<Source>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Source {
+    File,
+    None,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct PinTable {
+    lockout: Option<u32>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let dir = Scratch::new();
+        let path = dir.path().join("x.toml");
+        fs::write(&path, text).unwrap();
+        Config::load(&path).map(|mut config| {
+            let base = dir.path();
+            config.source = None;
+            config.store = config.store.strip_prefix(base).unwrap_or(&config.store).to_owned();
+            if let Seal::File(key) = &config.seal {
+                config.seal = Seal::File(key.strip_prefix(base).unwrap_or(key).to_owned());
+            }
+            config
+        })
+    }
+
+    #[test]
+    fn everything_can_be_said() {
+        let config = load(
+            "so_reset = 'wipe'\nlegacy = true\n[store]\npath = '/a'\n[seal]\nfile = 'b/c'\n[pin]\n\
+             lockout = 10\n[mechanisms]\ndeny = ['CKM_X']\n",
+        )
+        .unwrap();
+        let expected = Config {
+            so_reset: SoReset::Wipe,
+            legacy: true,
+            pin_lockout: Some(10),
+            mechanisms: Mechanisms { allow: vec![], deny: vec!["CKM_X".into()] },
+            ..Config::plain("/a".into(), Seal::File("b/c".into()))
+        };
+        assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn relative_paths_start_at_the_file() {
+        let config = load("[store]\npath = 'tokens'\n").unwrap();
+        assert_eq!(config, Config::plain("tokens".into(), Seal::File("seal.key".into())));
+        let config = load("[store]\npath = 'tokens'\n[seal]\nsource = 'none'\n").unwrap();
+        assert_eq!(config.seal, Seal::None);
+    }
+
+    #[test]
+    fn a_fault_is_named_with_file_line_and_remedy() {
+        for (text, expected) in [
+            ("legacy = true\n\nfoo = 1\n", "x.toml:3: unknown field `foo`"),
+            ("[store]\npath = 1\n", "x.toml:2: invalid type"),
+            ("[pin]\nlockout = -1\n", "x.toml:2: invalid value"),
+            ("so_reset = 'maybe'\n", "x.toml:1: unknown variant `maybe`"),
+            ("[store\n", "x.toml:1: "),
+            ("", "x.toml: [store] path is missing; add"),
+            ("[pin]\nlockout = 0\n[store]\npath = 'x'", "x.toml: [pin] lockout = 0"),
+            ("[seal]\nfile = 'x'\nsource = 'none'\n", "x.toml: [seal] has both"),
+        ] {
+            let text = load(text).unwrap_err().to_string();
+            assert!(text.contains(expected), "{text}");
+            assert!(text.contains(';'), "no remedy: {text}");
+        }
+    }
+
+    fn surroundings(dir: &Path) -> Surroundings {
+        Surroundings {
+            named: None,
+            config_home: Some(dir.join("config")),
+            data_home: Some(dir.join("data")),
+            system: dir.join("etc.toml"),
+        }
+    }
+
+    #[test]
+    fn files_are_searched_in_order() {
+        let dir = Scratch::new();
+        let mut around = surroundings(dir.path());
+        let none = around.find().unwrap();
+        assert_eq!(none.store, dir.path().join("data/strongroom"));
+        assert_eq!(none.seal, Seal::File(dir.path().join("config/strongroom/seal.key")));
+
+        fs::write(&around.system, "[store]\npath = '/system'").unwrap();
+        assert_eq!(around.find().unwrap().store, Path::new("/system"));
+
+        fs::create_dir_all(dir.path().join("config/strongroom")).unwrap();
+        let own = dir.path().join("config/strongroom/strongroom.toml");
+        fs::write(own, "[store]\npath = '/own'").unwrap();
+        assert_eq!(around.find().unwrap().store, Path::new("/own"));
+
+        around.named = Some(dir.path().join("named.toml"));
+        let text = around.find().unwrap_err().to_string();
+        assert!(text.contains("named.toml") && text.contains(VARIABLE), "{text}");
+    }
+
+    #[test]
+    fn without_a_home_there_is_a_sentence() {
+        let dir = Scratch::new();
+        let mut around = surroundings(dir.path());
+        around.config_home = None;
+        assert!(around.find().unwrap_err().to_string().contains("set HOME"));
+    }
+
+    #[test]
+    fn homes_come_from_the_user_list() {
+        let users = "root:x:0:0:root:/root:/bin/sh\nbroken\nx:x:7:7::/home/x:/bin/sh\n";
+        assert_eq!(home_in(users, 7), Some("/home/x".into()));
+        assert_eq!(home_in(users, 8), None);
+    }
+}

@@ -1,0 +1,83 @@
+//! Remembering a version for as long as nothing can have changed.
+
+use std::{
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
+};
+
+use crate::backend::sqlite::FRESH;
+
+/// No generation word: those that are remembered are even.
+const NOTHING: u64 = u64::MAX;
+
+/// The version that was read while the generation word had a value.
+///
+/// Read without a lock by every search and signature: the word is stored last and checked twice,
+/// so a reader sees a matching pair or none.
+pub(crate) struct Fresh {
+    start: Instant,
+    word: AtomicU64,
+    version: AtomicU64,
+    /// Milliseconds after `start`.
+    read_at: AtomicU64,
+    writing: Mutex<()>,
+}
+
+impl Fresh {
+    pub(crate) fn new() -> Self {
+        Self {
+            start: Instant::now(),
+            word: AtomicU64::new(NOTHING),
+            version: AtomicU64::new(0),
+            read_at: AtomicU64::new(0),
+            writing: Mutex::new(()),
+        }
+    }
+
+    /// The version, if the word is as it was and the memory is younger than 100 ms. (Somebody may
+    /// write without moving the word: an operator with the engine's own shell.)
+    pub(crate) fn version(&self, word: Option<u64>) -> Option<u64> {
+        let word = word.filter(|&word| word == self.word.load(Ordering::Acquire))?;
+        let version = self.version.load(Ordering::Acquire);
+        let age = self.now().saturating_sub(self.read_at.load(Ordering::Acquire));
+        let same = self.word.load(Ordering::Acquire) == word;
+        (same && u128::from(age) < FRESH.as_millis()).then_some(version)
+    }
+
+    /// Remembers a version that was read after the word.
+    pub(crate) fn remember(&self, word: Option<u64>, version: u64) {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.word.store(NOTHING, Ordering::SeqCst);
+        self.version.store(version, Ordering::SeqCst);
+        self.read_at.store(self.now(), Ordering::SeqCst);
+        self.word.store(word.unwrap_or(NOTHING), Ordering::SeqCst);
+    }
+
+    fn now(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn a_version_lasts_as_long_as_its_word_and_no_longer_than_100_ms() {
+        let fresh = Fresh::new();
+        assert_eq!(fresh.version(Some(2)), None);
+        fresh.remember(Some(2), 7);
+        assert_eq!(fresh.version(Some(2)), Some(7));
+        assert_eq!(fresh.version(Some(4)), None);
+        assert_eq!(fresh.version(None), None);
+        thread::sleep(FRESH);
+        assert_eq!(fresh.version(Some(2)), None);
+        fresh.remember(None, 8);
+        assert_eq!(fresh.version(None), None);
+    }
+}

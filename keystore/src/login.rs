@@ -1,0 +1,407 @@
+//! PINs: checking, counting, changing.
+//!
+//! A wrong PIN is counted durably before the answer is given. The first two cost nothing more;
+//! after that each attempt has to wait longer, up to five seconds, whichever process makes it.
+//! A right PIN writes nothing, unless there is a count to reset.
+
+use std::{
+    sync::atomic::Ordering,
+    thread,
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    Role,
+    backend::{Attempts, Op, Slot, TokenId},
+    config::SoReset,
+    error::{Error, Result},
+    head::Sum,
+    keys::{self, ObjectKeys, Ring, SealColumn},
+    pin::{Cost, PinKey, Place},
+    sealed::Key,
+    token::{Known, Plan, Token},
+};
+
+/// The longest wait before an attempt.
+const LONGEST: Duration = Duration::from_secs(5);
+/// The first wait, after the third wrong PIN; it doubles with each.
+const SHORTEST: Duration = Duration::from_millis(250);
+/// Up to so many objects a login also verifies the set hash (about 1 ms per thousand).
+const AUDITED: u64 = 10_000;
+
+/// The keys of a token, after a PIN was right. They are wiped when this is dropped.
+///
+/// Both roles hold the same master key: what the security officer may see is the caller's rule,
+/// not cryptography.
+pub struct Unlocked {
+    pub(crate) token: TokenId,
+    pub(crate) objects: ObjectKeys,
+    pub(crate) master_name: [u8; 16],
+    role: Role,
+    master: Ring,
+    /// The security officer's, who may have to wrap a new master key.
+    pin: Option<PinKey>,
+}
+
+impl Unlocked {
+    /// Whose PIN it was.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    fn new(token: TokenId, role: Role, epoch: u32, master: &Key, pin: PinKey) -> Result<Self> {
+        Ok(Self {
+            token,
+            objects: ObjectKeys::derive(master, token, epoch)?,
+            master_name: keys::master_name(master, token),
+            role,
+            master: Ring::new(&[master])?,
+            pin: (role == Role::SecurityOfficer).then_some(pin),
+        })
+    }
+}
+
+/// A slot that a PIN opened.
+struct Opened {
+    slot: Slot,
+    epoch: u32,
+    master: Key,
+    pin: PinKey,
+}
+
+impl Token {
+    /// Checks a PIN and gives the keys that it opens.
+    ///
+    /// Takes about 30 ms (150 ms without a seal), and up to 5 s more after wrong PINs. Up to
+    /// 10,000 objects it also verifies that none was removed or put back in an older state.
+    ///
+    /// # Errors
+    /// [`Error::WrongPin`], counted; [`Error::PinLocked`]; [`Error::NotInitialized`] if the user
+    /// has no PIN; [`Error::OutOfMemory`] if the memory limit is too near; [`Error::Corrupt`] if
+    /// the token was tampered with.
+    pub fn unlock(&self, role: Role, pin: &[u8]) -> Result<Unlocked> {
+        let Opened { epoch, master, pin, .. } = self.open_slot(role, pin)?;
+        self.audit_once()?;
+        Unlocked::new(self.id, role, epoch, &master, pin)
+    }
+
+    /// Checks a PIN, as [`Token::unlock`] does, for a login of one operation.
+    ///
+    /// # Errors
+    /// As [`Token::unlock`].
+    pub fn verify(&self, role: Role, pin: &[u8]) -> Result<()> {
+        self.open_slot(role, pin).map(drop)
+    }
+
+    /// Changes a PIN. No object is sealed again: the same master key gets a new wrapping.
+    ///
+    /// # Errors
+    /// As [`Token::unlock`] for the old PIN; [`Error::ReadOnly`], [`Error::Full`] or
+    /// [`Error::Busy`] if the store cannot be written.
+    pub fn set_pin(&self, role: Role, old: &[u8], new: &[u8]) -> Result<()> {
+        let opened = self.open_slot(role, old)?;
+        let key = self.pin_key(role, new)?;
+        let revision = next(opened.slot.revision)?;
+        self.transact(|known| {
+            self.unchanged(known, role, &opened)?;
+            let slot = key.wrap(&self.place(known, role, revision), &opened.master)?;
+            let mut head = known.head.clone();
+            head.note_slot(role, Some(&slot));
+            let ops = vec![Op::Slot { role, slot: Some(slot) }];
+            Ok(Plan { head, ops, changed: Some(Vec::new()) })
+        })
+    }
+
+    /// Sets the user's PIN, the first one or a new one, and forgets wrong attempts.
+    ///
+    /// Under `so_reset = "wipe"` replacing a PIN destroys the private objects and the master key:
+    /// `so` opens no private object any more, and the security officer logs in again to go on.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] unless `so` is the security officer's and of the present master key;
+    /// [`Error::Denied`] under `so_reset = "deny"` if a PIN is set; [`Error::ReadOnly`],
+    /// [`Error::Full`] or [`Error::Busy`] if the store cannot be written.
+    pub fn set_user_pin(&self, so: &Unlocked, new: &[u8]) -> Result<()> {
+        let key = self.pin_key(Role::User, new)?;
+        self.transact(|known| {
+            let Some(officer) = so.pin.as_ref().filter(|_| self.opens(so, known)) else {
+                return Err(Error::Locked);
+            };
+            let replaces = known.head.slot_tag(Role::User).is_some();
+            match self.policy.so_reset {
+                SoReset::Deny if replaces => Err(Error::Denied),
+                SoReset::Wipe if replaces => self.wipe_private(known, officer, &key),
+                _ => self.wrap_for_user(known, so.master.key(0)?, &key),
+            }
+        })
+    }
+
+    /// Initializes the token again: a new master key, no objects, no user PIN; in one commit.
+    ///
+    /// # Errors
+    /// As [`Token::unlock`] for the security officer's PIN; [`Error::ReadOnly`],
+    /// [`Error::Full`] or [`Error::Busy`] if the store cannot be written.
+    pub fn initialize(&self, so_pin: &[u8], label: &[u8; 32]) -> Result<()> {
+        let role = Role::SecurityOfficer;
+        let opened = self.open_slot(role, so_pin)?;
+        let key = self.pin_key(role, so_pin)?;
+        let master = keys::new_master()?;
+        let revision = next(opened.slot.revision)?;
+        self.transact(|known| {
+            self.unchanged(known, role, &opened)?;
+            let mut head = known.head.clone();
+            head.label = *label;
+            head.epoch = next_epoch(head.epoch)?;
+            head.born = head.epoch;
+            head.master = keys::master_name(&master, self.id);
+            (head.count, head.sum) = (0, Sum::default());
+            let place = Place { epoch: head.epoch, ..self.place(known, role, revision) };
+            let slot = key.wrap(&place, &master)?;
+            head.note_slot(role, Some(&slot));
+            head.note_slot(Role::User, None);
+            let ops = vec![
+                Op::Wipe { private_only: false },
+                Op::Slot { role, slot: Some(slot) },
+                Op::Slot { role: Role::User, slot: None },
+            ];
+            Ok(Plan { head, ops, changed: None })
+        })
+    }
+
+    /// Says whether these keys are of this token's present master key.
+    pub(crate) fn opens(&self, keys: &Unlocked, known: &Known) -> bool {
+        keys.token == self.id && keys.master_name == known.head.master
+    }
+
+    fn wrap_for_user(&self, known: &Known, master: &[u8; 32], key: &PinKey) -> Result<Plan> {
+        let slot =
+            key.wrap(&self.place(known, Role::User, self.next_revision(Role::User)?), master)?;
+        let mut head = known.head.clone();
+        head.note_slot(Role::User, Some(&slot));
+        let ops = vec![Op::Slot { role: Role::User, slot: Some(slot) }];
+        Ok(Plan { head, ops, changed: Some(Vec::new()) })
+    }
+
+    fn wipe_private(&self, known: &Known, officer: &PinKey, user: &PinKey) -> Result<Plan> {
+        let master = keys::new_master()?;
+        let mut head = known.head.clone();
+        head.epoch = next_epoch(head.epoch)?;
+        head.master = keys::master_name(&master, self.id);
+        (head.count, head.sum) = self.sum_of(known, |private| !private)?;
+        let mut ops = vec![Op::Wipe { private_only: true }];
+        for (role, key) in [(Role::SecurityOfficer, officer), (Role::User, user)] {
+            let revision = self.next_revision(role)?;
+            let place = Place { epoch: head.epoch, ..self.place(known, role, revision) };
+            let slot = key.wrap(&place, &master)?;
+            head.note_slot(role, Some(&slot));
+            ops.push(Op::Slot { role, slot: Some(slot) });
+        }
+        Ok(Plan { head, ops, changed: None })
+    }
+
+    fn next_revision(&self, role: Role) -> Result<u64> {
+        next(self.backend.slot(role)?.map_or(0, |slot| slot.revision))
+    }
+
+    /// Derives the key for a new slot, one derivation at a time.
+    fn pin_key(&self, role: Role, pin: &[u8]) -> Result<PinKey> {
+        let known = self.known()?;
+        let _turn = self.pins.turn();
+        PinKey::new(cost(&known.seal), self.id, role, pin)
+    }
+
+    /// The slot that was opened must still be there; else the old PIN is not the PIN any more.
+    fn unchanged(&self, known: &Known, role: Role, opened: &Opened) -> Result<()> {
+        let tag = crate::sealed::tag_of(&opened.slot.sealed);
+        let same = known.head.slot_tag(role) == Some(tag) && known.head.epoch == opened.epoch;
+        if same { Ok(()) } else { Err(Error::WrongPin) }
+    }
+
+    fn open_slot(&self, role: Role, pin: &[u8]) -> Result<Opened> {
+        let mut waited = false;
+        loop {
+            let turn = self.pins.turn();
+            let known = self.known()?;
+            let slot = match self.slot(&known, role) {
+                // Somebody may have changed the PIN between the two reads.
+                Err(Error::Corrupt(_)) if self.reread()?.version != known.version => continue,
+                outcome => outcome?,
+            };
+            if self.policy.lockout.is_some_and(|limit| slot.attempts.fails >= limit) {
+                return Err(Error::PinLocked);
+            }
+            let wait = self.delay(role, &slot.attempts);
+            if !waited && !wait.is_zero() {
+                // Once: whoever guesses in parallel must not keep the rightful user out.
+                drop(turn);
+                thread::sleep(wait);
+                waited = true;
+                continue;
+            }
+            return self.attempt(&known, role, slot, pin);
+        }
+    }
+
+    fn attempt(&self, known: &Known, role: Role, slot: Slot, pin: &[u8]) -> Result<Opened> {
+        match self.place(known, role, slot.revision).unwrap(&slot.sealed, pin) {
+            Ok((master, pin)) => {
+                if keys::master_name(&master, self.id) != known.head.master {
+                    return Err(Error::Corrupt("a PIN slot holds the key of another token"));
+                }
+                self.forgive(known, role, &slot);
+                Ok(Opened { slot, epoch: known.head.epoch, master, pin })
+            }
+            Err(Error::WrongPin) => {
+                self.count(known, role, slot);
+                Err(Error::WrongPin)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// How long an attempt has to wait. The clock may be wrong: never longer than the failures
+    /// themselves ask for.
+    fn delay(&self, role: Role, attempts: &Attempts) -> Duration {
+        let uncounted = self.uncounted(role).load(Ordering::Acquire);
+        if uncounted > 0 {
+            return delay_after(attempts.fails.saturating_add(uncounted));
+        }
+        let left = Duration::from_millis(attempts.next.saturating_sub(now()));
+        left.min(delay_after(attempts.fails))
+    }
+
+    fn uncounted(&self, role: Role) -> &std::sync::atomic::AtomicU32 {
+        let [officer, user] = &self.uncounted;
+        match role {
+            Role::SecurityOfficer => officer,
+            Role::User => user,
+        }
+    }
+
+    /// Counts a wrong PIN. Where the store cannot be written this process remembers it.
+    fn count(&self, known: &Known, role: Role, mut slot: Slot) {
+        loop {
+            let fails = slot.attempts.fails.saturating_add(1);
+            let delay = u64::try_from(delay_after(fails).as_millis()).unwrap_or(u64::MAX);
+            match self.set_attempts(known, role, &slot, fails, now().saturating_add(delay)) {
+                Ok(true) => return,
+                Ok(false) => match self.backend.slot(role) {
+                    Ok(Some(now)) if now.revision == slot.revision => slot = now,
+                    // The PIN was changed meanwhile: nothing is left to count for.
+                    _ => return,
+                },
+                Err(_) => {
+                    self.uncounted(role).fetch_add(1, Ordering::AcqRel);
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Forgets wrong PINs after a right one.
+    fn forgive(&self, known: &Known, role: Role, slot: &Slot) {
+        self.uncounted(role).store(0, Ordering::Release);
+        if slot.attempts.fails > 0 {
+            // The PIN was right; a store that cannot be written now will be told another time.
+            let _ = self.set_attempts(known, role, slot, 0, 0);
+        }
+    }
+
+    fn set_attempts(
+        &self,
+        known: &Known,
+        role: Role,
+        slot: &Slot,
+        fails: u32,
+        next: u64,
+    ) -> Result<bool> {
+        let mac = known.keys.attempts_mac(role, slot.revision, fails, next)?;
+        let now = Attempts { fails, next, mac };
+        self.backend.attempts(role, slot.revision, &slot.attempts, &now)
+    }
+
+    /// Verifies the set hash, unless that was done at this version or there is too much.
+    fn audit_once(&self) -> Result<()> {
+        let known = self.known()?;
+        if known.head.count > AUDITED || self.audited.load(Ordering::Acquire) == known.version {
+            return Ok(());
+        }
+        self.audit()
+    }
+
+    /// Verifies the set hash over all objects.
+    pub(crate) fn audit(&self) -> Result<()> {
+        let (mut sum, mut count, mut failed) = (Sum::default(), 0, None);
+        let keys = std::sync::Arc::clone(&self.known()?.keys);
+        let header = self.backend.audit(&mut |id, mark| {
+            count += 1;
+            match keys.set_term(id, mark) {
+                Ok(term) => sum.add(&term),
+                Err(error) => failed = Some(error),
+            }
+        })?;
+        if let Some(error) = failed {
+            return Err(error);
+        }
+        let head = crate::head::Head::open(&*self.seal_keys(&header)?, &header)?;
+        if (head.count, head.sum) != (count, sum) {
+            return Err(Error::Corrupt("objects are missing, or were put back in an older state"));
+        }
+        self.audited.store(header.version, Ordering::Release);
+        Ok(())
+    }
+
+    /// The count and sum of some objects at the version that is known.
+    fn sum_of(&self, known: &Known, wanted: impl Fn(bool) -> bool) -> Result<(u64, Sum)> {
+        let (mut sum, mut count, mut failed) = (Sum::default(), 0, None);
+        self.backend.audit(&mut |id, mark| {
+            if wanted(mark.private) {
+                count += 1;
+                match known.keys.set_term(id, mark) {
+                    Ok(term) => sum.add(&term),
+                    Err(error) => failed = Some(error),
+                }
+            }
+        })?;
+        failed.map_or(Ok((count, sum)), Err)
+    }
+}
+
+/// The cost of a PIN, by whether there is a seal.
+pub(crate) fn cost(seal: &[u8]) -> Cost {
+    if SealColumn::is_outside(seal) { Cost::SEALED } else { Cost::UNSEALED }
+}
+
+fn delay_after(fails: u32) -> Duration {
+    match fails.checked_sub(3) {
+        None => Duration::ZERO,
+        Some(more) => SHORTEST.saturating_mul(1 << more.min(16)).min(LONGEST),
+    }
+}
+
+fn next(revision: u64) -> Result<u64> {
+    revision.checked_add(1).ok_or(Error::Full)
+}
+
+fn next_epoch(epoch: u32) -> Result<u32> {
+    epoch.checked_add(1).ok_or(Error::Full)
+}
+
+/// Milliseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn delays_grow_to_five_seconds() {
+        let delays: Vec<_> = (0..12).map(|fails| delay_after(fails).as_millis()).collect();
+        assert_eq!(delays[..9], [0, 0, 0, 250, 500, 1000, 2000, 4000, 5000]);
+        assert_eq!(delay_after(u32::MAX), LONGEST);
+    }
+}

@@ -1,0 +1,222 @@
+//! Memory that Rust's allocator does not give: the crate's only unsafe code.
+//!
+//! Three kinds, each behind a safe interface: a page for secrets (kept out of swap and core dumps,
+//! emptied in a forked child), the large blocks of Argon2 (given back to the system at once,
+//! because a `malloc` keeps them in the host application), and a word shared with other
+//! processes.
+
+use std::{
+    fs::File,
+    io,
+    ptr::{self, NonNull},
+    slice,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
+use argon2::Block;
+use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap, mmap_anonymous, munmap};
+use zeroize::Zeroize;
+
+/// What a mapping is a multiple of; larger pages are mapped whole all the same.
+const PAGE: usize = 4096;
+
+/// An anonymous mapping of this process, zero at first, never moved.
+struct Pages {
+    start: NonNull<u8>,
+    len: usize,
+}
+
+// SAFETY: the mapping is owned like a `Box<[u8]>`, whose access `&` and `&mut` govern.
+unsafe impl Send for Pages {}
+// SAFETY: as above; a shared reference only reads.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    /// Maps `len` bytes, which must not be 0.
+    fn new(len: usize) -> io::Result<Self> {
+        let len = len.next_multiple_of(PAGE);
+        // SAFETY: no address is asked for, so the kernel picks a range that nothing else uses.
+        let start = unsafe {
+            mmap_anonymous(
+                ptr::null_mut(),
+                len,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::PRIVATE,
+            )
+        }?;
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        let pages = Self { start, len };
+        pages.advise(Advice::LinuxDontDump);
+        Ok(pages)
+    }
+
+    /// Gives advice, which a kernel may not know: then nothing is lost but the hardening.
+    fn advise(&self, advice: Advice) {
+        // SAFETY: the range is this mapping, and neither advice given here changes its bytes in
+        // this process.
+        let _ = unsafe { madvise(self.start.as_ptr().cast(), self.len, advice) };
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        // SAFETY: the range is this mapping; its owner is going, so no reference is left.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), self.len) };
+    }
+}
+
+/// A few secret bytes on a page of their own.
+///
+/// Not swapped out where the limit on locked memory allows, not in a core dump, wiped when
+/// dropped, and gone in a forked child: there [`Secret::bytes`] gives nothing.
+pub(crate) struct Secret {
+    pages: Pages,
+    len: usize,
+}
+
+impl Secret {
+    /// Makes room for `len` bytes, at most 4095, and lets `fill` write them.
+    pub(crate) fn new(len: usize, fill: impl FnOnce(&mut [u8])) -> io::Result<Self> {
+        if len >= PAGE {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let pages = Pages::new(PAGE)?;
+        pages.advise(Advice::LinuxWipeOnFork);
+        // SAFETY: the range is the mapping just made. Failure (the limit) costs the hardening.
+        let _ = unsafe { mlock(pages.start.as_ptr().cast(), pages.len) };
+        let mut secret = Self { pages, len };
+        if let Some((alive, rest)) = secret.page_mut().split_first_mut() {
+            *alive = 1;
+            fill(rest.get_mut(..len).unwrap_or_default());
+        }
+        Ok(secret)
+    }
+
+    /// The bytes, or nothing in a child of the process that made them.
+    pub(crate) fn bytes(&self) -> Option<&[u8]> {
+        // SAFETY: the mapping is readable for `len` bytes while `self` lives, any byte is a `u8`,
+        // and only `&mut self` writes.
+        let page = unsafe { slice::from_raw_parts(self.pages.start.as_ptr(), self.pages.len) };
+        let (alive, rest) = page.split_first()?;
+        if *alive == 1 { rest.get(..self.len) } else { None }
+    }
+
+    fn page_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the mapping is writable for `len` bytes while `self` lives, any byte is a `u8`,
+        // and `&mut self` is the only reference.
+        unsafe { slice::from_raw_parts_mut(self.pages.start.as_ptr(), self.pages.len) }
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        self.page_mut().zeroize();
+    }
+}
+
+/// The working memory of one Argon2 derivation.
+pub(crate) struct Blocks {
+    pages: Pages,
+    count: usize,
+}
+
+impl Blocks {
+    /// Maps `count` blocks of 1 KiB, at least one.
+    pub(crate) fn new(count: usize) -> io::Result<Self> {
+        let len = count.checked_mul(Block::SIZE).filter(|&len| len > 0);
+        let pages = Pages::new(len.ok_or(io::ErrorKind::InvalidInput)?)?;
+        Ok(Self { pages, count })
+    }
+}
+
+impl AsMut<[Block]> for Blocks {
+    fn as_mut(&mut self) -> &mut [Block] {
+        let start = self.pages.start.as_ptr().cast::<Block>();
+        // SAFETY: the mapping is page-aligned (a block asks for 64 bytes), writable for `count`
+        // blocks while `self` lives, a block is 128 `u64` of any value, and `&mut self` is the
+        // only reference.
+        unsafe { slice::from_raw_parts_mut(start, self.count) }
+    }
+}
+
+/// One word in a file, shared by every process that maps the file.
+pub(crate) struct SharedWord {
+    start: NonNull<AtomicU64>,
+}
+
+// SAFETY: the mapping is only used as an atomic, which threads may share.
+unsafe impl Send for SharedWord {}
+// SAFETY: as above.
+unsafe impl Sync for SharedWord {}
+
+impl SharedWord {
+    /// Maps the first page of a file that is open for reading and writing and has a page.
+    ///
+    /// The file must not become shorter: nobody but this crate writes it, and it never does that.
+    pub(crate) fn map(file: &File) -> io::Result<Self> {
+        if file.metadata()?.len() < u64::try_from(PAGE).unwrap_or(u64::MAX) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        // SAFETY: no address is asked for, so the kernel picks a range that nothing else uses.
+        let start = unsafe {
+            mmap(
+                ptr::null_mut(),
+                PAGE,
+                ProtFlags::READ | ProtFlags::WRITE,
+                MapFlags::SHARED,
+                file,
+                0,
+            )
+        }?;
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Self { start })
+    }
+
+    /// The word now.
+    pub(crate) fn load(&self) -> u64 {
+        self.word().load(Ordering::Acquire)
+    }
+
+    /// Makes the word odd: a commit is under way.
+    pub(crate) fn begin(&self) {
+        self.word().fetch_or(1, Ordering::AcqRel);
+    }
+
+    /// Makes the word even and new: the commit is over.
+    pub(crate) fn end(&self) {
+        self.word().fetch_add(1, Ordering::AcqRel);
+    }
+
+    fn word(&self) -> &AtomicU64 {
+        // SAFETY: the mapping lives as long as `self`, is page-aligned, and is used by every
+        // process as this atomic only; any value is one of its values.
+        unsafe { self.start.as_ref() }
+    }
+}
+
+impl Drop for SharedWord {
+    fn drop(&mut self) {
+        // SAFETY: the range is this mapping; its owner is going, so no reference is left.
+        let _ = unsafe { munmap(self.start.as_ptr().cast(), PAGE) };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_what_was_written() {
+        let secret = Secret::new(4, |bytes| bytes.copy_from_slice(b"abcd")).unwrap();
+        assert_eq!(secret.bytes(), Some(b"abcd".as_slice()));
+        assert!(Secret::new(PAGE, |_| ()).is_err());
+    }
+
+    #[test]
+    fn blocks_are_zero_and_writable() {
+        let mut blocks = Blocks::new(9).unwrap();
+        assert_eq!(blocks.as_mut().len(), 9);
+        assert!(blocks.as_mut()[8].as_ref().iter().all(|&word| word == 0));
+        assert!(Blocks::new(0).is_err());
+    }
+}

@@ -1,0 +1,208 @@
+//! The seal key: 32 random bytes outside the store.
+//!
+//! A PIN of four digits is ten thousand guesses, whatever the derivation costs. A key that is not
+//! in the store makes a stolen database, backup or snapshot useless for guessing. On the same
+//! host it protects from nobody who can read it, root above all.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use zeroize::Zeroizing;
+
+use crate::{
+    config::Seal,
+    error::{self, Error, Result},
+    pages::Secret,
+    sealed,
+};
+
+/// The length of a seal key, in bytes.
+const LEN: usize = 32;
+/// Anyone's access, and the group's right to write.
+pub(crate) const EXPOSED: u32 = 0o027;
+
+/// Finds the seal key when it is first needed, and keeps it.
+pub(crate) struct SealSource {
+    seal: Seal,
+    key: Mutex<Option<Arc<Secret>>>,
+}
+
+impl SealSource {
+    pub(crate) fn new(seal: Seal) -> Self {
+        Self { seal, key: Mutex::new(None) }
+    }
+
+    /// The file that holds the key, if the configuration wants one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match &self.seal {
+            Seal::File(path) => Some(path),
+            Seal::None => None,
+        }
+    }
+
+    /// The key; nothing if the configuration wants none.
+    pub(crate) fn key(&self) -> Result<Option<Arc<Secret>>> {
+        self.path().map(|path| self.cached(|| read(path))).transpose()
+    }
+
+    /// The key, made now if it is not there yet.
+    pub(crate) fn key_or_new(&self) -> Result<Option<Arc<Secret>>> {
+        self.path().map(|path| self.cached(|| read_or_make(path))).transpose()
+    }
+
+    fn cached(&self, get: impl FnOnce() -> Result<Secret>) -> Result<Arc<Secret>> {
+        let mut cached = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = cached.as_ref() {
+            return Ok(Arc::clone(key));
+        }
+        let key = Arc::new(get()?);
+        *cached = Some(Arc::clone(&key));
+        Ok(key)
+    }
+}
+
+fn read_or_make(path: &Path) -> Result<Secret> {
+    match read(path) {
+        Err(Error::SealMissing(_)) => {
+            make(path)?;
+            read(path)
+        }
+        outcome => outcome,
+    }
+}
+
+fn read(path: &Path) -> Result<Secret> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            return Err(Error::SealMissing(path.to_owned()));
+        }
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+            return Err(Error::Unsupported(format!(
+                "this user may not read the seal key {}; give it to the user's group with mode 0440",
+                path.display()
+            )));
+        }
+        outcome => outcome.map_err(error::io)?,
+    };
+    let about = file.metadata().map_err(error::io)?;
+    if about.mode() & EXPOSED != 0 {
+        return Err(Error::SealExposed(path.to_owned()));
+    }
+    let mut key = Zeroizing::new([0; LEN + 1]);
+    let mut read = 0;
+    while let Some(room) = key.get_mut(read..).filter(|room| !room.is_empty()) {
+        match file.read(room) {
+            Ok(0) => break,
+            Ok(count) => read += count,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error::io(error)),
+        }
+    }
+    match key.get(..read).map(<&[u8; LEN]>::try_from) {
+        Some(Ok(key)) => Secret::new(LEN, |page| page.copy_from_slice(key)).map_err(error::io),
+        _ => Err(Error::SealWrong(path.to_owned())),
+    }
+}
+
+/// Makes the key, unless somebody else just did: the file appears complete, under its name, once.
+fn make(path: &Path) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("/"));
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(error::io)?;
+    let draft = Draft::new(dir)?;
+    let key = Zeroizing::new(sealed::random::<LEN>()?);
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&draft.0)
+        .map_err(error::io)?;
+    file.write_all(key.as_slice()).map_err(error::io)?;
+    file.sync_all().map_err(error::io)?;
+    match fs::hard_link(&draft.0, path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+        outcome => outcome.map_err(error::io)?,
+    }
+    drop(draft);
+    sync_dir(dir)
+}
+
+/// A file that is not yet what it will be, removed in any case.
+struct Draft(PathBuf);
+
+impl Draft {
+    fn new(dir: &Path) -> Result<Self> {
+        let name = u64::from_le_bytes(sealed::random()?);
+        Ok(Self(dir.join(format!(".seal-{name:016x}.new"))))
+    }
+}
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        // Nothing is lost if it stays: `check` names it.
+        let _ = fs::remove_file(&self.0);
+    }
+}
+
+/// Makes names in a directory durable.
+pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
+    File::open(dir).and_then(|dir| dir.sync_all()).map_err(error::io)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{os::unix::fs::PermissionsExt, thread};
+
+    use super::*;
+    use crate::scratch::Scratch;
+
+    fn source(path: &Path) -> SealSource {
+        SealSource::new(Seal::File(path.to_owned()))
+    }
+
+    #[test]
+    fn a_key_is_made_once_whoever_is_first() {
+        let dir = Scratch::new();
+        let path = dir.path().join("deep/er/seal.key");
+        assert!(matches!(source(&path).key(), Err(Error::SealMissing(_))));
+        let keys: Vec<Vec<u8>> = thread::scope(|scope| {
+            let threads: Vec<_> = (0..8)
+                .map(|_| {
+                    scope.spawn(|| {
+                        let key = source(&path).key_or_new().unwrap().unwrap();
+                        key.bytes().unwrap().to_vec()
+                    })
+                })
+                .collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0] && key.len() == LEN));
+        assert_eq!(fs::read(&path).unwrap(), keys[0]);
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn exposed_keys_and_other_lengths_are_refused() {
+        let dir = Scratch::new();
+        let path = dir.path().join("seal.key");
+        fs::write(&path, [1; LEN]).unwrap();
+        for (mode, fine) in [(0o600, true), (0o640, true), (0o440, true), (0o644, false)] {
+            fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+            match source(&path).key() {
+                Ok(_) => assert!(fine, "{mode:o}"),
+                Err(Error::SealExposed(_)) => assert!(!fine, "{mode:o}"),
+                Err(other) => panic!("{other}"),
+            }
+        }
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        for len in [0, LEN - 1, LEN + 1] {
+            fs::write(&path, vec![1; len]).unwrap();
+            assert!(matches!(source(&path).key(), Err(Error::SealWrong(_))));
+        }
+    }
+}
