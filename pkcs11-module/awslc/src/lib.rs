@@ -7,12 +7,21 @@
 #![allow(unsafe_code, reason = "the calls into AWS-LC; see above")]
 
 mod anykey;
+pub mod cipher;
 pub mod curve25519;
 pub mod digest;
 pub mod ec;
 mod error;
+pub mod key_wrap;
+pub mod mac;
 mod number;
 mod owned;
+pub mod random;
 pub mod rsa;
 
 pub use error::{Error, Result};
+
+/// Compares two byte strings in a time that depends only on their lengths.
+pub fn equal(a: &[u8], b: &[u8]) -> bool {
+    aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()
+}

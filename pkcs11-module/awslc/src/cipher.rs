@@ -1,0 +1,291 @@
+//! AES in the modes of SP 800-38A (ECB, CBC, CTR) and SP 800-38D (GCM), in parts.
+//!
+//! A [`Keyed`] has expanded its key and is shared by every operation with it; an operation starts
+//! as a copy of it.
+
+use core::ffi::{c_int, c_void};
+use core::ptr;
+
+use aws_lc_sys as sys;
+
+use crate::error::{Error, Result, check, failed};
+use crate::owned::CipherContext;
+
+/// The length of a block of AES in bytes.
+pub const BLOCK: usize = 16;
+
+/// The most that goes into one call: AWS-LC counts in `int`. A multiple of the block.
+const CHUNK: usize = 1 << 30;
+
+/// A mode of AES.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Each block for itself.
+    Ecb,
+    /// Cipher block chaining.
+    Cbc,
+    /// A counter of 128 bits.
+    Ctr,
+    /// Galois/counter mode.
+    Gcm,
+}
+
+/// Which way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// From plaintext to ciphertext.
+    Encrypt,
+    /// From ciphertext to plaintext.
+    Decrypt,
+}
+
+impl Direction {
+    fn flag(self) -> c_int {
+        match self {
+            Self::Encrypt => 1,
+            Self::Decrypt => 0,
+        }
+    }
+}
+
+type Getter = unsafe extern "C" fn() -> *const sys::EVP_CIPHER;
+
+impl Mode {
+    /// What AWS-LC calls this mode with a key of this many bytes.
+    fn getter(self, key_len: usize) -> Option<Getter> {
+        Some(match (self, key_len) {
+            (Self::Ecb, 16) => sys::EVP_aes_128_ecb,
+            (Self::Ecb, 24) => sys::EVP_aes_192_ecb,
+            (Self::Ecb, 32) => sys::EVP_aes_256_ecb,
+            (Self::Cbc, 16) => sys::EVP_aes_128_cbc,
+            (Self::Cbc, 24) => sys::EVP_aes_192_cbc,
+            (Self::Cbc, 32) => sys::EVP_aes_256_cbc,
+            (Self::Ctr, 16) => sys::EVP_aes_128_ctr,
+            (Self::Ctr, 24) => sys::EVP_aes_192_ctr,
+            (Self::Ctr, 32) => sys::EVP_aes_256_ctr,
+            (Self::Gcm, 16) => sys::EVP_aes_128_gcm,
+            (Self::Gcm, 24) => sys::EVP_aes_192_gcm,
+            (Self::Gcm, 32) => sys::EVP_aes_256_gcm,
+            _ => return None,
+        })
+    }
+
+    pub(crate) fn cipher(self, key_len: usize) -> Result<*const sys::EVP_CIPHER> {
+        let getter = self.getter(key_len).ok_or(Error::Invalid)?;
+        // SAFETY: the `EVP_aes_*` getters take nothing and return a pointer to a static.
+        Ok(unsafe { getter() })
+    }
+
+    fn takes_iv_of(self, len: usize) -> bool {
+        match self {
+            Self::Ecb => len == 0,
+            Self::Cbc | Self::Ctr => len == BLOCK,
+            Self::Gcm => len > 0,
+        }
+    }
+}
+
+/// AES in a mode, with its key, ready to start.
+pub struct Keyed {
+    ctx: CipherContext,
+    mode: Mode,
+}
+
+// SAFETY: an `EVP_CIPHER_CTX` is plain memory that belongs to no thread.
+unsafe impl Send for Keyed {}
+// SAFETY: once it has its key it is only copied from, which reads it.
+unsafe impl Sync for Keyed {}
+
+impl Keyed {
+    /// Expands a key of 16, 24 or 32 bytes. GCM starts in either direction, whichever is given.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a key of another length.
+    pub fn new(mode: Mode, direction: Direction, key: &[u8]) -> Result<Self> {
+        let cipher = mode.cipher(key.len())?;
+        let ctx = empty()?;
+        let (raw, none, no_iv) = (ctx.as_ptr(), ptr::null_mut(), ptr::null());
+        // SAFETY: the context is alive, the cipher static, the key as long as the cipher's, and
+        // engine and IV may be null.
+        check(unsafe {
+            sys::EVP_CipherInit_ex(raw, cipher, none, key.as_ptr(), no_iv, direction.flag())
+        })?;
+        Ok(Self { ctx, mode })
+    }
+
+    /// Starts. `padding` is that of PKCS#7, for ECB and CBC.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for an IV of a length that the mode does not have.
+    pub fn start(&self, iv: &[u8], padding: bool) -> Result<Running> {
+        if self.mode == Mode::Gcm || !self.mode.takes_iv_of(iv.len()) {
+            return Err(Error::Invalid);
+        }
+        let running = self.copy()?;
+        let iv = if iv.is_empty() { ptr::null() } else { iv.as_ptr() };
+        // SAFETY: -1 leaves the direction, and the IV is as long as the mode's, or null.
+        check(unsafe { reinit(running.raw(), iv, -1) })?;
+        // SAFETY: the context is alive.
+        check(unsafe { sys::EVP_CIPHER_CTX_set_padding(running.raw(), c_int::from(padding)) })?;
+        Ok(running)
+    }
+
+    /// Starts GCM, with data that is authenticated and not encrypted.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for an empty IV, or one that is too long to count.
+    pub fn start_gcm(&self, direction: Direction, iv: &[u8], aad: &[u8]) -> Result<Running> {
+        if self.mode != Mode::Gcm || !self.mode.takes_iv_of(iv.len()) {
+            return Err(Error::Invalid);
+        }
+        let mut running = self.copy()?;
+        // SAFETY: the command wants the length alone.
+        unsafe { running.control(sys::EVP_CTRL_AEAD_SET_IVLEN, iv.len(), ptr::null_mut()) }?;
+        // SAFETY: the IV is as long as the context has just been told.
+        check(unsafe { reinit(running.raw(), iv.as_ptr(), direction.flag()) })?;
+        running.authenticate(aad)?;
+        Ok(running)
+    }
+
+    fn copy(&self) -> Result<Running> {
+        let ctx = empty()?;
+        // SAFETY: both contexts are alive, and this one is only read.
+        check(unsafe { sys::EVP_CIPHER_CTX_copy(ctx.as_ptr(), self.ctx.as_ptr()) })?;
+        Ok(Running(ctx))
+    }
+}
+
+fn empty() -> Result<CipherContext> {
+    // SAFETY: it takes nothing.
+    let made = unsafe { sys::EVP_CIPHER_CTX_new() };
+    // SAFETY: the new context is nobody else's.
+    unsafe { CipherContext::take(made) }
+}
+
+/// Gives a context that has its key an IV and a direction.
+///
+/// # Safety
+///
+/// The context is alive, and the IV as long as it wants, or null if it wants none.
+unsafe fn reinit(ctx: *mut sys::EVP_CIPHER_CTX, iv: *const u8, direction: c_int) -> c_int {
+    // SAFETY: as the caller promises; cipher, engine and key may be null and stay as they are.
+    unsafe { sys::EVP_CipherInit_ex(ctx, ptr::null(), ptr::null_mut(), ptr::null(), iv, direction) }
+}
+
+/// An encryption or decryption under way.
+pub struct Running(CipherContext);
+
+// SAFETY: an `EVP_CIPHER_CTX` is plain memory that belongs to no thread.
+unsafe impl Send for Running {}
+
+impl Running {
+    /// Adds input, and appends the output that is ready. With room for the input and a block
+    /// reserved, the vector does not grow, and leaves no copies behind.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for more input than the mode takes.
+    pub fn update(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        out.reserve(input.len().saturating_add(BLOCK));
+        input.chunks(CHUNK).try_for_each(|chunk| self.step(chunk, out))
+    }
+
+    fn step(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<()> {
+        let len = c_int::try_from(chunk.len()).map_err(|_| Error::Invalid)?;
+        out.reserve(chunk.len().saturating_add(BLOCK));
+        let (mut written, end) = (0, out.spare_capacity_mut().as_mut_ptr().cast());
+        // SAFETY: the context is alive and has its key; the chunk is readable for its length; at
+        // the end of `out` there is room for the chunk and a block, the most that is written.
+        check(unsafe {
+            sys::EVP_CipherUpdate(self.raw(), end, &mut written, chunk.as_ptr(), len)
+        })?;
+        // SAFETY: so many bytes have been written there.
+        unsafe { grow(out, written) }
+    }
+
+    /// Appends the rest of the output.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for input that does not end with a block, for wrong padding, and for a
+    /// tag that does not verify.
+    pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<()> {
+        out.reserve(BLOCK);
+        let (mut written, end) = (0, out.spare_capacity_mut().as_mut_ptr().cast());
+        // SAFETY: the context is alive and has its key; at the end of `out` there is room for a
+        // block, the most that is written.
+        check(unsafe { sys::EVP_CipherFinal_ex(self.raw(), end, &mut written) })?;
+        // SAFETY: so many bytes have been written there.
+        unsafe { grow(out, written) }
+    }
+
+    /// Appends the tag of a GCM encryption that is finished: its first `len` bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a tag of no bytes, or of more than 16.
+    pub fn tag(&mut self, len: usize, out: &mut Vec<u8>) -> Result<()> {
+        let mut tag = [0; BLOCK];
+        let wanted = tag.get_mut(..len).ok_or(Error::Invalid)?;
+        let at = wanted.as_mut_ptr().cast();
+        // SAFETY: there is room for `len` bytes.
+        unsafe { self.control(sys::EVP_CTRL_AEAD_GET_TAG, len, at) }?;
+        out.extend_from_slice(wanted);
+        Ok(())
+    }
+
+    /// Says which tag a GCM decryption must have, before it finishes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a tag of no bytes, or of more than 16.
+    pub fn expect_tag(&mut self, tag: &[u8]) -> Result<()> {
+        if tag.len() > BLOCK {
+            return Err(Error::Invalid);
+        }
+        let at = tag.as_ptr().cast_mut().cast();
+        // SAFETY: the command only reads the tag, all of it; other commands write.
+        unsafe { self.control(sys::EVP_CTRL_AEAD_SET_TAG, tag.len(), at) }
+    }
+
+    fn authenticate(&mut self, aad: &[u8]) -> Result<()> {
+        aad.chunks(CHUNK).try_for_each(|chunk| {
+            let len = c_int::try_from(chunk.len()).map_err(|_| Error::Invalid)?;
+            let (mut written, nowhere) = (0, ptr::null_mut());
+            // SAFETY: the context is alive and has key and IV; the chunk is readable for its
+            // length; no output is what says that it is not to be encrypted.
+            check(unsafe {
+                sys::EVP_CipherUpdate(self.raw(), nowhere, &mut written, chunk.as_ptr(), len)
+            })
+        })
+    }
+
+    /// # Safety
+    ///
+    /// At `data` the command can read or write the `len` bytes that it wants, or it wants none.
+    unsafe fn control(&mut self, command: c_int, len: usize, data: *mut c_void) -> Result<()> {
+        let len = c_int::try_from(len).map_err(|_| Error::Invalid)?;
+        // SAFETY: the context is alive; for the rest, as the caller promises.
+        check(unsafe { sys::EVP_CIPHER_CTX_ctrl(self.raw(), command, len, data) })
+    }
+
+    fn raw(&self) -> *mut sys::EVP_CIPHER_CTX {
+        self.0.as_ptr()
+    }
+}
+
+/// Counts bytes at the end of a vector as part of it.
+///
+/// # Safety
+///
+/// The first `written` bytes of the spare capacity have been written.
+unsafe fn grow(out: &mut Vec<u8>, written: c_int) -> Result<()> {
+    let written = usize::try_from(written).map_err(|_| failed())?;
+    let len = out.len().saturating_add(written);
+    // SAFETY: as the caller promises.
+    unsafe { out.set_len(len) };
+    Ok(())
+}

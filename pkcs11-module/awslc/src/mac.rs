@@ -1,0 +1,167 @@
+//! HMAC (RFC 2104, FIPS 198-1) and CMAC of AES (RFC 4493, SP 800-38B).
+//!
+//! A key has done the work that does not depend on the message; a MAC starts as a copy of it.
+
+use core::ptr;
+
+use aws_lc_sys as sys;
+use zeroize::Zeroizing;
+
+use crate::cipher::{BLOCK, Mode};
+use crate::digest::Algorithm;
+use crate::error::{Result, check};
+use crate::owned::{CmacContext, HmacContext};
+
+/// A key of HMAC with one hash function.
+pub struct HmacKey {
+    ctx: HmacContext,
+    algorithm: &'static Algorithm,
+}
+
+// SAFETY: an `HMAC_CTX` is plain memory that belongs to no thread.
+unsafe impl Send for HmacKey {}
+// SAFETY: once it has its key it is only copied from, which reads it.
+unsafe impl Sync for HmacKey {}
+
+impl HmacKey {
+    /// A key of any length.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`](crate::Error).
+    pub fn new(algorithm: &'static Algorithm, key: &[u8]) -> Result<Self> {
+        let ctx = empty_hmac()?;
+        let (raw, bytes, none) = (ctx.as_ptr(), key.as_ptr().cast(), ptr::null_mut());
+        // SAFETY: the context is alive, the key readable for its length, `md` a valid `EVP_MD`,
+        // and the engine must be null.
+        check(unsafe { sys::HMAC_Init_ex(raw, bytes, key.len(), algorithm.md(), none) })?;
+        Ok(Self { ctx, algorithm })
+    }
+
+    /// Starts a MAC.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`](crate::Error).
+    pub fn start(&self) -> Result<Hmac> {
+        let ctx = empty_hmac()?;
+        // SAFETY: both contexts are alive, and this one is only read.
+        check(unsafe { sys::HMAC_CTX_copy_ex(ctx.as_ptr(), self.ctx.as_ptr()) })?;
+        Ok(Hmac { ctx, algorithm: self.algorithm })
+    }
+}
+
+fn empty_hmac() -> Result<HmacContext> {
+    // SAFETY: it takes nothing.
+    let made = unsafe { sys::HMAC_CTX_new() };
+    // SAFETY: the new context is nobody else's.
+    unsafe { HmacContext::take(made) }
+}
+
+/// An HMAC under way.
+pub struct Hmac {
+    ctx: HmacContext,
+    algorithm: &'static Algorithm,
+}
+
+// SAFETY: an `HMAC_CTX` is plain memory that belongs to no thread.
+unsafe impl Send for Hmac {}
+
+impl Hmac {
+    /// Adds a part of the message.
+    ///
+    /// # Errors
+    ///
+    /// None of AWS-LC's own; the type says that an answer is not thrown away.
+    pub fn update(&mut self, part: &[u8]) -> Result<()> {
+        // SAFETY: the context is alive and has its key; the part is readable for its length.
+        check(unsafe { sys::HMAC_Update(self.ctx.as_ptr(), part.as_ptr(), part.len()) })
+    }
+
+    /// The MAC, as long as the digest.
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update).
+    pub fn finish(self) -> Result<Zeroizing<Vec<u8>>> {
+        let mut out = Zeroizing::new(vec![0; self.algorithm.output_len()]);
+        // SAFETY: the context is alive and has its key; `out` has room for a digest; the length
+        // may be null.
+        check(unsafe { sys::HMAC_Final(self.ctx.as_ptr(), out.as_mut_ptr(), ptr::null_mut()) })?;
+        Ok(out)
+    }
+}
+
+/// A key of CMAC.
+pub struct CmacKey(CmacContext);
+
+// SAFETY: a `CMAC_CTX` is plain memory that belongs to no thread.
+unsafe impl Send for CmacKey {}
+// SAFETY: once it has its key it is only copied from, which reads it.
+unsafe impl Sync for CmacKey {}
+
+impl CmacKey {
+    /// An AES key of 16, 24 or 32 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error) for a key of another length.
+    pub fn new(key: &[u8]) -> Result<Self> {
+        let cipher = Mode::Cbc.cipher(key.len())?;
+        let ctx = empty_cmac()?;
+        let (raw, bytes, none) = (ctx.as_ptr(), key.as_ptr().cast(), ptr::null_mut());
+        // SAFETY: the context is alive, the key readable for its length, which is the cipher's,
+        // and the engine may be null.
+        check(unsafe { sys::CMAC_Init(raw, bytes, key.len(), cipher, none) })?;
+        Ok(Self(ctx))
+    }
+
+    /// Starts a MAC.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`](crate::Error).
+    pub fn start(&self) -> Result<Cmac> {
+        let ctx = empty_cmac()?;
+        // SAFETY: both contexts are alive, and this one is only read.
+        check(unsafe { sys::CMAC_CTX_copy(ctx.as_ptr(), self.0.as_ptr()) })?;
+        Ok(Cmac(ctx))
+    }
+}
+
+fn empty_cmac() -> Result<CmacContext> {
+    // SAFETY: it takes nothing.
+    let made = unsafe { sys::CMAC_CTX_new() };
+    // SAFETY: the new context is nobody else's.
+    unsafe { CmacContext::take(made) }
+}
+
+/// A CMAC under way.
+pub struct Cmac(CmacContext);
+
+// SAFETY: a `CMAC_CTX` is plain memory that belongs to no thread.
+unsafe impl Send for Cmac {}
+
+impl Cmac {
+    /// Adds a part of the message.
+    ///
+    /// # Errors
+    ///
+    /// None of AWS-LC's own; the type says that an answer is not thrown away.
+    pub fn update(&mut self, part: &[u8]) -> Result<()> {
+        // SAFETY: the context is alive and has its key; the part is readable for its length.
+        check(unsafe { sys::CMAC_Update(self.0.as_ptr(), part.as_ptr(), part.len()) })
+    }
+
+    /// The MAC, as long as a block.
+    ///
+    /// # Errors
+    ///
+    /// As [`update`](Self::update).
+    pub fn finish(self) -> Result<Zeroizing<Vec<u8>>> {
+        let (mut out, mut len) = (Zeroizing::new(vec![0; BLOCK]), 0);
+        // SAFETY: the context is alive and has its key; `out` has room for a block.
+        check(unsafe { sys::CMAC_Final(self.0.as_ptr(), out.as_mut_ptr(), &mut len) })?;
+        Ok(out)
+    }
+}
