@@ -16,7 +16,13 @@ mod failure;
 mod hash;
 mod key;
 mod operation;
+mod public_key_info;
 mod row;
+mod rsa;
+mod rsa_key;
+mod rsa_oaep;
+mod rsa_pss;
+mod whole;
 
 pub use key::{Key, KeyTypeRow, Parsed};
 pub use operation::{Cipher, Digest, Sign, Verify};
@@ -27,10 +33,14 @@ use strongroom_types::{Error, KeyType, MechanismType, Result};
 /// Every mechanism of the token.
 pub static MECHANISMS: &[&[Mechanism]] = &[
     digest::ROWS,
+    rsa_key::ROWS,
+    rsa::ROWS,
+    rsa_pss::ROWS,
+    rsa_oaep::ROWS,
 ];
 
 /// Every key type of the token.
-pub static KEY_TYPES: &[&KeyTypeRow] = &[];
+pub static KEY_TYPES: &[&KeyTypeRow] = &[&rsa_key::RSA];
 
 /// Finds a mechanism by its number.
 ///
@@ -53,4 +63,13 @@ pub fn mechanisms() -> impl Iterator<Item = &'static Mechanism> {
 /// [`Error::AttributeValueInvalid`] if there is no such row: `CKA_KEY_TYPE` is wrong.
 pub fn key_type(id: KeyType) -> Result<&'static KeyTypeRow> {
     KEY_TYPES.iter().copied().find(|row| row.id == id).ok_or(Error::AttributeValueInvalid)
+}
+
+/// Fills memory with random bytes, from the generator that also makes the keys.
+///
+/// # Errors
+///
+/// [`Error::FunctionFailed`] if there are none to be had.
+pub fn random(out: &mut [u8]) -> Result<()> {
+    strongroom_awslc::random::fill(out).map_err(|_| Error::FunctionFailed)
 }

@@ -1,0 +1,202 @@
+//! Operations of primitives that take their input whole: a digest, a short message, a block.
+//!
+//! A primitive says what it does with the input in one piece; what is here makes of it an
+//! operation that can also be fed in parts. In a single part nothing is copied.
+
+use strongroom_awslc::digest::Context;
+use strongroom_types::{Bytes, Error, Result};
+
+use crate::failure::or;
+use crate::hash::Hash;
+use crate::{Cipher, Sign, Verify};
+
+/// A primitive that signs.
+pub(crate) trait Signer: Send + 'static {
+    /// The length of the signature in bytes.
+    fn signature_len(&self) -> usize;
+    /// Signs the input.
+    fn sign(&self, input: &[u8]) -> Result<Bytes>;
+}
+
+/// A primitive that verifies.
+pub(crate) trait Verifier: Send + 'static {
+    /// Checks a signature of the input.
+    fn verify(&self, input: &[u8], signature: &[u8]) -> Result<()>;
+}
+
+/// A primitive that encrypts or decrypts.
+pub(crate) trait Transform: Send + 'static {
+    /// The longest output in bytes.
+    fn output_len(&self) -> usize;
+    /// What input that is too long means.
+    fn too_long(&self) -> Error;
+    /// The output for the input.
+    fn transform(&self, input: &[u8]) -> Result<Bytes>;
+}
+
+/// Input that comes in parts, kept until it is complete.
+struct Parts {
+    so_far: Bytes,
+    max: usize,
+}
+
+impl Parts {
+    /// Adds a part, up to the longest input that can ever be right.
+    fn add(&mut self, part: &[u8], too_long: Error) -> Result<()> {
+        if part.len() > self.max.saturating_sub(self.so_far.len()) {
+            return Err(too_long);
+        }
+        grow(&mut self.so_far, part);
+        Ok(())
+    }
+}
+
+/// Appends without leaving the old contents behind where the vector was before it grew.
+fn grow(all: &mut Bytes, part: &[u8]) {
+    let len = all.len() + part.len();
+    if len > all.capacity() {
+        let mut moved = Bytes::new(Vec::with_capacity(len.saturating_mul(2)));
+        moved.extend_from_slice(all);
+        *all = moved;
+    }
+    all.extend_from_slice(part);
+}
+
+/// An operation whose input is the primitive's own, of at most `max` bytes.
+pub(crate) struct Direct<P> {
+    primitive: P,
+    parts: Parts,
+}
+
+impl<P> Direct<P> {
+    /// Starts it.
+    pub(crate) fn start(primitive: P, max: usize) -> Box<Self> {
+        Box::new(Self { primitive, parts: Parts { so_far: Bytes::default(), max } })
+    }
+
+    fn fits(&self, input: &[u8], too_long: Error) -> Result<()> {
+        if input.len() > self.parts.max { Err(too_long) } else { Ok(()) }
+    }
+}
+
+impl<P: Signer> Sign for Direct<P> {
+    fn signature_len(&self) -> usize {
+        self.primitive.signature_len()
+    }
+
+    fn update(&mut self, part: &[u8]) -> Result<()> {
+        self.parts.add(part, Error::DataLenRange)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Bytes> {
+        self.primitive.sign(&self.parts.so_far)
+    }
+
+    fn sign(self: Box<Self>, data: &[u8]) -> Result<Bytes> {
+        self.fits(data, Error::DataLenRange)?;
+        self.primitive.sign(data)
+    }
+}
+
+impl<P: Verifier> Verify for Direct<P> {
+    fn update(&mut self, part: &[u8]) -> Result<()> {
+        self.parts.add(part, Error::DataLenRange)
+    }
+
+    fn finish(self: Box<Self>, signature: &[u8]) -> Result<()> {
+        self.primitive.verify(&self.parts.so_far, signature)
+    }
+
+    fn verify(self: Box<Self>, data: &[u8], signature: &[u8]) -> Result<()> {
+        self.fits(data, Error::DataLenRange)?;
+        self.primitive.verify(data, signature)
+    }
+}
+
+impl<P: Transform> Cipher for Direct<P> {
+    fn update_len(&self, _part: usize) -> usize {
+        0
+    }
+
+    fn update(&mut self, part: &[u8]) -> Result<Bytes> {
+        self.parts.add(part, self.primitive.too_long())?;
+        Ok(Bytes::default())
+    }
+
+    fn finish_len(&self, _part: usize) -> usize {
+        self.primitive.output_len()
+    }
+
+    fn finish(self: Box<Self>) -> Result<Bytes> {
+        self.primitive.transform(&self.parts.so_far)
+    }
+
+    fn whole(self: Box<Self>, input: &[u8]) -> Result<Bytes> {
+        self.fits(input, self.primitive.too_long())?;
+        self.primitive.transform(input)
+    }
+}
+
+/// An operation whose input is hashed, and whose primitive takes the digest.
+pub(crate) struct Hashed<P> {
+    primitive: P,
+    hash: &'static Hash,
+    /// There once a part came.
+    context: Option<Context>,
+}
+
+impl<P> Hashed<P> {
+    /// Starts it.
+    pub(crate) fn start(primitive: P, hash: &'static Hash) -> Box<Self> {
+        Box::new(Self { primitive, hash, context: None })
+    }
+
+    fn add(&mut self, part: &[u8]) -> Result<()> {
+        let context = match &mut self.context {
+            Some(context) => context,
+            none => none.insert(self.hash.start()?),
+        };
+        context.update(part).map_err(or(Error::FunctionFailed))
+    }
+
+    fn digest(&mut self) -> Result<Bytes> {
+        match self.context.take() {
+            Some(context) => context.finish().map_err(or(Error::FunctionFailed)),
+            None => self.hash.digest(&[]),
+        }
+    }
+}
+
+impl<P: Signer> Sign for Hashed<P> {
+    fn signature_len(&self) -> usize {
+        self.primitive.signature_len()
+    }
+
+    fn update(&mut self, part: &[u8]) -> Result<()> {
+        self.add(part)
+    }
+
+    fn finish(mut self: Box<Self>) -> Result<Bytes> {
+        let digest = self.digest()?;
+        self.primitive.sign(&digest)
+    }
+
+    fn sign(self: Box<Self>, data: &[u8]) -> Result<Bytes> {
+        self.primitive.sign(&self.hash.digest(data)?)
+    }
+}
+
+impl<P: Verifier> Verify for Hashed<P> {
+    fn update(&mut self, part: &[u8]) -> Result<()> {
+        self.add(part)
+    }
+
+    fn finish(mut self: Box<Self>, signature: &[u8]) -> Result<()> {
+        let digest = self.digest()?;
+        self.primitive.verify(&digest, signature)
+    }
+
+    fn verify(self: Box<Self>, data: &[u8], signature: &[u8]) -> Result<()> {
+        self.primitive.verify(&self.hash.digest(data)?, signature)
+    }
+}
