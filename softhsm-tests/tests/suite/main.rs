@@ -8,11 +8,14 @@
     reason = "a test fails by panicking"
 )]
 
+mod digest;
 mod edge;
+mod encrypt;
 mod fork;
 mod keys;
 mod objects;
 mod search;
 mod sessions;
+mod sign;
 mod slots;
 mod tokens;

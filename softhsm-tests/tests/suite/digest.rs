@@ -1,0 +1,179 @@
+//! 5.12: digests, and 5.6.5, their state.
+
+use cryptoki_sys::*;
+use sha2::Digest;
+use strongroom_softhsm_tests::SoftHsm2::{self, Fails, Passes};
+use strongroom_softhsm_tests::{In, Mechanism, PLENTY, Room, Rv, case, table};
+
+use crate::keys;
+
+/// A digest, as another implementation computes it.
+pub(crate) type Second = fn(&[u8]) -> Vec<u8>;
+
+/// The digests, each with its length and its second opinion.
+pub(crate) const DIGESTS: &[(&str, SoftHsm2, (CK_MECHANISM_TYPE, usize, Second))] = &[
+    ("SHA-1", Passes, (CKM_SHA_1, 20, |data| sha1::Sha1::digest(data).to_vec())),
+    ("SHA-224", Passes, (CKM_SHA224, 28, |data| sha2::Sha224::digest(data).to_vec())),
+    ("SHA-256", Passes, (CKM_SHA256, 32, |data| sha2::Sha256::digest(data).to_vec())),
+    ("SHA-384", Passes, (CKM_SHA384, 48, |data| sha2::Sha384::digest(data).to_vec())),
+    ("SHA-512", Passes, (CKM_SHA512, 64, |data| sha2::Sha512::digest(data).to_vec())),
+];
+
+#[test]
+fn agrees_with_another_implementation() {
+    table(DIGESTS, |world, (mechanism, len, second)| {
+        let session = world.public();
+        for size in [0, 1, 55, 56, 63, 64, 65, 111, 112, 127, 128, 129, 10_000] {
+            let data: Vec<u8> = (0..size).map(|byte| (byte % 251) as u8).collect();
+            let digest = session.digest(*mechanism, &data).expect("C_Digest");
+            assert_eq!(digest.len(), *len);
+            assert_eq!(digest, second(&data), "{size} bytes");
+        }
+    });
+}
+
+#[test]
+fn in_parts() {
+    table(DIGESTS, |world, (mechanism, _, second)| {
+        let session = world.public();
+        let (module, handle) = (session.module, session.handle);
+        let mechanism = Mechanism::plain(*mechanism);
+        assert_eq!(module.digest_init(handle, Some(&mechanism)), Rv::OK);
+        for part in [&b"abc"[..], b"defghi", &[7; 1000]] {
+            assert_eq!(module.digest_update(handle, part.into()), Rv::OK);
+        }
+        let all = [&b"abcdefghi"[..], &[7; 1000]].concat();
+        assert_eq!(module.digest_final(handle, PLENTY).ok(), Ok(second(&all)));
+    });
+}
+
+#[test]
+fn updates_of_no_bytes() {
+    let rows = &[
+        ("a pointer", Passes, In::Bytes(b"")),
+        ("a null pointer", Fails("a null pointer is refused even for no bytes"), In::NONE),
+    ];
+    table(rows, |world, nothing| {
+        let session = world.public();
+        let (module, handle) = (session.module, session.handle);
+        let mechanism = Mechanism::plain(CKM_SHA256);
+        assert_eq!(module.digest_init(handle, Some(&mechanism)), Rv::OK);
+        assert_eq!(module.digest_update(handle, *nothing), Rv::OK);
+        assert_eq!(module.digest_update(handle, b"abc".into()), Rv::OK);
+        assert_eq!(module.digest_update(handle, *nothing), Rv::OK);
+        let digest = module.digest_final(handle, PLENTY).ok();
+        assert_eq!(digest, Ok(sha2::Sha256::digest(b"abc").to_vec()));
+        assert_eq!(session.digest(CKM_SHA256, *nothing), Ok(sha2::Sha256::digest(b"").to_vec()));
+    });
+}
+
+#[test]
+fn the_length_is_asked_first() {
+    case(Passes, |world| {
+        let session = world.public();
+        let (module, handle) = (session.module, session.handle);
+        let mechanism = Mechanism::plain(CKM_SHA256);
+        let wanted = sha2::Sha256::digest(b"abc").to_vec();
+        assert_eq!(module.digest_init(handle, Some(&mechanism)), Rv::OK);
+        let query = module.digest(handle, b"abc".into(), Room::Query);
+        assert_eq!((query.rv, query.len), (Rv::OK, 32));
+        let small = module.digest(handle, b"abc".into(), Room::Bytes(31));
+        assert_eq!((small.rv, small.len), (Rv(CKR_BUFFER_TOO_SMALL), 32));
+        assert_eq!(module.digest(handle, b"abc".into(), Room::Bytes(32)).ok(), Ok(wanted.clone()));
+        assert_eq!(module.digest_init(handle, Some(&mechanism)), Rv::OK, "it is over");
+        assert_eq!(module.digest_update(handle, b"abc".into()), Rv::OK);
+        let query = module.digest_final(handle, Room::Query);
+        assert_eq!((query.rv, query.len), (Rv::OK, 32));
+        let small = module.digest_final(handle, Room::Bytes(0));
+        assert_eq!((small.rv, small.len), (Rv(CKR_BUFFER_TOO_SMALL), 32));
+        assert_eq!(module.digest_final(handle, Room::Bytes(32)).ok(), Ok(wanted));
+    });
+}
+
+#[test]
+fn order_of_the_calls() {
+    case(Passes, |world| {
+        let session = world.public();
+        let (module, handle) = (session.module, session.handle);
+        let mechanism = Mechanism::plain(CKM_SHA256);
+        let not = Rv(CKR_OPERATION_NOT_INITIALIZED);
+        assert_eq!(module.digest(handle, b"x".into(), PLENTY).rv, not);
+        assert_eq!(module.digest_update(handle, b"x".into()), not);
+        assert_eq!(module.digest_final(handle, PLENTY).rv, not);
+        assert_eq!(module.digest_init(handle, Some(&mechanism)), Rv::OK);
+        assert_eq!(module.digest_init(handle, Some(&mechanism)), CKR_OPERATION_ACTIVE);
+        assert_eq!(module.digest(handle, b"x".into(), PLENTY).rv, Rv::OK);
+        assert_eq!(module.digest_final(handle, PLENTY).rv, not);
+    });
+}
+
+#[test]
+fn one_shot_after_an_update() {
+    case(Fails("the rest is digested as if it were the whole"), |world| {
+        let session = world.public();
+        let (module, handle) = (session.module, session.handle);
+        let mechanism = Mechanism::plain(CKM_SHA256);
+        assert_eq!(module.digest_init(handle, Some(&mechanism)), Rv::OK);
+        assert_eq!(module.digest_update(handle, b"x".into()), Rv::OK);
+        assert_eq!(module.digest(handle, b"y".into(), PLENTY).rv, CKR_OPERATION_ACTIVE);
+    });
+}
+
+#[test]
+fn mechanisms_that_do_not_digest() {
+    let rows = &[
+        ("AES_ECB", Passes, CKM_AES_ECB),
+        ("SHA256_HMAC", Passes, CKM_SHA256_HMAC),
+        ("a vendor's", Passes, CKM_VENDOR_DEFINED | 0x77),
+        ("above 32 bits", Passes, (1 << 32) | CKM_SHA256),
+    ];
+    table(rows, |world, mechanism| {
+        let session = world.public();
+        assert_eq!(session.digest(*mechanism, b"x"), Err(Rv(CKR_MECHANISM_INVALID)));
+        assert!(session.digest(CKM_SHA256, b"x").is_ok());
+    });
+}
+
+#[test]
+fn a_parameter_where_none_belongs() {
+    case(Fails("the parameter is not looked at"), |world| {
+        let session = world.public();
+        let answer = session.digest(Mechanism::iv(CKM_SHA256, &[1, 2, 3]), b"x");
+        assert_eq!(answer, Err(Rv(CKR_MECHANISM_PARAM_INVALID)));
+    });
+}
+
+#[test]
+fn a_key_is_digested() {
+    case(Passes, |world| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let key = keys::secret(CKK_GENERIC_SECRET, b"the key");
+        let key = session.create(&key).expect("a key");
+        assert_eq!(module.digest_init(handle, Some(&Mechanism::plain(CKM_SHA256))), Rv::OK);
+        assert_eq!(module.digest_update(handle, b"before ".into()), Rv::OK);
+        assert_eq!(module.digest_key(handle, key), Rv::OK);
+        let wanted = sha2::Sha256::digest(b"before the key").to_vec();
+        assert_eq!(module.digest_final(handle, PLENTY).ok(), Ok(wanted));
+        assert_eq!(module.digest_init(handle, Some(&Mechanism::plain(CKM_SHA256))), Rv::OK);
+        assert_eq!(module.digest_key(handle, key + 1000), CKR_KEY_HANDLE_INVALID);
+    });
+}
+
+#[test]
+fn the_state_is_saved_and_restored() {
+    case(Fails("CKR_FUNCTION_NOT_SUPPORTED"), |world| {
+        let (one, two) = (world.public(), world.public());
+        let module = one.module;
+        let mechanism = Mechanism::plain(CKM_SHA256);
+        assert_eq!(module.digest_init(one.handle, Some(&mechanism)), Rv::OK);
+        assert_eq!(module.digest_update(one.handle, b"first ".into()), Rv::OK);
+        let state = module.operation_state(one.handle, PLENTY).ok().expect("a state");
+        assert_eq!(module.set_operation_state(two.handle, (&state).into()), Rv::OK);
+        for session in [one, two] {
+            assert_eq!(module.digest_update(session.handle, b"second".into()), Rv::OK);
+            let wanted = sha2::Sha256::digest(b"first second").to_vec();
+            assert_eq!(module.digest_final(session.handle, PLENTY).ok(), Ok(wanted));
+        }
+    });
+}
