@@ -1,1 +1,39 @@
-//! Applications, slots, tokens, sessions, login, objects and search.
+//! Applications, slots, tokens, sessions, login, objects, search and operations: what chapters 3 to
+//! 5 of the standard say, without a pointer in sight.
+//!
+//! In PKCS#11, sessions, logins, handles and session objects belong to the *application*, and
+//! objects belong to the *token*. In the module there is one [`Application`] for the process.
+//!
+//! Locks, outermost first: the slots, the map of sessions, one session, a token's login, its
+//! objects (session objects, cache, handles), the keystore. No two sessions are locked at once, and
+//! cryptography runs under no lock but its own session's.
+
+#![forbid(unsafe_code)]
+
+mod application;
+mod cache;
+mod crypto;
+mod error;
+mod handles;
+mod keys;
+mod login;
+mod object;
+mod operation;
+mod rules;
+mod search;
+mod session;
+mod slot;
+mod sync;
+mod template;
+mod token;
+
+pub use application::Application;
+pub use rules::OBJECT_CLASSES;
+pub use strongroom_keystore::quiesce;
+
+use strongroom_types::{Layout, MechanismType};
+
+/// The parameter layouts that a mechanism accepts; `None` if there is no such mechanism.
+pub fn layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
+    strongroom_mechanisms::mechanism(mechanism).ok().map(|row| row.params)
+}

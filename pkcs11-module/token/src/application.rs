@@ -1,0 +1,548 @@
+//! `Application`: the functions of the standard over the rooms of this crate.
+
+use std::sync::Arc;
+
+use strongroom_functions::Cryptoki;
+use strongroom_keystore::{Config, Role, Store};
+use strongroom_types::{
+    Attributes, Bytes, Class, Error, MechanismCall, MechanismInfo, MechanismType, ModuleInfo,
+    ObjectHandle, Output, Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo, TokenInfo,
+    UserType, Value, attribute, ck,
+};
+
+use crate::error::storage;
+use crate::handles::Handles;
+use crate::login::{self, PIN_LEN, pin_flags};
+use crate::object::Object;
+use crate::operation::{Kind, absorb, finish, step, update, verify, verify_final, whole};
+use crate::search::{Search, place};
+use crate::session::{Session, Sessions};
+use crate::slot::Slots;
+use crate::sync::{lock, read};
+use crate::template::{Change, Draft, Origin, changed};
+
+/// Who made it, as the information functions tell.
+const MANUFACTURER: &str = "Strongroom";
+
+/// This version of the software, major and minor.
+const VERSION: (u8, u8) = (0, 1);
+
+/// An application: its slots, sessions, logins and handles, over a store that it shares with
+/// others. The [`Cryptoki`] functions may be called from any thread at any time.
+pub struct Application {
+    pub(crate) store: Store,
+    pub(crate) slots: Slots,
+    pub(crate) sessions: Sessions,
+    pub(crate) handles: Handles,
+}
+
+impl Application {
+    /// Reads the configuration and opens the store that it names.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::FunctionFailed`] if the configuration can not be read, and those of the store.
+    pub fn open() -> Result<Self> {
+        Self::with(&Config::find().map_err(|_| Error::FunctionFailed)?)
+    }
+
+    /// Opens the store of a configuration.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub fn with(config: &Config) -> Result<Self> {
+        let store = Store::open(config).map_err(storage)?;
+        let slots = Slots::default();
+        slots.refresh(&store)?;
+        Ok(Self { store, slots, sessions: Sessions::default(), handles: Handles::default() })
+    }
+
+    /// The object of a handle, if the session may see it.
+    pub(crate) fn object(&self, session: &Session, handle: ObjectHandle) -> Result<Arc<Object>> {
+        let place = self.handles.place(handle)?;
+        if place.slot != session.slot.id {
+            return Err(Error::ObjectHandleInvalid);
+        }
+        if place.on_token {
+            session.token.token_object(&place.id)
+        } else {
+            session.token.session_object(&place.id)
+        }
+    }
+
+    pub(crate) fn is_security_officer(&self, session: &Session) -> bool {
+        session.token.is(Role::SecurityOfficer)
+    }
+
+    /// Whether an object that a template describes may be made in this session: asked before
+    /// anything costly is done.
+    pub(crate) fn may_keep(
+        &self,
+        session: &Session,
+        template: &Attributes,
+        class: Class,
+    ) -> Result<()> {
+        if template.is(attribute::TOKEN) {
+            session.must_write()?;
+        }
+        let default = crate::rules::object_class(class)?.private;
+        let private = template.get(attribute::PRIVATE).unwrap_or(default);
+        if private && !session.token.is(Role::User) {
+            return Err(Error::UserNotLoggedIn);
+        }
+        Ok(())
+    }
+
+    /// Makes objects, all of them or none, and gives their handles.
+    pub(crate) fn keep(
+        &self,
+        session: &Session,
+        objects: Vec<Attributes>,
+    ) -> Result<Vec<ObjectHandle>> {
+        let objects = objects.into_iter().map(Object::new).collect::<Result<Vec<_>>>()?;
+        let places: Vec<_> = objects.iter().map(|object| place(session, object)).collect();
+        session.token.add(session.handle, objects)?;
+        Ok(places.into_iter().map(|place| self.handles.of(place)).collect())
+    }
+
+    fn start_call(
+        &self,
+        session: SessionHandle,
+        kind: Kind,
+        mechanism: Option<MechanismCall>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        self.start(&*self.sessions.find(session)?, kind, mechanism, key)
+    }
+
+    fn whole_call(
+        &self,
+        session: SessionHandle,
+        kind: Kind,
+        input: &[u8],
+        room: Room,
+    ) -> Result<Output> {
+        step(&*self.sessions.find(session)?, kind, |operation| whole(operation, input, room))
+    }
+
+    fn update_call(
+        &self,
+        session: SessionHandle,
+        kind: Kind,
+        part: &[u8],
+        room: Room,
+    ) -> Result<Output> {
+        step(&*self.sessions.find(session)?, kind, |operation| update(operation, part, room))
+    }
+
+    fn absorb_call(&self, session: SessionHandle, kind: Kind, part: &[u8]) -> Result<()> {
+        step(&*self.sessions.find(session)?, kind, |operation| absorb(operation, part))
+    }
+
+    fn final_call(&self, session: SessionHandle, kind: Kind, room: Room) -> Result<Output> {
+        step(&*self.sessions.find(session)?, kind, |operation| finish(operation, room))
+    }
+}
+
+impl Cryptoki for Application {
+    fn info(&self) -> Result<ModuleInfo> {
+        Ok(ModuleInfo {
+            manufacturer: MANUFACTURER,
+            description: "Strongroom software HSM",
+            version: VERSION,
+        })
+    }
+
+    fn slot_list(&self, _token_present: bool, refresh: bool) -> Result<Vec<SlotId>> {
+        // A token that is not initialised is present all the same, so every slot has one.
+        if refresh {
+            self.slots.refresh(&self.store)?;
+        }
+        Ok(self.slots.all().iter().map(|slot| slot.id).collect())
+    }
+
+    fn slot_info(&self, slot: SlotId) -> Result<SlotInfo> {
+        let slot = self.slots.find(slot)?;
+        Ok(SlotInfo {
+            description: format!("Strongroom slot ID {:#x}", slot.id.0),
+            manufacturer: MANUFACTURER,
+            flags: ck!(CKF_TOKEN_PRESENT),
+            version: VERSION,
+        })
+    }
+
+    fn token_info(&self, slot: SlotId) -> Result<TokenInfo> {
+        let slot = self.slots.find(slot)?;
+        let mut info = TokenInfo {
+            label: [b' '; 32],
+            manufacturer: MANUFACTURER,
+            model: "Strongroom",
+            serial: [b' '; 16],
+            flags: ck!(CKF_RNG) | ck!(CKF_LOGIN_REQUIRED) | ck!(CKF_RESTORE_KEY_NOT_NEEDED),
+            sessions: 0,
+            rw_sessions: 0,
+            pin_len: PIN_LEN,
+            version: VERSION,
+        };
+        if let Some(token) = slot.token() {
+            let status = token.stored.status().map_err(storage)?;
+            info.label = status.label;
+            info.serial = status.serial;
+            info.flags |= ck!(CKF_TOKEN_INITIALIZED);
+            if status.user_pin_set {
+                info.flags |= ck!(CKF_USER_PIN_INITIALIZED);
+            }
+            info.flags |= pin_flags(&status.so_pin, &status.user_pin);
+            let presence = read(&token.presence);
+            info.sessions = presence.sessions;
+            info.rw_sessions = presence.rw_sessions;
+        }
+        Ok(info)
+    }
+
+    fn wait_for_slot_event(&self, block: bool) -> Result<SlotId> {
+        // Slots come and go only by C_GetSlotList, so there is nothing to wait for.
+        Err(if block { Error::FunctionNotSupported } else { Error::NoEvent })
+    }
+
+    fn mechanism_list(&self, slot: SlotId) -> Result<Vec<MechanismType>> {
+        self.slots.find(slot)?;
+        Ok(strongroom_mechanisms::mechanisms().map(|mechanism| mechanism.id).collect())
+    }
+
+    fn mechanism_info(&self, slot: SlotId, mechanism: MechanismType) -> Result<MechanismInfo> {
+        self.slots.find(slot)?;
+        Ok(strongroom_mechanisms::mechanism(mechanism)?.info())
+    }
+
+    fn init_token(&self, slot: SlotId, pin: &[u8], label: &[u8; 32]) -> Result<()> {
+        self.initialize(slot, pin, label)
+    }
+
+    fn init_pin(&self, session: SessionHandle, pin: &[u8]) -> Result<()> {
+        login::init_pin(&*self.sessions.find(session)?, pin)
+    }
+
+    fn set_pin(&self, session: SessionHandle, old: &[u8], new: &[u8]) -> Result<()> {
+        login::set_pin(&*self.sessions.find(session)?, old, new)
+    }
+
+    fn open_session(&self, slot: SlotId, read_write: bool) -> Result<SessionHandle> {
+        self.enter(slot, read_write)
+    }
+
+    fn close_session(&self, session: SessionHandle) -> Result<()> {
+        self.leave(session)
+    }
+
+    fn close_all_sessions(&self, slot: SlotId) -> Result<()> {
+        let Some(token) = self.slots.find(slot)?.token() else { return Ok(()) };
+        for session in self.sessions.of(&token) {
+            match self.leave(session.handle) {
+                // Another thread was faster.
+                Err(Error::SessionHandleInvalid) => {}
+                outcome => outcome?,
+            }
+        }
+        Ok(())
+    }
+
+    fn session_info(&self, session: SessionHandle) -> Result<SessionInfo> {
+        Ok(self.sessions.find(session)?.info())
+    }
+
+    fn login(&self, session: SessionHandle, user: UserType, pin: &[u8]) -> Result<()> {
+        login::login(&*self.sessions.find(session)?, user, pin)
+    }
+
+    fn logout(&self, session: SessionHandle) -> Result<()> {
+        self.log_out(&*self.sessions.find(session)?)
+    }
+
+    fn create_object(&self, session: SessionHandle, template: Attributes) -> Result<ObjectHandle> {
+        let session = self.sessions.find(session)?;
+        let officer = self.is_security_officer(&session);
+        let draft = Draft::new(template, Origin::Create, None, None, officer)?;
+        let class = draft.attributes.need(attribute::CLASS).map(Class)?;
+        self.may_keep(&session, &draft.attributes, class)?;
+        let handles = self.keep(&session, vec![draft.finish()?])?;
+        handles.first().copied().ok_or(Error::GeneralError)
+    }
+
+    fn copy_object(
+        &self,
+        session: SessionHandle,
+        object: ObjectHandle,
+        template: Attributes,
+    ) -> Result<ObjectHandle> {
+        let session = self.sessions.find(session)?;
+        let object = self.object(&session, object)?;
+        if !object.attributes.is(attribute::COPYABLE) {
+            return Err(Error::ActionProhibited);
+        }
+        let officer = self.is_security_officer(&session);
+        let copy = changed(&object.attributes, &template, Change::Copy, officer)?;
+        let class = copy.need(attribute::CLASS).map(Class)?;
+        self.may_keep(&session, &copy, class)?;
+        let handles = self.keep(&session, vec![copy])?;
+        handles.first().copied().ok_or(Error::GeneralError)
+    }
+
+    fn destroy_object(&self, session: SessionHandle, object: ObjectHandle) -> Result<()> {
+        let session = self.sessions.find(session)?;
+        let found = self.object(&session, object)?;
+        if !found.attributes.is(attribute::DESTROYABLE) {
+            return Err(Error::ActionProhibited);
+        }
+        if found.attributes.is(attribute::TOKEN) {
+            session.must_write()?;
+        }
+        session.token.remove(&found)?;
+        self.handles.forget_one(object);
+        Ok(())
+    }
+
+    fn object_size(&self, session: SessionHandle, object: ObjectHandle) -> Result<u64> {
+        let session = self.sessions.find(session)?;
+        let object = self.object(&session, object)?;
+        u64::try_from(object.attributes.encode().len()).map_err(|_| Error::GeneralError)
+    }
+
+    fn attributes(
+        &self,
+        session: SessionHandle,
+        object: ObjectHandle,
+        wanted: &[u64],
+    ) -> Result<Vec<Result<Value>>> {
+        let session = self.sessions.find(session)?;
+        let object = self.object(&session, object)?;
+        Ok(wanted.iter().map(|id| object.reveal(*id)).collect())
+    }
+
+    fn set_attributes(
+        &self,
+        session: SessionHandle,
+        object: ObjectHandle,
+        template: Attributes,
+    ) -> Result<()> {
+        let session = self.sessions.find(session)?;
+        let object = self.object(&session, object)?;
+        if object.attributes.is(attribute::TOKEN) {
+            session.must_write()?;
+        }
+        if !object.attributes.is(attribute::MODIFIABLE) {
+            return Err(Error::ActionProhibited);
+        }
+        let officer = self.is_security_officer(&session);
+        session
+            .token
+            .change(&object, |attributes| changed(attributes, &template, Change::Set, officer))
+    }
+
+    fn find_objects_init(&self, session: SessionHandle, template: Attributes) -> Result<()> {
+        let session = self.sessions.find(session)?;
+        let mut activity = lock(&session.activity);
+        if activity.search.is_some() {
+            return Err(Error::OperationActive);
+        }
+        activity.search = Some(Search::start(&session, template));
+        Ok(())
+    }
+
+    fn find_objects(&self, session: SessionHandle, most: usize) -> Result<Vec<ObjectHandle>> {
+        let session = self.sessions.find(session)?;
+        let mut activity = lock(&session.activity);
+        let search = activity.search.as_mut().ok_or(Error::OperationNotInitialized)?;
+        search.next(&session, &self.handles, most)
+    }
+
+    fn find_objects_final(&self, session: SessionHandle) -> Result<()> {
+        let session = self.sessions.find(session)?;
+        let search = lock(&session.activity).search.take();
+        search.map(drop).ok_or(Error::OperationNotInitialized)
+    }
+
+    fn encrypt_init(
+        &self,
+        session: SessionHandle,
+        mechanism: Option<MechanismCall>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        self.start_call(session, Kind::Encrypt, mechanism, key)
+    }
+
+    fn encrypt(&self, session: SessionHandle, data: &[u8], room: Room) -> Result<Output> {
+        self.whole_call(session, Kind::Encrypt, data, room)
+    }
+
+    fn encrypt_update(&self, session: SessionHandle, part: &[u8], room: Room) -> Result<Output> {
+        self.update_call(session, Kind::Encrypt, part, room)
+    }
+
+    fn encrypt_final(&self, session: SessionHandle, room: Room) -> Result<Output> {
+        self.final_call(session, Kind::Encrypt, room)
+    }
+
+    fn decrypt_init(
+        &self,
+        session: SessionHandle,
+        mechanism: Option<MechanismCall>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        self.start_call(session, Kind::Decrypt, mechanism, key)
+    }
+
+    fn decrypt(&self, session: SessionHandle, encrypted: &[u8], room: Room) -> Result<Output> {
+        self.whole_call(session, Kind::Decrypt, encrypted, room)
+    }
+
+    fn decrypt_update(&self, session: SessionHandle, part: &[u8], room: Room) -> Result<Output> {
+        self.update_call(session, Kind::Decrypt, part, room)
+    }
+
+    fn decrypt_final(&self, session: SessionHandle, room: Room) -> Result<Output> {
+        self.final_call(session, Kind::Decrypt, room)
+    }
+
+    fn digest_init(&self, session: SessionHandle, mechanism: Option<MechanismCall>) -> Result<()> {
+        self.start_call(session, Kind::Digest, mechanism, ObjectHandle(0))
+    }
+
+    fn digest(&self, session: SessionHandle, data: &[u8], room: Room) -> Result<Output> {
+        self.whole_call(session, Kind::Digest, data, room)
+    }
+
+    fn digest_update(&self, session: SessionHandle, part: &[u8]) -> Result<()> {
+        self.absorb_call(session, Kind::Digest, part)
+    }
+
+    fn digest_key(&self, session: SessionHandle, key: ObjectHandle) -> Result<()> {
+        let session = self.sessions.find(session)?;
+        step(&session, Kind::Digest, |operation| {
+            let key = self.object(&session, key).map_err(|error| match error {
+                Error::ObjectHandleInvalid => Error::KeyHandleInvalid,
+                error => error,
+            })?;
+            let secret = key.attributes.get(attribute::CLASS) == Some(Class::SECRET_KEY.0);
+            let value = key.attributes.get(attribute::VALUE).filter(|_| secret);
+            absorb(operation, value.ok_or(Error::KeyIndigestible)?)
+        })
+    }
+
+    fn digest_final(&self, session: SessionHandle, room: Room) -> Result<Output> {
+        self.final_call(session, Kind::Digest, room)
+    }
+
+    fn sign_init(
+        &self,
+        session: SessionHandle,
+        mechanism: Option<MechanismCall>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        self.start_call(session, Kind::Sign, mechanism, key)
+    }
+
+    fn sign(&self, session: SessionHandle, data: &[u8], room: Room) -> Result<Output> {
+        self.whole_call(session, Kind::Sign, data, room)
+    }
+
+    fn sign_update(&self, session: SessionHandle, part: &[u8]) -> Result<()> {
+        self.absorb_call(session, Kind::Sign, part)
+    }
+
+    fn sign_final(&self, session: SessionHandle, room: Room) -> Result<Output> {
+        self.final_call(session, Kind::Sign, room)
+    }
+
+    fn verify_init(
+        &self,
+        session: SessionHandle,
+        mechanism: Option<MechanismCall>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        self.start_call(session, Kind::Verify, mechanism, key)
+    }
+
+    fn verify(&self, session: SessionHandle, data: &[u8], signature: &[u8]) -> Result<()> {
+        step(&*self.sessions.find(session)?, Kind::Verify, |operation| {
+            verify(operation, data, signature)
+        })
+    }
+
+    fn verify_update(&self, session: SessionHandle, part: &[u8]) -> Result<()> {
+        self.absorb_call(session, Kind::Verify, part)
+    }
+
+    fn verify_final(&self, session: SessionHandle, signature: &[u8]) -> Result<()> {
+        step(&*self.sessions.find(session)?, Kind::Verify, |operation| {
+            verify_final(operation, signature)
+        })
+    }
+
+    fn generate_key(
+        &self,
+        session: SessionHandle,
+        mechanism: MechanismCall,
+        template: Attributes,
+    ) -> Result<ObjectHandle> {
+        self.generate(&*self.sessions.find(session)?, &mechanism, template)
+    }
+
+    fn generate_key_pair(
+        &self,
+        session: SessionHandle,
+        mechanism: MechanismCall,
+        public: Attributes,
+        private: Attributes,
+    ) -> Result<(ObjectHandle, ObjectHandle)> {
+        self.generate_pair(&*self.sessions.find(session)?, &mechanism, public, private)
+    }
+
+    fn wrap_key(
+        &self,
+        session: SessionHandle,
+        mechanism: MechanismCall,
+        wrapping_key: ObjectHandle,
+        key: ObjectHandle,
+        room: Room,
+    ) -> Result<Output> {
+        let wrapped = self.wrap(&*self.sessions.find(session)?, &mechanism, wrapping_key, key)?;
+        let fits = room.fits(wrapped.len());
+        Ok(if fits { Output::Bytes(wrapped) } else { Output::Needs(wrapped.len()) })
+    }
+
+    fn unwrap_key(
+        &self,
+        session: SessionHandle,
+        mechanism: MechanismCall,
+        unwrapping_key: ObjectHandle,
+        wrapped: &[u8],
+        template: Attributes,
+    ) -> Result<ObjectHandle> {
+        let session = self.sessions.find(session)?;
+        self.unwrap(&session, &mechanism, unwrapping_key, wrapped, template)
+    }
+
+    fn derive_key(
+        &self,
+        session: SessionHandle,
+        mechanism: MechanismCall,
+        base_key: ObjectHandle,
+        template: Attributes,
+    ) -> Result<ObjectHandle> {
+        self.derive(&*self.sessions.find(session)?, &mechanism, base_key, template)
+    }
+
+    fn seed_random(&self, session: SessionHandle, _seed: &[u8]) -> Result<()> {
+        // The generator seeds itself from the system; what callers add can not make it worse.
+        self.sessions.find(session).map(drop)
+    }
+
+    fn generate_random(&self, session: SessionHandle, len: usize) -> Result<Bytes> {
+        self.sessions.find(session)?;
+        let mut bytes = Bytes::new(vec![0; len]);
+        strongroom_mechanisms::random(&mut bytes)?;
+        Ok(bytes)
+    }
+}

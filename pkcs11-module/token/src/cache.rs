@@ -1,0 +1,92 @@
+//! Objects that were read from the keystore, kept while nobody has changed them.
+
+use std::collections::HashMap;
+use std::mem;
+use std::sync::{Arc, Mutex};
+
+use strongroom_keystore::{Changes, ObjectId, Token};
+use strongroom_types::Result;
+
+use crate::error::storage;
+use crate::object::Object;
+use crate::sync::lock;
+
+/// How many objects each of the two generations holds: enough for the keys that a server uses, and
+/// about 2 MB if all of them are RSA keys in use.
+const GENERATION: usize = 128;
+
+/// Objects by identifier, in two generations: what is asked for moves to the young one; when that
+/// is full it becomes the old one, and what nobody asked for meanwhile is forgotten.
+#[derive(Default)]
+pub(crate) struct Cache(Mutex<Generations>);
+
+#[derive(Default)]
+struct Generations {
+    /// The keystore's version for which all of it is right.
+    version: u64,
+    young: HashMap<ObjectId, Arc<Object>>,
+    old: HashMap<ObjectId, Arc<Object>>,
+}
+
+impl Cache {
+    /// The object, if it is here and still as the keystore has it.
+    pub(crate) fn get(&self, token: &Token, id: &ObjectId) -> Result<Option<Arc<Object>>> {
+        let mut generations = lock(&self.0);
+        generations.follow(token)?;
+        Ok(generations.get(id))
+    }
+
+    /// Keeps an object that was read after [`get`](Self::get) had found nothing.
+    ///
+    /// If it changed since, the next `get` hears of that change and drops it.
+    pub(crate) fn put(&self, object: Arc<Object>) {
+        lock(&self.0).put(object);
+    }
+
+    /// Forgets everything.
+    pub(crate) fn clear(&self) {
+        let mut generations = lock(&self.0);
+        generations.young.clear();
+        generations.old.clear();
+    }
+}
+
+impl Generations {
+    /// Drops what has changed since the version that the cache is right for.
+    fn follow(&mut self, token: &Token) -> Result<()> {
+        let now = token.version().map_err(storage)?;
+        if now == self.version {
+            return Ok(());
+        }
+        match token.changes(self.version).map_err(storage)? {
+            Changes::List(ids) => {
+                for id in &ids {
+                    self.young.remove(id);
+                    self.old.remove(id);
+                }
+            }
+            Changes::All => {
+                self.young.clear();
+                self.old.clear();
+            }
+        }
+        self.version = now;
+        Ok(())
+    }
+
+    fn get(&mut self, id: &ObjectId) -> Option<Arc<Object>> {
+        if let Some(object) = self.young.get(id) {
+            return Some(Arc::clone(object));
+        }
+        let object = self.old.remove(id)?;
+        self.put(Arc::clone(&object));
+        Some(object)
+    }
+
+    fn put(&mut self, object: Arc<Object>) {
+        if self.young.len() >= GENERATION {
+            self.old = mem::take(&mut self.young);
+        }
+        self.young.insert(object.id, object);
+    }
+}

@@ -1,0 +1,136 @@
+//! Starting cryptographic operations: which key, which mechanism, and may they.
+
+use std::sync::Arc;
+
+use strongroom_mechanisms::{Key, Mechanism};
+use strongroom_types::{
+    Attribute, Attributes, Error, MechanismCall, MechanismType, ObjectHandle, Result, attribute,
+    attribute::kind,
+};
+
+use crate::application::Application;
+use crate::object::Object;
+use crate::operation::{Again, Kind, Operation, Running};
+use crate::session::Session;
+use crate::sync::lock;
+
+/// A key that may be used with a mechanism.
+pub(crate) struct Chosen {
+    pub(crate) object: Arc<Object>,
+    pub(crate) key: Arc<Key>,
+}
+
+/// The errors that tell of a key in a certain role: 5.18 has codes of their own for wrapping keys.
+pub(crate) struct KeyErrors {
+    pub(crate) handle: Error,
+    pub(crate) key_type: Error,
+    pub(crate) size: Error,
+}
+
+/// The codes for a key in an ordinary operation.
+pub(crate) const KEY: KeyErrors = KeyErrors {
+    handle: Error::KeyHandleInvalid,
+    key_type: Error::KeyTypeInconsistent,
+    size: Error::KeySizeRange,
+};
+
+impl Application {
+    /// Finds a key and checks that it may be used so: its type and size against the mechanism, its
+    /// usage flag, and its list of mechanisms.
+    pub(crate) fn choose(
+        &self,
+        session: &Session,
+        handle: ObjectHandle,
+        mechanism: &Mechanism,
+        usage: Attribute<kind::Bool>,
+        errors: &KeyErrors,
+    ) -> Result<Chosen> {
+        let object = self.object(session, handle).map_err(|error| match error {
+            Error::ObjectHandleInvalid => errors.handle,
+            error => error,
+        })?;
+        let translate = |error| match error {
+            Error::KeyTypeInconsistent => errors.key_type,
+            Error::KeySizeRange => errors.size,
+            error => error,
+        };
+        let key = object.key().map_err(translate)?;
+        mechanism.check(&key).map_err(translate)?;
+        if !object.attributes.is(usage) {
+            return Err(Error::KeyFunctionNotPermitted);
+        }
+        allows(&object.attributes, mechanism.id)?;
+        Ok(Chosen { object, key })
+    }
+
+    /// `C_EncryptInit` and its like; without a mechanism it ends the operation that is active.
+    pub(crate) fn start(
+        &self,
+        session: &Session,
+        kind: Kind,
+        call: Option<MechanismCall>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        let mut activity = lock(&session.activity);
+        let Some(call) = call else {
+            let active = activity.operation.take_if(|operation| operation.kind() == kind);
+            return active.map(drop).ok_or(Error::ArgumentsBad);
+        };
+        if activity.operation.is_some() {
+            return Err(Error::OperationActive);
+        }
+        let mechanism = strongroom_mechanisms::mechanism(call.mechanism)?;
+        activity.operation = Some(self.operation(session, kind, mechanism, call, key)?);
+        Ok(())
+    }
+
+    fn operation(
+        &self,
+        session: &Session,
+        kind: Kind,
+        mechanism: &'static Mechanism,
+        call: MechanismCall,
+        key: ObjectHandle,
+    ) -> Result<Operation> {
+        let params = call.params;
+        let chosen = |usage| self.choose(session, key, mechanism, usage, &KEY);
+        let (running, object) = match kind {
+            Kind::Digest => {
+                let start = mechanism.digest.ok_or(Error::MechanismInvalid)?;
+                return Ok(Operation::new(Running::Digest(start(&params)?), false, false));
+            }
+            Kind::Encrypt => {
+                let start = mechanism.encrypt.ok_or(Error::MechanismInvalid)?;
+                let chosen = chosen(attribute::ENCRYPT)?;
+                (Running::Encrypt(start(&chosen.key, &params)?), chosen.object)
+            }
+            Kind::Decrypt => {
+                let start = mechanism.decrypt.ok_or(Error::MechanismInvalid)?;
+                let Chosen { object, key } = chosen(attribute::DECRYPT)?;
+                (Running::Decrypt(start(&key, &params)?, Again { mechanism, key, params }), object)
+            }
+            Kind::Sign => {
+                let start = mechanism.sign.ok_or(Error::MechanismInvalid)?;
+                let chosen = chosen(attribute::SIGN)?;
+                (Running::Sign(start(&chosen.key, &params)?), chosen.object)
+            }
+            Kind::Verify => {
+                let start = mechanism.verify.ok_or(Error::MechanismInvalid)?;
+                let chosen = chosen(attribute::VERIFY)?;
+                (Running::Verify(start(&chosen.key, &params)?), chosen.object)
+            }
+        };
+        let authenticate = object.attributes.is(attribute::ALWAYS_AUTHENTICATE);
+        Ok(Operation::new(running, object.private(), authenticate))
+    }
+}
+
+/// Checks `CKA_ALLOWED_MECHANISMS`: an empty list allows all.
+fn allows(key: &Attributes, mechanism: MechanismType) -> Result<()> {
+    match key.get(attribute::ALLOWED_MECHANISMS) {
+        Some(allowed) if !allowed.is_empty() && !allowed.contains(&mechanism.0) => {
+            Err(Error::MechanismInvalid)
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,260 @@
+//! Key management (5.18): generating, wrapping, unwrapping and deriving keys.
+
+use strongroom_mechanisms::Mechanism;
+use strongroom_types::{
+    Attributes, Bytes, Class, Error, KeyType, MechanismCall, ObjectHandle, Result, attribute,
+};
+
+use crate::application::Application;
+use crate::crypto::{Chosen, KEY, KeyErrors};
+use crate::object::Object;
+use crate::session::Session;
+use crate::template::{Draft, Origin};
+
+/// The codes for a wrapping key.
+const WRAPPING: KeyErrors = KeyErrors {
+    handle: Error::WrappingKeyHandleInvalid,
+    key_type: Error::WrappingKeyTypeInconsistent,
+    size: Error::WrappingKeySizeRange,
+};
+
+/// The codes for an unwrapping key.
+const UNWRAPPING: KeyErrors = KeyErrors {
+    handle: Error::UnwrappingKeyHandleInvalid,
+    key_type: Error::UnwrappingKeyTypeInconsistent,
+    size: Error::UnwrappingKeySizeRange,
+};
+
+impl Application {
+    /// `C_GenerateKey`.
+    pub(crate) fn generate(
+        &self,
+        session: &Session,
+        call: &MechanismCall,
+        template: Attributes,
+    ) -> Result<ObjectHandle> {
+        let mechanism = strongroom_mechanisms::mechanism(call.mechanism)?;
+        let generate = mechanism.generate.ok_or(Error::MechanismInvalid)?;
+        let mut draft = self.generated(session, mechanism, template, Class::SECRET_KEY)?;
+        generate(&call.params, &mut draft.attributes)?;
+        self.keep(session, vec![draft.finish()?]).and_then(one)
+    }
+
+    /// `C_GenerateKeyPair`: the public key and the private key, in one durable step.
+    pub(crate) fn generate_pair(
+        &self,
+        session: &Session,
+        call: &MechanismCall,
+        public: Attributes,
+        private: Attributes,
+    ) -> Result<(ObjectHandle, ObjectHandle)> {
+        let mechanism = strongroom_mechanisms::mechanism(call.mechanism)?;
+        let generate = mechanism.generate_pair.ok_or(Error::MechanismInvalid)?;
+        let mut public = self.generated(session, mechanism, public, Class::PUBLIC_KEY)?;
+        let mut private = self.generated(session, mechanism, private, Class::PRIVATE_KEY)?;
+        generate(&call.params, &mut public.attributes, &mut private.attributes)?;
+        let handles = self.keep(session, vec![public.finish()?, private.finish()?])?;
+        match handles.as_slice() {
+            [public, private] => Ok((*public, *private)),
+            _ => Err(Error::GeneralError),
+        }
+    }
+
+    /// The template of a generated key. A mechanism that makes keys of one type implies the type.
+    fn generated(
+        &self,
+        session: &Session,
+        mechanism: &Mechanism,
+        template: Attributes,
+        class: Class,
+    ) -> Result<Draft> {
+        let given = template.get(attribute::KEY_TYPE).map(KeyType);
+        let key_type = match (given, mechanism.keys) {
+            (Some(given), keys) if keys.contains(&given) => given,
+            (None, [key_type, ..]) => *key_type,
+            _ => return Err(Error::TemplateInconsistent),
+        };
+        let origin = Origin::Generate(mechanism.id.0);
+        let draft = Draft::new(
+            template,
+            origin,
+            Some(class),
+            Some(key_type),
+            self.is_security_officer(session),
+        )?;
+        self.may_keep(session, &draft.attributes, class)?;
+        Ok(draft)
+    }
+
+    /// `C_WrapKey`, up to the question whether the result fits.
+    pub(crate) fn wrap(
+        &self,
+        session: &Session,
+        call: &MechanismCall,
+        wrapping_key: ObjectHandle,
+        key: ObjectHandle,
+    ) -> Result<Bytes> {
+        let mechanism = strongroom_mechanisms::mechanism(call.mechanism)?;
+        let wrap = mechanism.wrap.ok_or(Error::MechanismInvalid)?;
+        let wrapping = self.choose(session, wrapping_key, mechanism, attribute::WRAP, &WRAPPING)?;
+        let target = self.object(session, key).map_err(|error| match error {
+            Error::ObjectHandleInvalid => Error::KeyHandleInvalid,
+            error => error,
+        })?;
+        may_wrap(&wrapping.object, &target)?;
+        let wrapped = wrap(&wrapping.key, &call.params, &key_bytes(&target)?);
+        // What is wrong with the length of the input is wrong with the key.
+        wrapped.map_err(|error| match error {
+            Error::DataLenRange => Error::KeySizeRange,
+            error => error,
+        })
+    }
+
+    /// `C_UnwrapKey`.
+    pub(crate) fn unwrap(
+        &self,
+        session: &Session,
+        call: &MechanismCall,
+        unwrapping_key: ObjectHandle,
+        wrapped: &[u8],
+        mut template: Attributes,
+    ) -> Result<ObjectHandle> {
+        let mechanism = strongroom_mechanisms::mechanism(call.mechanism)?;
+        let unwrap = mechanism.unwrap.ok_or(Error::MechanismInvalid)?;
+        let Chosen { object, key } =
+            self.choose(session, unwrapping_key, mechanism, attribute::UNWRAP, &UNWRAPPING)?;
+        // Some clients name the length of a secret key here, which it then must have.
+        let len = value_len(&mut template)?;
+        let officer = self.is_security_officer(session);
+        let mut draft = Draft::new(template, Origin::Unwrap, None, None, officer)?;
+        demand(&mut draft, &object, attribute::UNWRAP_TEMPLATE)?;
+        let class = draft.attributes.need(attribute::CLASS).map(Class)?;
+        self.may_keep(session, &draft.attributes, class)?;
+        let bytes = unwrap(&key, &call.params, wrapped).map_err(|error| match error {
+            Error::EncryptedDataInvalid | Error::DataInvalid => Error::WrappedKeyInvalid,
+            Error::EncryptedDataLenRange | Error::DataLenRange => Error::WrappedKeyLenRange,
+            error => error,
+        })?;
+        fill(&mut draft.attributes, class, bytes, len)?;
+        let attributes = draft.finish().map_err(|error| match error {
+            Error::AttributeValueInvalid => Error::WrappedKeyInvalid,
+            error => error,
+        })?;
+        self.keep(session, vec![attributes]).and_then(one)
+    }
+
+    /// `C_DeriveKey`.
+    pub(crate) fn derive(
+        &self,
+        session: &Session,
+        call: &MechanismCall,
+        base_key: ObjectHandle,
+        mut template: Attributes,
+    ) -> Result<ObjectHandle> {
+        let mechanism = strongroom_mechanisms::mechanism(call.mechanism)?;
+        let derive = mechanism.derive.ok_or(Error::MechanismInvalid)?;
+        let Chosen { object, key } =
+            self.choose(session, base_key, mechanism, attribute::DERIVE, &KEY)?;
+        let len = value_len(&mut template)?;
+        let key_type = template.get(attribute::KEY_TYPE).map_or(KeyType::GENERIC_SECRET, KeyType);
+        let origin = Origin::Derive {
+            always_sensitive: object.attributes.is(attribute::ALWAYS_SENSITIVE),
+            never_extractable: object.attributes.is(attribute::NEVER_EXTRACTABLE),
+        };
+        let officer = self.is_security_officer(session);
+        let mut draft =
+            Draft::new(template, origin, Some(Class::SECRET_KEY), Some(key_type), officer)?;
+        demand(&mut draft, &object, attribute::DERIVE_TEMPLATE)?;
+        self.may_keep(session, &draft.attributes, Class::SECRET_KEY)?;
+        draft.attributes.set(attribute::VALUE, derive(&key, &call.params, len)?);
+        let attributes = draft.finish().map_err(|error| match error {
+            // The natural length of the secret does not suit the key type: say which to take.
+            Error::AttributeValueInvalid if len.is_none() => Error::TemplateIncomplete,
+            error => error,
+        })?;
+        self.keep(session, vec![attributes]).and_then(one)
+    }
+}
+
+fn one(handles: Vec<ObjectHandle>) -> Result<ObjectHandle> {
+    handles.first().copied().ok_or(Error::GeneralError)
+}
+
+/// Takes `CKA_VALUE_LEN`, in bytes, out of a template.
+fn value_len(template: &mut Attributes) -> Result<Option<usize>> {
+    let Some(value) = template.remove(attribute::VALUE_LEN.info) else { return Ok(None) };
+    match value {
+        strongroom_types::Value::Ulong(len) => {
+            usize::try_from(len).map(Some).map_err(|_| Error::AttributeValueInvalid)
+        }
+        _ => Err(Error::AttributeValueInvalid),
+    }
+}
+
+/// Adds what the key's template demands of keys that come from it.
+fn demand(
+    draft: &mut Draft,
+    key: &Object,
+    template: strongroom_types::Attribute<attribute::kind::Attributes>,
+) -> Result<()> {
+    key.attributes.get(template).map_or(Ok(()), |demanded| draft.demand(demanded))
+}
+
+/// Whether a key may leave the token under this wrapping key (4.8, 4.9, 4.10).
+fn may_wrap(wrapping: &Object, target: &Object) -> Result<()> {
+    if !target.attributes.is(attribute::EXTRACTABLE) {
+        return Err(Error::KeyUnextractable);
+    }
+    let trusted = wrapping.attributes.is(attribute::TRUSTED);
+    if target.attributes.is(attribute::WRAP_WITH_TRUSTED) && !trusted {
+        return Err(Error::KeyNotWrappable);
+    }
+    let template = wrapping.attributes.get(attribute::WRAP_TEMPLATE);
+    let matches = |template: &Attributes| {
+        template.iter().all(|(id, wanted)| target.attributes.value(id) == Some(wanted))
+    };
+    if template.is_some_and(|template| !matches(template)) {
+        return Err(Error::KeyNotWrappable);
+    }
+    Ok(())
+}
+
+/// What is wrapped of a key: the value of a secret key, the PKCS#8 form of a private key.
+fn key_bytes(key: &Object) -> Result<Bytes> {
+    let class = key.attributes.get(attribute::CLASS).map(Class);
+    match class {
+        Some(Class::SECRET_KEY) => {
+            let value = key.attributes.get(attribute::VALUE).ok_or(Error::DeviceError)?;
+            Ok(Bytes::new(value.to_vec()))
+        }
+        Some(Class::PRIVATE_KEY) => {
+            let key_type = key.attributes.get(attribute::KEY_TYPE).ok_or(Error::DeviceError)?;
+            let row = strongroom_mechanisms::key_type(KeyType(key_type))?;
+            row.to_pkcs8.ok_or(Error::KeyNotWrappable)?(&key.attributes)
+        }
+        _ => Err(Error::KeyHandleInvalid),
+    }
+}
+
+/// Sets the attributes of an unwrapped key from its bytes.
+fn fill(key: &mut Attributes, class: Class, mut bytes: Bytes, len: Option<usize>) -> Result<()> {
+    match class {
+        Class::SECRET_KEY => {
+            if let Some(len) = len {
+                // A cipher without padding gives back the blanks that filled its last block.
+                if len > bytes.len() {
+                    return Err(Error::TemplateInconsistent);
+                }
+                bytes.truncate(len);
+            }
+            key.set(attribute::VALUE, bytes);
+            Ok(())
+        }
+        Class::PRIVATE_KEY => {
+            let key_type = KeyType(key.need(attribute::KEY_TYPE)?);
+            let row = strongroom_mechanisms::key_type(key_type)?;
+            row.from_pkcs8.ok_or(Error::TemplateInconsistent)?(&bytes, key)
+        }
+        _ => Err(Error::TemplateInconsistent),
+    }
+}

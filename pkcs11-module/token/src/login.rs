@@ -1,0 +1,196 @@
+//! Login, logout and PINs (5.6.8 and following).
+
+use std::sync::Arc;
+
+use strongroom_keystore::{PinState, Role};
+use strongroom_types::{Error, Result, SessionHandle, SlotId, UserType, ck};
+
+use crate::application::Application;
+use crate::error::storage;
+use crate::session::Session;
+use crate::sync::{lock, read, write};
+use crate::token::{Login, Presence};
+
+/// The lengths that a PIN can have, in bytes; SoftHSM2's.
+pub(crate) const PIN_LEN: (u64, u64) = (4, 255);
+
+/// Flags that tell about a user's PIN, for each of the two users.
+struct PinFlags {
+    count_low: u64,
+    final_try: u64,
+    locked: u64,
+}
+
+const SO_PIN: PinFlags = PinFlags {
+    count_low: ck!(CKF_SO_PIN_COUNT_LOW),
+    final_try: ck!(CKF_SO_PIN_FINAL_TRY),
+    locked: ck!(CKF_SO_PIN_LOCKED),
+};
+const USER_PIN: PinFlags = PinFlags {
+    count_low: ck!(CKF_USER_PIN_COUNT_LOW),
+    final_try: ck!(CKF_USER_PIN_FINAL_TRY),
+    locked: ck!(CKF_USER_PIN_LOCKED),
+};
+
+/// The `CKF_` flags that tell how the PINs stand.
+pub(crate) fn pin_flags(so: &PinState, user: &PinState) -> u64 {
+    [(so, SO_PIN), (user, USER_PIN)]
+        .into_iter()
+        .map(|(state, flags)| match state {
+            PinState::Fine => 0,
+            PinState::CountLow => flags.count_low,
+            PinState::FinalTry => flags.count_low | flags.final_try,
+            PinState::Locked => flags.locked,
+        })
+        .fold(0, |all, flag| all | flag)
+}
+
+pub(crate) fn check_pin(pin: &[u8]) -> Result<()> {
+    let (least, most) = PIN_LEN;
+    match u64::try_from(pin.len()) {
+        Ok(len) if (least..=most).contains(&len) => Ok(()),
+        _ => Err(Error::PinLenRange),
+    }
+}
+
+/// `C_Login`.
+pub(crate) fn login(session: &Session, user: UserType, pin: &[u8]) -> Result<()> {
+    let role = match user {
+        UserType::SECURITY_OFFICER => Role::SecurityOfficer,
+        UserType::USER => Role::User,
+        UserType::CONTEXT_SPECIFIC => return authenticate(session, pin),
+        _ => return Err(Error::UserTypeInvalid),
+    };
+    may_log_in(&read(&session.token.presence), role)?;
+    // The derivation takes long, so no lock is held; whoever was faster is found afterwards.
+    let keys = Arc::new(session.token.stored.unlock(role, pin).map_err(storage)?);
+    let mut presence = write(&session.token.presence);
+    may_log_in(&presence, role)?;
+    presence.login = Some(Login { role, keys });
+    Ok(())
+}
+
+fn may_log_in(presence: &Presence, role: Role) -> Result<()> {
+    match &presence.login {
+        Some(login) if login.role == role => Err(Error::UserAlreadyLoggedIn),
+        Some(_) => Err(Error::UserAnotherAlreadyLoggedIn),
+        None if role == Role::SecurityOfficer && presence.sessions > presence.rw_sessions => {
+            Err(Error::SessionReadOnlyExists)
+        }
+        None => Ok(()),
+    }
+}
+
+/// Login for one use of a key with `CKA_ALWAYS_AUTHENTICATE`, after its operation has started.
+fn authenticate(session: &Session, pin: &[u8]) -> Result<()> {
+    let waits = |session: &Session| {
+        let activity = lock(&session.activity);
+        activity.operation.as_ref().is_some_and(|operation| operation.authenticate)
+    };
+    if !waits(session) {
+        return Err(Error::OperationNotInitialized);
+    }
+    session.token.stored.verify(Role::User, pin).map_err(storage)?;
+    if let Some(operation) = &mut lock(&session.activity).operation {
+        operation.authenticate = false;
+    }
+    Ok(())
+}
+
+impl Application {
+    /// `C_Logout`.
+    pub(crate) fn log_out(&self, session: &Session) -> Result<()> {
+        let token = &session.token;
+        {
+            let mut presence = write(&token.presence);
+            if presence.login.is_none() {
+                return Err(Error::UserNotLoggedIn);
+            }
+            token.log_out(&mut presence);
+        }
+        self.handles.forget(|place| place.slot == session.slot.id && place.private);
+        for session in self.sessions.of(token) {
+            let mut activity = lock(&session.activity);
+            if activity.operation.as_ref().is_some_and(|operation| operation.private) {
+                activity.operation = None;
+            }
+        }
+        Ok(())
+    }
+
+    /// `C_CloseSession`: the last session to go logs out.
+    pub(crate) fn leave(&self, handle: SessionHandle) -> Result<()> {
+        let session = self.sessions.close(handle)?;
+        let token = &session.token;
+        token.remove_session_objects(handle);
+        let mut presence = write(&token.presence);
+        presence.sessions = presence.sessions.saturating_sub(1);
+        if session.read_write {
+            presence.rw_sessions = presence.rw_sessions.saturating_sub(1);
+        }
+        if presence.sessions == 0 {
+            token.log_out(&mut presence);
+            self.handles.forget(|place| place.slot == session.slot.id);
+        }
+        Ok(())
+    }
+
+    /// `C_OpenSession`.
+    pub(crate) fn enter(&self, slot: SlotId, read_write: bool) -> Result<SessionHandle> {
+        let slot = self.slots.find(slot)?;
+        let token = slot.initialized()?;
+        {
+            let mut presence = write(&token.presence);
+            let officer = |login: &Login| login.role == Role::SecurityOfficer;
+            if !read_write && presence.login.as_ref().is_some_and(officer) {
+                return Err(Error::SessionReadWriteSoExists);
+            }
+            presence.sessions += 1;
+            presence.rw_sessions += u64::from(read_write);
+        }
+        Ok(self.sessions.open(|handle| Session {
+            handle,
+            slot,
+            token,
+            read_write,
+            activity: Default::default(),
+        }))
+    }
+
+    /// `C_InitToken`.
+    pub(crate) fn initialize(&self, slot: SlotId, pin: &[u8], label: &[u8; 32]) -> Result<()> {
+        let slot = self.slots.find(slot)?;
+        check_pin(pin)?;
+        if slot.put(|| self.store.create(label, pin).map_err(storage))? {
+            return Ok(());
+        }
+        let token = slot.initialized()?;
+        // Held until the end: no session is opened meanwhile.
+        let mut presence = write(&token.presence);
+        if presence.sessions > 0 {
+            return Err(Error::SessionExists);
+        }
+        token.stored.initialize(pin, label).map_err(storage)?;
+        token.log_out(&mut presence);
+        self.handles.forget(|place| place.slot == slot.id);
+        Ok(())
+    }
+}
+
+/// `C_InitPIN`.
+pub(crate) fn init_pin(session: &Session, pin: &[u8]) -> Result<()> {
+    check_pin(pin)?;
+    let keys = match &read(&session.token.presence).login {
+        Some(login) if login.role == Role::SecurityOfficer => Arc::clone(&login.keys),
+        _ => return Err(Error::UserNotLoggedIn),
+    };
+    session.token.stored.set_user_pin(&keys, pin).map_err(storage)
+}
+
+/// `C_SetPIN`: of who is logged in, or of the user if nobody is.
+pub(crate) fn set_pin(session: &Session, old: &[u8], new: &[u8]) -> Result<()> {
+    session.must_write()?;
+    check_pin(new)?;
+    let role = read(&session.token.presence).login.as_ref().map(|login| login.role);
+    session.token.stored.set_pin(role.unwrap_or(Role::User), old, new).map_err(storage)
+}

@@ -1,0 +1,126 @@
+//! An object: its attributes, and the key that they become.
+
+use std::sync::{Arc, OnceLock};
+
+use strongroom_keystore::{ObjectId, Term};
+use strongroom_mechanisms::Key;
+use strongroom_types::{AttributeInfo, Attributes, Bytes, Error, Result, Value, attribute};
+use x509_cert::Certificate;
+use x509_cert::der::{Decode, Encode};
+
+use crate::rules::{Rules, hidden};
+
+/// An object as it is at one moment. It does not change: a changed object is a new one.
+pub(crate) struct Object {
+    pub(crate) id: ObjectId,
+    pub(crate) attributes: Attributes,
+    /// The keystore's revision of the record; 0 for session objects.
+    pub(crate) revision: u64,
+    key: OnceLock<Result<Arc<Key>>>,
+}
+
+impl Object {
+    /// A new object with an identifier of its own.
+    pub(crate) fn new(mut attributes: Attributes) -> Result<Self> {
+        let mut id = ObjectId::default();
+        strongroom_mechanisms::random(&mut id)?;
+        attributes.set(attribute::UNIQUE_ID, unique_id(&id).as_bytes());
+        Ok(Self::stored(id, 0, attributes))
+    }
+
+    /// An object as the keystore gave it.
+    pub(crate) fn stored(id: ObjectId, revision: u64, attributes: Attributes) -> Self {
+        Self { id, attributes, revision, key: OnceLock::new() }
+    }
+
+    /// Whether only the user may see it.
+    pub(crate) fn private(&self) -> bool {
+        self.attributes.is(attribute::PRIVATE)
+    }
+
+    /// The key, parsed at its first use.
+    pub(crate) fn key(&self) -> Result<Arc<Key>> {
+        self.key.get_or_init(|| Key::parse(&self.attributes).map(Arc::new)).clone()
+    }
+
+    /// Whether it has all the values of a search template. A value that may not leave the token
+    /// matches nothing: else a search would tell it bit by bit.
+    pub(crate) fn matches(&self, template: &Attributes) -> bool {
+        let Ok(rules) = Rules::of_object(&self.attributes) else { return false };
+        template.iter().all(|(id, wanted)| {
+            self.attributes.value(id) == Some(wanted)
+                && rules.find(id).is_some_and(|rule| !hidden(&self.attributes, rule))
+        })
+    }
+
+    /// Reads an attribute for the application.
+    pub(crate) fn reveal(&self, id: u64) -> Result<Value> {
+        let rules = Rules::of_object(&self.attributes)?;
+        let rule = rules.find(id).ok_or(Error::AttributeTypeInvalid)?;
+        if hidden(&self.attributes, rule) {
+            return Err(Error::AttributeSensitive);
+        }
+        self.attributes.value(id).cloned().ok_or(Error::AttributeTypeInvalid)
+    }
+}
+
+/// `CKA_UNIQUE_ID` of an object: its identifier in the keystore, in hexadecimal.
+fn unique_id(id: &ObjectId) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The attributes that the keystore can find objects by, the most selective first. Whatever else
+/// a search template names is compared after an object has been read.
+pub(crate) static TERMS: &[&AttributeInfo] = &[
+    attribute::UNIQUE_ID.info,
+    attribute::PUBLIC_KEY_INFO.info,
+    attribute::ID.info,
+    attribute::SERIAL_NUMBER.info,
+    attribute::LABEL.info,
+    attribute::OBJECT_ID.info,
+    attribute::SUBJECT.info,
+    attribute::ISSUER.info,
+    attribute::APPLICATION.info,
+    attribute::KEY_TYPE.info,
+    attribute::CLASS.info,
+];
+
+/// The values of the [`TERMS`] that are among some attributes.
+pub(crate) struct Terms(Vec<(u32, Bytes)>);
+
+impl Terms {
+    pub(crate) fn of(attributes: &Attributes) -> Self {
+        Self(
+            TERMS
+                .iter()
+                .filter_map(|info| {
+                    let name = u32::try_from(info.id).ok()?;
+                    Some((name, attributes.value(info.id)?.stored()))
+                })
+                .collect(),
+        )
+    }
+
+    pub(crate) fn as_terms(&self) -> Vec<Term<'_>> {
+        self.0.iter().map(|(name, value)| Term { name: *name, value }).collect()
+    }
+}
+
+/// Adds `CKA_PUBLIC_KEY_INFO` to a certificate that came without, where its value can be read.
+pub(crate) fn complete_certificate(object: &mut Attributes) -> Result<()> {
+    if object.get(attribute::CERTIFICATE_TYPE) != Some(X_509) {
+        return Err(Error::AttributeValueInvalid);
+    }
+    let given = object.get(attribute::PUBLIC_KEY_INFO).is_some_and(|info| !info.is_empty());
+    let read = |value: &[u8]| {
+        let certificate = Certificate::from_der(value).ok()?;
+        certificate.tbs_certificate().subject_public_key_info().to_der().ok()
+    };
+    if !given && let Some(info) = object.get(attribute::VALUE).and_then(read) {
+        object.set(attribute::PUBLIC_KEY_INFO, info.as_slice());
+    }
+    Ok(())
+}
+
+/// The one certificate type that this token stores.
+const X_509: u64 = strongroom_types::ck!(CKC_X_509);

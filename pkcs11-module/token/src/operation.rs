@@ -1,0 +1,227 @@
+//! A cryptographic operation under way, and the rule of section 5.2 that ends it.
+//!
+//! [`step`] takes the operation out of its session and puts it back only where the standard lets
+//! it live: after a query, after a buffer that was too small, after an update. Whatever else
+//! happens, an error included, the session is left without an operation.
+
+use std::sync::Arc;
+
+use strongroom_mechanisms::{Cipher, Digest, Key, Mechanism, Sign, Verify};
+use strongroom_types::{Bytes, Error, Output, Params, Result, Room};
+
+use crate::session::Session;
+use crate::sync::lock;
+
+/// An operation under way.
+pub(crate) struct Operation {
+    running: Running,
+    /// Whether a part has been added, so that a call for a single part comes too late.
+    updated: bool,
+    /// Whether it uses a private object, and so ends at logout.
+    pub(crate) private: bool,
+    /// Whether it waits for a context-specific login.
+    pub(crate) authenticate: bool,
+}
+
+/// What is computed.
+pub(crate) enum Running {
+    Encrypt(Box<dyn Cipher>),
+    Decrypt(Box<dyn Cipher>, Again),
+    /// The rest of a plaintext, which did not fit where the caller wanted it.
+    Decrypted(Bytes),
+    Digest(Box<dyn Digest>),
+    Sign(Box<dyn Sign>),
+    Verify(Box<dyn Verify>),
+}
+
+/// What starts a decryption anew: its output's length is known only afterwards, so a call with a
+/// small buffer may have to decrypt and then leave the operation as it was.
+pub(crate) struct Again {
+    pub(crate) mechanism: &'static Mechanism,
+    pub(crate) key: Arc<Key>,
+    pub(crate) params: Params,
+}
+
+/// The kinds of operations.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Encrypt,
+    Decrypt,
+    Digest,
+    Sign,
+    Verify,
+}
+
+impl Operation {
+    pub(crate) fn new(running: Running, private: bool, authenticate: bool) -> Self {
+        Self { running, updated: false, private, authenticate }
+    }
+
+    pub(crate) fn kind(&self) -> Kind {
+        match self.running {
+            Running::Encrypt(_) => Kind::Encrypt,
+            Running::Decrypt(..) | Running::Decrypted(_) => Kind::Decrypt,
+            Running::Digest(_) => Kind::Digest,
+            Running::Sign(_) => Kind::Sign,
+            Running::Verify(_) => Kind::Verify,
+        }
+    }
+
+    /// A call for a single part must be the first.
+    fn whole(self) -> Result<Running> {
+        if self.updated { Err(Error::OperationActive) } else { Ok(self.running) }
+    }
+}
+
+/// What becomes of the operation after a call.
+pub(crate) enum Next<T> {
+    /// It lives on.
+    Keep(Operation, T),
+    /// It is over.
+    Done(T),
+}
+
+/// Runs one call of an operation of this kind.
+pub(crate) fn step<T>(
+    session: &Session,
+    kind: Kind,
+    call: impl FnOnce(Operation) -> Result<Next<T>>,
+) -> Result<T> {
+    let mut activity = lock(&session.activity);
+    let operation = match activity.operation.take() {
+        Some(operation) if operation.kind() == kind => operation,
+        other => {
+            activity.operation = other;
+            return Err(Error::OperationNotInitialized);
+        }
+    };
+    if operation.authenticate {
+        return Err(Error::UserNotLoggedIn);
+    }
+    match call(operation)? {
+        Next::Keep(operation, outcome) => {
+            activity.operation = Some(operation);
+            Ok(outcome)
+        }
+        Next::Done(outcome) => Ok(outcome),
+    }
+}
+
+type Outcome = Result<Next<Output>>;
+
+/// `C_Sign`, `C_Digest`, `C_Encrypt`, `C_Decrypt`: the whole input in one call.
+pub(crate) fn whole(operation: Operation, input: &[u8], room: Room) -> Outcome {
+    let (private, authenticate) = (operation.private, operation.authenticate);
+    let keep = |running, len| {
+        Ok(Next::Keep(Operation::new(running, private, authenticate), Output::Needs(len)))
+    };
+    match operation.whole()? {
+        Running::Sign(sign) => match sign.signature_len() {
+            len if room.fits(len) => done(sign.sign(input)?),
+            len => keep(Running::Sign(sign), len),
+        },
+        Running::Digest(mut digest) => match digest.digest_len() {
+            len if room.fits(len) => {
+                digest.update(input)?;
+                done(digest.finish()?)
+            }
+            len => keep(Running::Digest(digest), len),
+        },
+        Running::Encrypt(cipher) => match cipher.whole_len(input.len()) {
+            len if room.fits(len) => done(cipher.whole(input)?),
+            len => keep(Running::Encrypt(cipher), len),
+        },
+        Running::Decrypt(cipher, again) => match cipher.whole_len(input.len()) {
+            len if room.fits(len) => done(cipher.whole(input)?),
+            len if room == Room::Query => keep(Running::Decrypt(cipher, again), len),
+            _ => {
+                let fresh = again.start()?;
+                match cipher.whole(input)? {
+                    output if room.fits(output.len()) => done(output),
+                    output => keep(Running::Decrypt(fresh, again), output.len()),
+                }
+            }
+        },
+        Running::Verify(_) | Running::Decrypted(_) => Err(Error::GeneralError),
+    }
+}
+
+impl Again {
+    fn start(&self) -> Result<Box<dyn Cipher>> {
+        let start = self.mechanism.decrypt.ok_or(Error::MechanismInvalid)?;
+        start(&self.key, &self.params)
+    }
+}
+
+fn done(output: Bytes) -> Outcome {
+    Ok(Next::Done(Output::Bytes(output)))
+}
+
+/// `C_SignUpdate`, `C_DigestUpdate`, `C_VerifyUpdate`: a part without output.
+pub(crate) fn absorb(mut operation: Operation, part: &[u8]) -> Result<Next<()>> {
+    match &mut operation.running {
+        Running::Sign(sign) => sign.update(part)?,
+        Running::Digest(digest) => digest.update(part)?,
+        Running::Verify(verify) => verify.update(part)?,
+        _ => return Err(Error::GeneralError),
+    }
+    operation.updated = true;
+    Ok(Next::Keep(operation, ()))
+}
+
+/// `C_EncryptUpdate`, `C_DecryptUpdate`: a part with output.
+pub(crate) fn update(mut operation: Operation, part: &[u8], room: Room) -> Outcome {
+    let (Running::Encrypt(cipher) | Running::Decrypt(cipher, _)) = &mut operation.running else {
+        return Err(Error::GeneralError);
+    };
+    let len = cipher.update_len(part.len());
+    if !room.fits(len) {
+        return Ok(Next::Keep(operation, Output::Needs(len)));
+    }
+    let output = cipher.update(part)?;
+    operation.updated = true;
+    Ok(Next::Keep(operation, Output::Bytes(output)))
+}
+
+/// `C_SignFinal`, `C_DigestFinal`, `C_EncryptFinal`, `C_DecryptFinal`.
+pub(crate) fn finish(mut operation: Operation, room: Room) -> Outcome {
+    let bound = match &operation.running {
+        Running::Sign(sign) => sign.signature_len(),
+        Running::Digest(digest) => digest.digest_len(),
+        Running::Encrypt(cipher) | Running::Decrypt(cipher, _) => cipher.finish_len(0),
+        Running::Decrypted(rest) => rest.len(),
+        Running::Verify(_) => return Err(Error::GeneralError),
+    };
+    match operation.running {
+        Running::Sign(sign) if room.fits(bound) => done(sign.finish()?),
+        Running::Digest(digest) if room.fits(bound) => done(digest.finish()?),
+        Running::Encrypt(cipher) if room.fits(bound) => done(cipher.finish()?),
+        Running::Decrypted(rest) if room.fits(bound) => done(rest),
+        // A plaintext can be shorter than its bound.
+        Running::Decrypt(cipher, _) if room != Room::Query => match cipher.finish()? {
+            rest if room.fits(rest.len()) => done(rest),
+            rest => {
+                let len = rest.len();
+                operation.running = Running::Decrypted(rest);
+                Ok(Next::Keep(operation, Output::Needs(len)))
+            }
+        },
+        _ => Ok(Next::Keep(operation, Output::Needs(bound))),
+    }
+}
+
+/// `C_Verify`.
+pub(crate) fn verify(operation: Operation, data: &[u8], signature: &[u8]) -> Result<Next<()>> {
+    match operation.whole()? {
+        Running::Verify(verify) => verify.verify(data, signature).map(Next::Done),
+        _ => Err(Error::GeneralError),
+    }
+}
+
+/// `C_VerifyFinal`.
+pub(crate) fn verify_final(operation: Operation, signature: &[u8]) -> Result<Next<()>> {
+    match operation.running {
+        Running::Verify(verify) => verify.finish(signature).map(Next::Done),
+        _ => Err(Error::GeneralError),
+    }
+}

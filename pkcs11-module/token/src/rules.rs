@@ -1,0 +1,196 @@
+//! The attribute tables of the object classes (PKCS#11 3.2, chapter 4), row by row.
+//!
+//! What a key type adds stands with the key type, in the mechanisms crate; a row there goes before
+//! a row here, so a key type can have a default of its own.
+
+use strongroom_types::rule::Default::{Absent, Bool, Empty, Ulong};
+use strongroom_types::rule::{Flags, Rule};
+use strongroom_types::{Attributes, Class, Error, KeyType, Result, attribute, ck, rules};
+
+/// A class of objects: its attributes beyond those that all objects have.
+pub struct ObjectClass {
+    /// Its number.
+    pub class: Class,
+    /// Whether objects are private when the template does not say.
+    pub(crate) private: bool,
+    tables: &'static [&'static [Rule]],
+}
+
+/// Every class of objects that this token stores.
+pub static OBJECT_CLASSES: &[ObjectClass] = &[
+    ObjectClass { class: Class::DATA, private: true, tables: &[STORAGE, DATA] },
+    ObjectClass { class: Class::CERTIFICATE, private: false, tables: &[STORAGE, CERTIFICATE] },
+    ObjectClass { class: Class::PUBLIC_KEY, private: false, tables: &[STORAGE, KEY, PUBLIC_KEY] },
+    ObjectClass { class: Class::PRIVATE_KEY, private: true, tables: &[STORAGE, KEY, PRIVATE_KEY] },
+    ObjectClass { class: Class::SECRET_KEY, private: true, tables: &[STORAGE, KEY, SECRET_KEY] },
+];
+
+/// 4.4, storage objects.
+static STORAGE: &[Rule] = rules! {
+    CLASS: Absent, NEEDED_BY_CREATE;
+    TOKEN: Bool(false), COPY_CHOOSES;
+    PRIVATE: Absent, COPY_CHOOSES;
+    MODIFIABLE: Bool(true), COPY_CHOOSES;
+    LABEL: Empty, MODIFIABLE;
+    COPYABLE: Bool(true), MODIFIABLE, FALSE_FOREVER;
+    DESTROYABLE: Bool(true), COPY_CHOOSES;
+    UNIQUE_ID: Absent, NOT_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+};
+
+/// 4.5, data objects.
+static DATA: &[Rule] = rules! {
+    APPLICATION: Empty, MODIFIABLE;
+    OBJECT_ID: Empty, MODIFIABLE;
+    VALUE: Empty, MODIFIABLE;
+};
+
+/// 4.6, certificate objects: those common to all, and those of X.509 public key certificates.
+static CERTIFICATE: &[Rule] = rules! {
+    CERTIFICATE_TYPE: Absent, NEEDED_BY_CREATE;
+    TRUSTED: Bool(false), MODIFIABLE, SO_SETS_TRUE;
+    CERTIFICATE_CATEGORY: Ulong(0);
+    CHECK_VALUE: Empty;
+    START_DATE: Empty;
+    END_DATE: Empty;
+    PUBLIC_KEY_INFO: Empty;
+    SUBJECT: Absent, NEEDED_BY_CREATE;
+    ID: Empty, MODIFIABLE;
+    ISSUER: Empty, MODIFIABLE;
+    SERIAL_NUMBER: Empty, MODIFIABLE;
+    VALUE: Absent, NEEDED_BY_CREATE;
+    URL: Empty;
+    HASH_OF_SUBJECT_PUBLIC_KEY: Empty;
+    HASH_OF_ISSUER_PUBLIC_KEY: Empty;
+    JAVA_MIDP_SECURITY_DOMAIN: Ulong(0);
+    NAME_HASH_ALGORITHM: Ulong(ck!(CKM_SHA_1));
+};
+
+/// 4.7, key objects.
+static KEY: &[Rule] = rules! {
+    KEY_TYPE: Absent, NEEDED_BY_CREATE, NEEDED_BY_UNWRAP;
+    ID: Empty, MODIFIABLE;
+    START_DATE: Empty, MODIFIABLE;
+    END_DATE: Empty, MODIFIABLE;
+    DERIVE: Bool(false), MODIFIABLE;
+    LOCAL: Bool(false), NOT_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+    KEY_GEN_MECHANISM: Ulong(UNAVAILABLE), NOT_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+    ALLOWED_MECHANISMS: Absent;
+};
+
+/// 4.8, public key objects.
+static PUBLIC_KEY: &[Rule] = rules! {
+    SUBJECT: Empty, MODIFIABLE;
+    ENCRYPT: Bool(true), MODIFIABLE;
+    VERIFY: Bool(true), MODIFIABLE;
+    VERIFY_RECOVER: Bool(true), MODIFIABLE;
+    WRAP: Bool(true), MODIFIABLE;
+    TRUSTED: Bool(false), MODIFIABLE, SO_SETS_TRUE;
+    WRAP_TEMPLATE: Empty;
+    PUBLIC_KEY_INFO: Empty;
+};
+
+/// 4.9, private key objects.
+static PRIVATE_KEY: &[Rule] = rules! {
+    SUBJECT: Empty, MODIFIABLE;
+    SENSITIVE: Bool(true), MODIFIABLE, TRUE_FOREVER;
+    DECRYPT: Bool(true), MODIFIABLE;
+    SIGN: Bool(true), MODIFIABLE;
+    SIGN_RECOVER: Bool(true), MODIFIABLE;
+    UNWRAP: Bool(true), MODIFIABLE;
+    EXTRACTABLE: Bool(false), MODIFIABLE, FALSE_FOREVER;
+    ALWAYS_SENSITIVE: Bool(false), NOT_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+    NEVER_EXTRACTABLE: Bool(false), NOT_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+    WRAP_WITH_TRUSTED: Bool(false), MODIFIABLE, TRUE_FOREVER;
+    UNWRAP_TEMPLATE: Empty;
+    DERIVE_TEMPLATE: Empty;
+    ALWAYS_AUTHENTICATE: Bool(false);
+    PUBLIC_KEY_INFO: Empty;
+};
+
+/// 4.10, secret key objects.
+static SECRET_KEY: &[Rule] = rules! {
+    SENSITIVE: Bool(true), MODIFIABLE, TRUE_FOREVER;
+    ENCRYPT: Bool(true), MODIFIABLE;
+    DECRYPT: Bool(true), MODIFIABLE;
+    SIGN: Bool(true), MODIFIABLE;
+    VERIFY: Bool(true), MODIFIABLE;
+    WRAP: Bool(true), MODIFIABLE;
+    UNWRAP: Bool(true), MODIFIABLE;
+    EXTRACTABLE: Bool(false), MODIFIABLE, FALSE_FOREVER;
+    ALWAYS_SENSITIVE: Bool(false), NOT_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+    NEVER_EXTRACTABLE: Bool(false), NOT_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+    WRAP_WITH_TRUSTED: Bool(false), MODIFIABLE, TRUE_FOREVER;
+    TRUSTED: Bool(false), MODIFIABLE, SO_SETS_TRUE;
+    WRAP_TEMPLATE: Empty;
+    UNWRAP_TEMPLATE: Empty;
+    DERIVE_TEMPLATE: Empty;
+};
+
+/// `CK_UNAVAILABLE_INFORMATION`.
+pub(crate) const UNAVAILABLE: u64 = ck!(CK_UNAVAILABLE_INFORMATION);
+
+/// Finds a class by its number.
+pub(crate) fn object_class(class: Class) -> Result<&'static ObjectClass> {
+    OBJECT_CLASSES.iter().find(|row| row.class == class).ok_or(Error::AttributeValueInvalid)
+}
+
+/// The rules of an object: those of its class, and those of its key type before them.
+#[derive(Clone, Copy)]
+pub(crate) struct Rules {
+    own: &'static [Rule],
+    class: &'static ObjectClass,
+}
+
+impl Rules {
+    /// The rules of objects of a class; keys have a key type.
+    pub(crate) fn of(class: Class, key_type: Option<KeyType>) -> Result<Self> {
+        let own = match key_type {
+            Some(key_type) => strongroom_mechanisms::key_type(key_type)?.rules(class)?,
+            None => &[],
+        };
+        Ok(Self { own, class: object_class(class)? })
+    }
+
+    /// The rules of an object that exists.
+    pub(crate) fn of_object(attributes: &Attributes) -> Result<Self> {
+        let class = attributes.get(attribute::CLASS).ok_or(Error::DeviceError)?;
+        Self::of(Class(class), attributes.get(attribute::KEY_TYPE).map(KeyType))
+    }
+
+    /// The rule of an attribute; `None` if such objects do not have it.
+    pub(crate) fn find(self, id: u64) -> Option<&'static Rule> {
+        self.iter().find(|rule| rule.attribute.id == id)
+    }
+
+    /// All of them. A key type's rule comes before the class's for the same attribute.
+    pub(crate) fn iter(self) -> impl Iterator<Item = &'static Rule> {
+        self.own.iter().chain(self.class.tables.iter().copied().flatten())
+    }
+
+    /// Whether objects are private when the template does not say.
+    pub(crate) fn private(self) -> bool {
+        self.class.private
+    }
+}
+
+/// Whether the value of an attribute may not leave the token (footnote 7).
+pub(crate) fn hidden(attributes: &Attributes, rule: &Rule) -> bool {
+    rule.flags.has(Flags::SECRET)
+        && (attributes.is(attribute::SENSITIVE) || !attributes.is(attribute::EXTRACTABLE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_class_names_an_attribute_once() {
+        for row in OBJECT_CLASSES {
+            let all: Vec<_> = row.tables.iter().copied().flatten().collect();
+            for (i, rule) in all.iter().enumerate() {
+                let again = all[i + 1..].iter().any(|other| other.attribute == rule.attribute);
+                assert!(!again, "{:?} {}", row.class.name(), rule.attribute.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Sessions of an application.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use strongroom_keystore::Role;
+use strongroom_types::{Error, Result, SessionHandle, SessionInfo, SessionState};
+
+use crate::operation::Operation;
+use crate::search::Search;
+use crate::slot::Slot;
+use crate::sync::{read, write};
+use crate::token::Token;
+
+/// A session. What changes is behind one lock, so that calls on one session wait for each other
+/// and on different sessions do not.
+pub(crate) struct Session {
+    pub(crate) handle: SessionHandle,
+    pub(crate) slot: Arc<Slot>,
+    pub(crate) token: Arc<Token>,
+    pub(crate) read_write: bool,
+    pub(crate) activity: Mutex<Activity>,
+}
+
+/// What is under way in a session: a cryptographic operation and a search, at most one of each.
+#[derive(Default)]
+pub(crate) struct Activity {
+    pub(crate) operation: Option<Operation>,
+    pub(crate) search: Option<Search>,
+}
+
+impl Session {
+    /// What `C_GetSessionInfo` tells; the state follows from the login and is stored nowhere.
+    pub(crate) fn info(&self) -> SessionInfo {
+        let role = read(&self.token.presence).login.as_ref().map(|login| login.role);
+        let state = match (self.read_write, role) {
+            (false, Some(Role::User)) => SessionState::ReadOnlyUser,
+            (false, _) => SessionState::ReadOnlyPublic,
+            (true, None) => SessionState::ReadWritePublic,
+            (true, Some(Role::User)) => SessionState::ReadWriteUser,
+            (true, Some(Role::SecurityOfficer)) => SessionState::ReadWriteSecurityOfficer,
+        };
+        SessionInfo { slot: self.slot.id, state, read_write: self.read_write }
+    }
+
+    /// # Errors
+    ///
+    /// [`Error::SessionReadOnly`] in a session that can not write.
+    pub(crate) fn must_write(&self) -> Result<()> {
+        if self.read_write { Ok(()) } else { Err(Error::SessionReadOnly) }
+    }
+}
+
+/// How many parts the map of sessions has: threads that open and close sessions seldom meet.
+const PARTS: usize = 16;
+
+type Part = RwLock<HashMap<u64, Arc<Session>>>;
+
+/// The sessions of an application, by handle. A number is never given twice.
+#[derive(Default)]
+pub(crate) struct Sessions {
+    parts: [Part; PARTS],
+    last: AtomicU64,
+}
+
+impl Sessions {
+    /// Keeps a new session under a new handle.
+    pub(crate) fn open(&self, make: impl FnOnce(SessionHandle) -> Session) -> SessionHandle {
+        let handle = SessionHandle(self.last.fetch_add(1, Ordering::Relaxed) + 1);
+        if let Some(part) = self.part(handle) {
+            write(part).insert(handle.0, Arc::new(make(handle)));
+        }
+        handle
+    }
+
+    /// The session of a handle.
+    pub(crate) fn find(&self, handle: SessionHandle) -> Result<Arc<Session>> {
+        self.part(handle)
+            .and_then(|part| read(part).get(&handle.0).cloned())
+            .ok_or(Error::SessionHandleInvalid)
+    }
+
+    /// Takes a session out; calls that are in it finish.
+    pub(crate) fn close(&self, handle: SessionHandle) -> Result<Arc<Session>> {
+        self.part(handle)
+            .and_then(|part| write(part).remove(&handle.0))
+            .ok_or(Error::SessionHandleInvalid)
+    }
+
+    /// The sessions with a token.
+    pub(crate) fn of(&self, token: &Arc<Token>) -> Vec<Arc<Session>> {
+        let of_token = |session: &&Arc<Session>| Arc::ptr_eq(&session.token, token);
+        let mut all = Vec::new();
+        for part in &self.parts {
+            all.extend(read(part).values().filter(of_token).cloned());
+        }
+        all
+    }
+
+    fn part(&self, handle: SessionHandle) -> Option<&Part> {
+        let parts = u64::try_from(PARTS).ok()?;
+        self.parts.get(usize::try_from(handle.0 % parts).ok()?)
+    }
+}

@@ -1,0 +1,115 @@
+//! Slots: one for each token, and one with a token that is not initialised.
+
+use std::sync::{Arc, RwLock};
+
+use strongroom_keystore::{Store, Token as Stored};
+use strongroom_types::{Error, Result, SlotId};
+
+use crate::error::storage;
+use crate::sync::{read, write};
+use crate::token::Token;
+
+/// A slot of the application, with its token once that is initialised.
+pub(crate) struct Slot {
+    pub(crate) id: SlotId,
+    token: RwLock<Option<Arc<Token>>>,
+}
+
+impl Slot {
+    fn new(id: SlotId, token: Option<Arc<Stored>>) -> Arc<Self> {
+        let token = token.map(|stored| Arc::new(Token::new(stored)));
+        Arc::new(Self { id, token: RwLock::new(token) })
+    }
+
+    /// The token, if it is initialised.
+    pub(crate) fn token(&self) -> Option<Arc<Token>> {
+        read(&self.token).clone()
+    }
+
+    /// The token, which must be initialised.
+    pub(crate) fn initialized(&self) -> Result<Arc<Token>> {
+        self.token().ok_or(Error::TokenNotRecognized)
+    }
+
+    /// Puts the token in that `make` creates, unless there is one already. Two threads that
+    /// initialise the free slot at once must not make two tokens.
+    pub(crate) fn put(&self, make: impl FnOnce() -> Result<Arc<Stored>>) -> Result<bool> {
+        let mut token = write(&self.token);
+        if token.is_some() {
+            return Ok(false);
+        }
+        *token = Some(Arc::new(Token::new(make()?)));
+        Ok(true)
+    }
+}
+
+/// The slots of an application. A slot keeps its number as long as the application runs.
+#[derive(Default)]
+pub(crate) struct Slots(RwLock<Vec<Arc<Slot>>>);
+
+impl Slots {
+    /// Looks at the store again: tokens that came have a slot, those that went have none, and one
+    /// slot is free.
+    pub(crate) fn refresh(&self, store: &Store) -> Result<()> {
+        let tokens = store.tokens().map_err(storage)?;
+        let mut slots = write(&self.0);
+        slots.retain(|slot| match slot.token() {
+            Some(token) => tokens.iter().any(|stored| stored.id() == token.stored.id()),
+            None => true,
+        });
+        let known = |slots: &[Arc<Slot>], stored: &Stored| {
+            slots.iter().any(|s| s.token().is_some_and(|token| token.stored.id() == stored.id()))
+        };
+        for stored in &tokens {
+            if !known(&slots, stored) {
+                let id = unused(&slots, from_serial(&stored.serial()));
+                let at =
+                    slots.iter().position(|slot| slot.token().is_none()).unwrap_or(slots.len());
+                slots.insert(at, Slot::new(id, Some(Arc::clone(stored))));
+            }
+        }
+        if slots.iter().all(|slot| slot.token().is_some()) {
+            let count = u64::try_from(tokens.len()).map_err(|_| Error::GeneralError)?;
+            let id = unused(&slots, count);
+            slots.push(Slot::new(id, None));
+        }
+        Ok(())
+    }
+
+    /// All slots: those with an initialised token first.
+    pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
+        read(&self.0).clone()
+    }
+
+    /// The slot of a number.
+    pub(crate) fn find(&self, id: SlotId) -> Result<Arc<Slot>> {
+        read(&self.0).iter().find(|slot| slot.id == id).cloned().ok_or(Error::SlotIdInvalid)
+    }
+}
+
+/// The number of a token's slot: the last eight hexadecimal digits of its serial number, without
+/// the top bit, as SoftHSM2 numbers its slots.
+fn from_serial(serial: &[u8; 16]) -> u64 {
+    let digits = core::str::from_utf8(serial).unwrap_or_default().trim_end();
+    let last = digits.get(digits.len().saturating_sub(8)..).unwrap_or_default();
+    u64::from(u32::from_str_radix(last, 16).unwrap_or_default() & 0x7fff_ffff)
+}
+
+/// The first number from `id` on that no slot has.
+fn unused(slots: &[Arc<Slot>], mut id: u64) -> SlotId {
+    while slots.iter().any(|slot| slot.id.0 == id) {
+        id += 1;
+    }
+    SlotId(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_follow_the_serial() {
+        assert_eq!(from_serial(b"00000000deadbeef"), 0x5ead_beef);
+        assert_eq!(from_serial(b"1234567800000001"), 1);
+    }
+}

@@ -1,0 +1,253 @@
+//! Templates: what a caller may say about an object that is made, copied or changed.
+
+use strongroom_types::rule::{Default, Flags, Rule};
+use strongroom_types::{Attributes, Class, Error, KeyType, Kind, Result, Value, attribute};
+
+use crate::rules::{Rules, UNAVAILABLE};
+
+/// How an object comes into being; decides which footnotes hold.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// `C_CreateObject`.
+    Create,
+    /// `C_GenerateKey` and `C_GenerateKeyPair`, by this mechanism.
+    Generate(u64),
+    /// `C_UnwrapKey`.
+    Unwrap,
+    /// `C_DeriveKey`, from a key that was always sensitive, or never extractable.
+    Derive {
+        /// The base key's `CKA_ALWAYS_SENSITIVE`.
+        always_sensitive: bool,
+        /// The base key's `CKA_NEVER_EXTRACTABLE`.
+        never_extractable: bool,
+    },
+}
+
+impl Origin {
+    /// The footnote for attributes that must be given.
+    fn needed(self) -> Option<Flags> {
+        match self {
+            Self::Create => Some(Flags::NEEDED_BY_CREATE),
+            Self::Generate(_) => Some(Flags::NEEDED_BY_GENERATE),
+            Self::Unwrap => Some(Flags::NEEDED_BY_UNWRAP),
+            Self::Derive { .. } => None,
+        }
+    }
+
+    /// The footnote for attributes that must not be given.
+    fn refused(self) -> Flags {
+        match self {
+            Self::Create => Flags::NOT_BY_CREATE,
+            Self::Generate(_) => Flags::NOT_BY_GENERATE,
+            Self::Unwrap | Self::Derive { .. } => Flags::NOT_BY_UNWRAP,
+        }
+    }
+}
+
+/// A template that has been checked against the rules of the object it describes.
+pub(crate) struct Draft {
+    /// The attributes so far.
+    pub(crate) attributes: Attributes,
+    rules: Rules,
+    origin: Origin,
+}
+
+impl Draft {
+    /// Checks a template for an object of the class and key type that it names itself, or that the
+    /// function implies.
+    pub(crate) fn new(
+        mut template: Attributes,
+        origin: Origin,
+        class: Option<Class>,
+        key_type: Option<KeyType>,
+        security_officer: bool,
+    ) -> Result<Self> {
+        imply(&mut template, attribute::CLASS, class.map(|class| class.0))?;
+        imply(&mut template, attribute::KEY_TYPE, key_type.map(|key_type| key_type.0))?;
+        let class = Class(template.need(attribute::CLASS)?);
+        let is_key = matches!(class, Class::PUBLIC_KEY | Class::PRIVATE_KEY | Class::SECRET_KEY);
+        let key_type = match is_key {
+            true => Some(KeyType(template.need(attribute::KEY_TYPE)?)),
+            false => None,
+        };
+        let rules = Rules::of(class, key_type)?;
+        for (id, value) in template.iter() {
+            check(rules.find(id), value, origin, security_officer)?;
+        }
+        if let Some(needed) = origin.needed() {
+            let missing = |rule: &&Rule| rule.flags.has(needed) && !template.has(rule.attribute);
+            if rules.iter().any(|rule| missing(&rule)) {
+                return Err(Error::TemplateIncomplete);
+            }
+        }
+        Ok(Self { attributes: template, rules, origin })
+    }
+
+    /// Adds what a key's own template demands of keys that it unwraps or derives
+    /// (`CKA_UNWRAP_TEMPLATE`, `CKA_DERIVE_TEMPLATE`).
+    pub(crate) fn demand(&mut self, demanded: &Attributes) -> Result<()> {
+        for (id, value) in demanded.iter() {
+            match self.attributes.value(id) {
+                Some(given) if given != value => return Err(Error::TemplateInconsistent),
+                Some(_) => {}
+                None => {
+                    check(self.rules.find(id), value, self.origin, false)?;
+                    self.attributes.put(id, value.clone());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The whole object: defaults, what its history says, and what follows from its key material.
+    pub(crate) fn finish(mut self) -> Result<Attributes> {
+        let object = &mut self.attributes;
+        for rule in self.rules.iter().filter(|rule| rule.attribute.id != attribute::PRIVATE.info.id)
+        {
+            if !object.has(rule.attribute)
+                && let Some(value) = default(rule)
+            {
+                object.put(rule.attribute.id, value);
+            }
+        }
+        if !object.has(attribute::PRIVATE.info) {
+            object.set(attribute::PRIVATE, self.rules.private());
+        }
+        history(object, self.rules, self.origin);
+        if let Some(key_type) = object.get(attribute::KEY_TYPE) {
+            (strongroom_mechanisms::key_type(KeyType(key_type))?.complete)(object)?;
+        } else if object.get(attribute::CLASS) == Some(Class::CERTIFICATE.0) {
+            crate::object::complete_certificate(object)?;
+        }
+        Ok(self.attributes)
+    }
+}
+
+/// Sets what the function implies, unless the template says it; it must not say otherwise.
+fn imply(
+    template: &mut Attributes,
+    attribute: strongroom_types::Attribute<attribute::kind::Ulong>,
+    implied: Option<u64>,
+) -> Result<()> {
+    match (implied, template.get(attribute)) {
+        (Some(implied), Some(given)) if given != implied => Err(Error::TemplateInconsistent),
+        (Some(implied), None) => {
+            template.set(attribute, implied);
+            Ok(())
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Checks one attribute of a template for a new object.
+fn check(rule: Option<&Rule>, value: &Value, origin: Origin, security_officer: bool) -> Result<()> {
+    let rule = rule.ok_or(Error::AttributeTypeInvalid)?;
+    well_formed(rule, value)?;
+    if rule.flags.has(origin.refused()) {
+        // The keys of the keystore have their identifiers from it alone.
+        let unknown = rule.attribute == attribute::UNIQUE_ID.info;
+        return Err(if unknown { Error::AttributeTypeInvalid } else { Error::AttributeReadOnly });
+    }
+    only_security_officer(rule, value, security_officer)
+}
+
+fn well_formed(rule: &Rule, value: &Value) -> Result<()> {
+    let date = |bytes: &[u8]| {
+        bytes.is_empty() || (bytes.len() == 8 && bytes.iter().all(u8::is_ascii_digit))
+    };
+    match value {
+        _ if !value.is(rule.attribute.kind) => Err(Error::AttributeValueInvalid),
+        Value::Bytes(bytes) if rule.attribute.kind == Kind::Date && !date(bytes) => {
+            Err(Error::AttributeValueInvalid)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn only_security_officer(rule: &Rule, value: &Value, security_officer: bool) -> Result<()> {
+    let reserved = rule.flags.has(Flags::SO_SETS_TRUE) && *value == Value::Bool(true);
+    if reserved && !security_officer { Err(Error::AttributeReadOnly) } else { Ok(()) }
+}
+
+fn default(rule: &Rule) -> Option<Value> {
+    match rule.default {
+        Default::Absent => None,
+        Default::Bool(value) => Some(value.into()),
+        Default::Ulong(value) => Some(value.into()),
+        Default::Empty => Value::empty(rule.attribute.kind),
+    }
+}
+
+/// Sets the attributes that tell a key's history (4.7 and 4.9).
+fn history(object: &mut Attributes, rules: Rules, origin: Origin) {
+    let (local, mechanism) = match origin {
+        Origin::Generate(mechanism) => (true, mechanism),
+        _ => (false, UNAVAILABLE),
+    };
+    let sensitive = object.is(attribute::SENSITIVE);
+    let unextractable = !object.is(attribute::EXTRACTABLE);
+    let (always, never) = match origin {
+        Origin::Generate(_) => (sensitive, unextractable),
+        Origin::Derive { always_sensitive, never_extractable } => {
+            (always_sensitive && sensitive, never_extractable && unextractable)
+        }
+        Origin::Create | Origin::Unwrap => (false, false),
+    };
+    let facts = [
+        (attribute::LOCAL.info, Value::Bool(local)),
+        (attribute::KEY_GEN_MECHANISM.info, Value::Ulong(mechanism)),
+        (attribute::ALWAYS_SENSITIVE.info, Value::Bool(always)),
+        (attribute::NEVER_EXTRACTABLE.info, Value::Bool(never)),
+    ];
+    for (info, value) in facts {
+        if rules.find(info.id).is_some() {
+            object.put(info.id, value);
+        }
+    }
+}
+
+/// How an object that exists is changed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    /// `C_SetAttributeValue`.
+    Set,
+    /// `C_CopyObject`, which may choose more.
+    Copy,
+}
+
+/// The object with the changes of a template, or the reason why one of them is refused. Nothing
+/// is changed unless everything is.
+pub(crate) fn changed(
+    object: &Attributes,
+    template: &Attributes,
+    change: Change,
+    security_officer: bool,
+) -> Result<Attributes> {
+    let rules = Rules::of_object(object)?;
+    let mut changed = object.clone();
+    for (id, value) in template.iter() {
+        let rule = rules.find(id).ok_or(Error::AttributeTypeInvalid)?;
+        well_formed(rule, value)?;
+        if object.value(id) == Some(value) && change == Change::Copy {
+            continue;
+        }
+        may_change(rule, object.value(id), value, change)?;
+        only_security_officer(rule, value, security_officer)?;
+        changed.put(id, value.clone());
+    }
+    if object.is(attribute::PRIVATE) && !changed.is(attribute::PRIVATE) {
+        return Err(Error::TemplateInconsistent);
+    }
+    Ok(changed)
+}
+
+fn may_change(rule: &Rule, old: Option<&Value>, new: &Value, change: Change) -> Result<()> {
+    let chosen = change == Change::Copy && rule.flags.has(Flags::COPY_CHOOSES);
+    let fixed = |flag, value| {
+        rule.flags.has(flag) && old == Some(&Value::Bool(value)) && *new == Value::Bool(!value)
+    };
+    let forbidden = !(rule.flags.has(Flags::MODIFIABLE) || chosen)
+        || fixed(Flags::TRUE_FOREVER, true)
+        || fixed(Flags::FALSE_FOREVER, false);
+    if forbidden { Err(Error::AttributeReadOnly) } else { Ok(()) }
+}

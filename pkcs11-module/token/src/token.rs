@@ -1,0 +1,205 @@
+//! A token as one application sees it: the stored token, the application's login and sessions, and
+//! its session objects.
+
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+
+use strongroom_keystore::{Change, ObjectId, Role, Token as Stored, Unlocked};
+use strongroom_types::{Attributes, Error, Result, SessionHandle, attribute};
+
+use crate::cache::Cache;
+use crate::error::storage;
+use crate::object::{Object, Terms};
+use crate::sync::{read, write};
+
+pub(crate) struct Token {
+    pub(crate) stored: Arc<Stored>,
+    /// Login and session counts change together: the last session to go logs out.
+    pub(crate) presence: RwLock<Presence>,
+    session_objects: RwLock<HashMap<ObjectId, (SessionHandle, Arc<Object>)>>,
+    cache: Cache,
+}
+
+/// Who of the application is at the token.
+#[derive(Default)]
+pub(crate) struct Presence {
+    pub(crate) login: Option<Login>,
+    pub(crate) sessions: u64,
+    pub(crate) rw_sessions: u64,
+}
+
+/// Who is logged in, with what the PIN has opened.
+pub(crate) struct Login {
+    pub(crate) role: Role,
+    pub(crate) keys: Arc<Unlocked>,
+}
+
+/// How often a change is tried again when another process changed the same object first.
+const TRIES: usize = 8;
+
+impl Token {
+    pub(crate) fn new(stored: Arc<Stored>) -> Self {
+        Self {
+            stored,
+            presence: RwLock::default(),
+            session_objects: RwLock::default(),
+            cache: Cache::default(),
+        }
+    }
+
+    /// Whether this user is logged in.
+    pub(crate) fn is(&self, role: Role) -> bool {
+        read(&self.presence).login.as_ref().is_some_and(|login| login.role == role)
+    }
+
+    /// What opens private objects; only the user has it, though the security officer could.
+    pub(crate) fn keys(&self) -> Option<Arc<Unlocked>> {
+        let presence = read(&self.presence);
+        let login = presence.login.as_ref().filter(|login| login.role == Role::User)?;
+        Some(Arc::clone(&login.keys))
+    }
+
+    /// Forgets the login, and with it what only the user may have: private session objects, and
+    /// whatever has been decrypted.
+    pub(crate) fn log_out(&self, presence: &mut Presence) {
+        presence.login = None;
+        write(&self.session_objects).retain(|_, (_, object)| !object.private());
+        self.cache.clear();
+    }
+
+    /// A token object, if this application may see it.
+    pub(crate) fn token_object(&self, id: &ObjectId) -> Result<Arc<Object>> {
+        let object = match self.cache.get(&self.stored, id)? {
+            Some(object) => object,
+            None => self.load(id)?,
+        };
+        self.show(object)
+    }
+
+    /// A session object, if this application may see it.
+    pub(crate) fn session_object(&self, id: &ObjectId) -> Result<Arc<Object>> {
+        let objects = read(&self.session_objects);
+        let object = objects.get(id).map(|(_, object)| Arc::clone(object));
+        drop(objects);
+        self.show(object.ok_or(Error::ObjectHandleInvalid)?)
+    }
+
+    fn show(&self, object: Arc<Object>) -> Result<Arc<Object>> {
+        if object.private() && !self.is(Role::User) {
+            return Err(Error::ObjectHandleInvalid);
+        }
+        Ok(object)
+    }
+
+    fn load(&self, id: &ObjectId) -> Result<Arc<Object>> {
+        let keys = self.keys();
+        let record =
+            self.stored.load(keys.as_deref(), *id).map_err(|error| match storage(error) {
+                Error::UserNotLoggedIn => Error::ObjectHandleInvalid,
+                error => error,
+            })?;
+        let attributes = Attributes::decode(&record.body).ok_or(Error::DeviceError)?;
+        let object = Arc::new(Object::stored(*id, record.revision, attributes));
+        self.cache.put(Arc::clone(&object));
+        Ok(object)
+    }
+
+    /// Adds objects, token objects in one durable step and all of them or none.
+    pub(crate) fn add(&self, owner: SessionHandle, objects: Vec<Object>) -> Result<()> {
+        let (on_token, in_session): (Vec<_>, Vec<_>) =
+            objects.into_iter().partition(|object| object.attributes.is(attribute::TOKEN));
+        self.store(&on_token)?;
+        let mut all = write(&self.session_objects);
+        for object in in_session {
+            all.insert(object.id, (owner, Arc::new(object)));
+        }
+        Ok(())
+    }
+
+    fn store(&self, objects: &[Object]) -> Result<()> {
+        if objects.is_empty() {
+            return Ok(());
+        }
+        let bodies: Vec<_> = objects.iter().map(|object| object.attributes.encode()).collect();
+        let terms: Vec<_> = objects.iter().map(|object| Terms::of(&object.attributes)).collect();
+        let terms: Vec<_> = terms.iter().map(Terms::as_terms).collect();
+        let changes: Vec<_> = objects
+            .iter()
+            .zip(&bodies)
+            .zip(&terms)
+            .map(|((object, body), terms)| Change::Create {
+                id: object.id,
+                private: object.private(),
+                body,
+                terms,
+            })
+            .collect();
+        self.stored.commit(self.keys().as_deref(), &changes).map_err(storage)
+    }
+
+    /// Replaces the attributes of an object by what `change` makes of them.
+    pub(crate) fn change(
+        &self,
+        object: &Object,
+        change: impl Fn(&Attributes) -> Result<Attributes>,
+    ) -> Result<()> {
+        if object.attributes.is(attribute::TOKEN) {
+            return self.change_stored(&object.id, change);
+        }
+        let mut all = write(&self.session_objects);
+        let (_, present) = all.get_mut(&object.id).ok_or(Error::ObjectHandleInvalid)?;
+        *present = Arc::new(Object::stored(object.id, 0, change(&present.attributes)?));
+        Ok(())
+    }
+
+    fn change_stored(
+        &self,
+        id: &ObjectId,
+        change: impl Fn(&Attributes) -> Result<Attributes>,
+    ) -> Result<()> {
+        for _ in 0..TRIES {
+            let object = self.token_object(id)?;
+            let attributes = change(&object.attributes)?;
+            let body = attributes.encode();
+            let terms = Terms::of(&attributes);
+            let replace = Change::Replace {
+                id: *id,
+                revision: object.revision,
+                private: object.private(),
+                body: &body,
+                terms: &terms.as_terms(),
+            };
+            match self.stored.commit(self.keys().as_deref(), &[replace]) {
+                Err(strongroom_keystore::Error::Conflict) => {}
+                outcome => return outcome.map_err(storage),
+            }
+        }
+        Err(Error::DeviceError)
+    }
+
+    /// Removes an object.
+    pub(crate) fn remove(&self, object: &Object) -> Result<()> {
+        if object.attributes.is(attribute::TOKEN) {
+            let delete = [Change::Delete { id: object.id }];
+            return self.stored.commit(self.keys().as_deref(), &delete).map_err(storage);
+        }
+        write(&self.session_objects).remove(&object.id).map(drop).ok_or(Error::ObjectHandleInvalid)
+    }
+
+    /// The session objects that match a search template.
+    pub(crate) fn find_session_objects(&self, template: &Attributes) -> Vec<Arc<Object>> {
+        let user = self.is(Role::User);
+        let objects = read(&self.session_objects);
+        objects
+            .values()
+            .map(|(_, object)| object)
+            .filter(|object| (user || !object.private()) && object.matches(template))
+            .map(Arc::clone)
+            .collect()
+    }
+
+    /// Destroys the session objects of a session.
+    pub(crate) fn remove_session_objects(&self, owner: SessionHandle) {
+        write(&self.session_objects).retain(|_, (of, _)| *of != owner);
+    }
+}
