@@ -11,10 +11,25 @@
 
 #![forbid(unsafe_code)]
 
+mod aes;
+mod aes_block;
+mod aes_cmac;
+mod aes_ctr;
+mod aes_gcm;
+mod aes_key_wrap;
+mod curve;
+mod curve25519;
 mod digest;
+mod ec_key;
+mod ecdh;
+mod ecdsa;
+mod eddsa;
 mod failure;
 mod hash;
+mod hmac;
 mod key;
+mod mac;
+mod montgomery;
 mod operation;
 mod public_key_info;
 mod row;
@@ -22,6 +37,7 @@ mod rsa;
 mod rsa_key;
 mod rsa_oaep;
 mod rsa_pss;
+mod secret;
 mod whole;
 
 pub use key::{Key, KeyTypeRow, Parsed};
@@ -33,14 +49,40 @@ use strongroom_types::{Error, KeyType, MechanismType, Result};
 /// Every mechanism of the token.
 pub static MECHANISMS: &[&[Mechanism]] = &[
     digest::ROWS,
+    hmac::ROWS,
+    secret::ROWS,
+    aes::ROWS,
+    aes_block::ROWS,
+    aes_ctr::ROWS,
+    aes_gcm::ROWS,
+    aes_cmac::ROWS,
+    aes_key_wrap::ROWS,
     rsa_key::ROWS,
     rsa::ROWS,
     rsa_pss::ROWS,
     rsa_oaep::ROWS,
+    ec_key::ROWS,
+    ecdsa::ROWS,
+    ecdh::ROWS,
+    eddsa::ROWS,
+    montgomery::ROWS,
 ];
 
 /// Every key type of the token.
-pub static KEY_TYPES: &[&KeyTypeRow] = &[&rsa_key::RSA];
+pub static KEY_TYPES: &[&KeyTypeRow] = &[&rsa_key::RSA,
+    &ec_key::EC,
+    &eddsa::EC_EDWARDS,
+    &montgomery::EC_MONTGOMERY,
+    &secret::GENERIC_SECRET,
+    &secret::SHA_1_HMAC,
+    &secret::SHA224_HMAC,
+    &secret::SHA256_HMAC,
+    &secret::SHA384_HMAC,
+    &secret::SHA512_HMAC,
+    &secret::SHA512_224_HMAC,
+    &secret::SHA512_256_HMAC,
+    &aes::AES,
+];
 
 /// Finds a mechanism by its number.
 ///

@@ -52,7 +52,7 @@ impl Parts {
 }
 
 /// Appends without leaving the old contents behind where the vector was before it grew.
-fn grow(all: &mut Bytes, part: &[u8]) {
+pub(crate) fn grow(all: &mut Bytes, part: &[u8]) {
     let len = all.len() + part.len();
     if len > all.capacity() {
         let mut moved = Bytes::new(Vec::with_capacity(len.saturating_mul(2)));

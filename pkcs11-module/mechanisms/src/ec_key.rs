@@ -1,0 +1,162 @@
+//! `CKK_EC` and `CKM_EC_KEY_PAIR_GEN` (PKCS#11 3.2, 6.3.3 to 6.3.8): P-256, P-384, P-521 and
+//! secp256k1.
+
+use k256::ecdsa::{SigningKey, VerifyingKey};
+use strongroom_awslc::ec;
+use strongroom_types::rule::Default::{Absent, Bool};
+use strongroom_types::rule::Rule;
+use strongroom_types::{
+    Attributes, Bytes, Class, Error, KeyType, Params, Result, attribute, mechanism, rules,
+};
+
+use crate::curve::{self, Curve, Group};
+use crate::failure::or;
+use crate::{KeyTypeRow, Mechanism, Parsed, public_key_info};
+
+/// The key type. Its material is a [`Public`] or a [`Private`].
+pub(crate) static EC: KeyTypeRow = KeyTypeRow {
+    id: KeyType::EC,
+    name: "CKK_EC",
+    public: Some(PUBLIC),
+    private: Some(PRIVATE),
+    complete,
+    parse,
+    to_pkcs8: Some(to_pkcs8),
+    from_pkcs8: Some(from_pkcs8),
+    ..KeyTypeRow::NONE
+};
+
+/// The rows of this family.
+pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
+    keys: &[KeyType::EC],
+    key_size: 256..=521,
+    flags: curve::FLAGS,
+    generate_pair: Some(generate),
+    ..Mechanism::named(mechanism!(CKM_EC_KEY_PAIR_GEN))
+}];
+
+/// The public key objects of all curves (6.3.3 for these).
+pub(crate) static PUBLIC: &[Rule] = rules! {
+    EC_PARAMS: Absent, NEEDED_BY_CREATE, NEEDED_BY_GENERATE;
+    EC_POINT: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE;
+};
+
+/// The private key objects of all curves that agree on secrets (6.3.4 for these). `CKA_EC_POINT`
+/// is ours: clients look for it on private keys. `CKA_DERIVE` is true unless the template says
+/// otherwise, because Java derives with keys that it made without saying so.
+pub(crate) static PRIVATE: &[Rule] = rules! {
+    EC_PARAMS: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+    VALUE: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
+    EC_POINT: Absent, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+    DERIVE: Bool(true), MODIFIABLE;
+};
+
+/// A public key. secp256k1 has one for the crate that is faster on it as well.
+pub(crate) struct Public {
+    pub(crate) key: ec::PublicKey,
+    pub(crate) k256: Option<VerifyingKey>,
+}
+
+/// A private key, as above.
+pub(crate) struct Private {
+    pub(crate) key: ec::PrivateKey,
+    pub(crate) k256: Option<SigningKey>,
+}
+
+fn complete(key: &mut Attributes) -> Result<()> {
+    let curve = Curve::of(key, KeyType::EC)?;
+    let (point, info) = match key.get(attribute::CLASS).map(Class) {
+        Some(Class::PUBLIC_KEY) => {
+            let public = public(curve, key)?;
+            (public.point(), public.to_spki())
+        }
+        Some(Class::PRIVATE_KEY) => {
+            let private = private(curve, key)?;
+            key.set(attribute::VALUE, private.scalar().map_err(or(Error::FunctionFailed))?);
+            (private.point(), private.to_spki())
+        }
+        _ => return Err(Error::TemplateInconsistent),
+    };
+    curve.set_params(key);
+    curve::set_point(key, curve, &point.map_err(or(Error::FunctionFailed))?)?;
+    public_key_info::set(key, &info.map_err(or(Error::FunctionFailed))?)
+}
+
+fn parse(key: &Attributes) -> Result<Parsed> {
+    let curve = Curve::of(key, KeyType::EC)?;
+    match key.get(attribute::CLASS).map(Class) {
+        Some(Class::PUBLIC_KEY) => {
+            let key = public(curve, key)?;
+            let k256 = match key.curve() {
+                ec::Curve::Secp256k1 => Some(verifying(&key)?),
+                _ => None,
+            };
+            Ok(Parsed::new(curve.bits, Public { key, k256 }))
+        }
+        Some(Class::PRIVATE_KEY) => {
+            let key = private(curve, key)?;
+            let k256 = match key.curve() {
+                ec::Curve::Secp256k1 => Some(signing(&key)?),
+                _ => None,
+            };
+            Ok(Parsed::new(curve.bits, Private { key, k256 }))
+        }
+        _ => Err(Error::KeyTypeInconsistent),
+    }
+}
+
+fn verifying(key: &ec::PublicKey) -> Result<VerifyingKey> {
+    let point = key.point().map_err(or(Error::FunctionFailed))?;
+    VerifyingKey::from_sec1_bytes(&point).map_err(|_| Error::FunctionFailed)
+}
+
+fn signing(key: &ec::PrivateKey) -> Result<SigningKey> {
+    let scalar = key.scalar().map_err(or(Error::FunctionFailed))?;
+    SigningKey::from_slice(&scalar).map_err(|_| Error::FunctionFailed)
+}
+
+/// The public key of a public key object: a point that is on the curve.
+fn public(curve: &Curve, key: &Attributes) -> Result<ec::PublicKey> {
+    let point = key.need(attribute::EC_POINT)?;
+    let point = curve.bare_point(point).ok_or(Error::AttributeValueInvalid)?;
+    ec::PublicKey::from_point(group(curve)?, point).map_err(or(Error::AttributeValueInvalid))
+}
+
+/// The private key of a private key object.
+fn private(curve: &Curve, key: &Attributes) -> Result<ec::PrivateKey> {
+    let scalar = key.need(attribute::VALUE)?;
+    ec::PrivateKey::from_scalar(group(curve)?, scalar).map_err(or(Error::AttributeValueInvalid))
+}
+
+fn group(curve: &Curve) -> Result<ec::Curve> {
+    match curve.group {
+        Group::Prime(group) => Ok(group),
+        Group::Curve25519(_) => Err(Error::CurveNotSupported),
+    }
+}
+
+fn generate(_: &Params, public: &mut Attributes, private: &mut Attributes) -> Result<()> {
+    let curve = Curve::of(public, KeyType::EC)?;
+    let key = ec::PrivateKey::generate(group(curve)?).map_err(or(Error::FunctionFailed))?;
+    set_private(curve, &key, private)?;
+    curve.set_params(public);
+    curve::set_point(public, curve, &key.point().map_err(or(Error::FunctionFailed))?)
+}
+
+fn set_private(curve: &Curve, key: &ec::PrivateKey, private: &mut Attributes) -> Result<()> {
+    curve.set_params(private);
+    private.set(attribute::VALUE, key.scalar().map_err(or(Error::FunctionFailed))?);
+    Ok(())
+}
+
+fn to_pkcs8(key: &Attributes) -> Result<Bytes> {
+    let key = private(Curve::of(key, KeyType::EC)?, key)?;
+    key.to_pkcs8().map_err(or(Error::KeyNotWrappable))
+}
+
+fn from_pkcs8(der: &[u8], private: &mut Attributes) -> Result<()> {
+    let key = ec::PrivateKey::from_pkcs8(der).map_err(or(Error::WrappedKeyInvalid))?;
+    let of = |curve: &&Curve| curve.group == Group::Prime(key.curve());
+    let curve = curve::CURVES.iter().find(of).ok_or(Error::WrappedKeyInvalid)?;
+    set_private(curve, &key, private)
+}

@@ -1,0 +1,114 @@
+//! `CKM_ECDH1_DERIVE` and `CKM_ECDH1_COFACTOR_DERIVE` (PKCS#11 3.2, 6.3.18 and 6.3.19).
+//!
+//! The cofactor of the prime curves here is 1, so that both mechanisms are the same on them; X25519
+//! takes care of its cofactor itself (RFC 7748).
+//!
+//! A peer's point that is not acceptable is `CKR_MECHANISM_PARAM_INVALID`: it is a part of the
+//! parameter, and clients know this answer.
+
+use strongroom_awslc::curve25519::x25519;
+use strongroom_awslc::ec::PublicKey;
+use strongroom_types::{
+    Bytes, Error, Field, KeyType, MechanismType, Param, Params, Result, ck, mechanism,
+};
+
+use crate::curve::{CURVES, Curve, Group};
+use crate::failure::or;
+use crate::hash::{self, Hash};
+use crate::{Key, Mechanism, curve, ec_key, montgomery};
+
+/// The rows of this family.
+pub(crate) static ROWS: &[Mechanism] = &[
+    Mechanism {
+        keys: &[KeyType::EC, KeyType::EC_MONTGOMERY],
+        key_size: 255..=521,
+        ..row(mechanism!(CKM_ECDH1_DERIVE))
+    },
+    Mechanism {
+        keys: &[KeyType::EC],
+        key_size: 256..=521,
+        ..row(mechanism!(CKM_ECDH1_COFACTOR_DERIVE))
+    },
+];
+
+const fn row(named: (MechanismType, &'static str)) -> Mechanism {
+    Mechanism {
+        flags: curve::FLAGS,
+        // `CK_ECDH1_DERIVE_PARAMS`: key derivation function, its shared data, the peer's point.
+        params: &[&[Field::Ulong, Field::LenPtr, Field::LenPtr]],
+        derive: Some(derive),
+        ..Mechanism::named(named)
+    }
+}
+
+/// The key derivation functions that hash: `CKD_` number and hash function.
+static KDFS: &[(u64, &Hash)] = &[
+    (ck!(CKD_SHA1_KDF), &hash::SHA1),
+    (ck!(CKD_SHA224_KDF), &hash::SHA224),
+    (ck!(CKD_SHA256_KDF), &hash::SHA256),
+    (ck!(CKD_SHA384_KDF), &hash::SHA384),
+    (ck!(CKD_SHA512_KDF), &hash::SHA512),
+];
+
+fn derive(key: &Key, params: &Params, wanted: Option<usize>) -> Result<Bytes> {
+    let [Param::Ulong(kdf), Param::Bytes(shared), Param::Bytes(peer)] = params.as_slice() else {
+        return Err(Error::MechanismParamInvalid);
+    };
+    if *kdf == ck!(CKD_NULL) {
+        if !shared.is_empty() {
+            return Err(Error::MechanismParamInvalid);
+        }
+        return trailing(agree(key, peer)?, wanted);
+    }
+    let (_, hash) = KDFS.iter().find(|(id, _)| id == kdf).ok_or(Error::MechanismParamInvalid)?;
+    x963(hash, &agree(key, peer)?, shared, wanted.unwrap_or(hash.output_len()))
+}
+
+/// The shared secret: the x coordinate, or what X25519 gives.
+fn agree(key: &Key, peer: &[u8]) -> Result<Bytes> {
+    if key.key_type() == KeyType::EC_MONTGOMERY {
+        let montgomery::Private(scalar) = key.material()?;
+        let curve = CURVES.iter().find(|curve| curve.key_type == KeyType::EC_MONTGOMERY);
+        let peer = bare(curve, peer)?.try_into().map_err(|_| Error::MechanismParamInvalid)?;
+        let secret = x25519(scalar, peer).map_err(or(Error::MechanismParamInvalid))?;
+        return Ok(Bytes::new(secret.to_vec()));
+    }
+    let key = &key.material::<ec_key::Private>()?.key;
+    let curve = CURVES.iter().find(|curve| curve.group == Group::Prime(key.curve()));
+    let peer = PublicKey::from_point(key.curve(), bare(curve, peer)?);
+    key.agree(&peer.map_err(or(Error::MechanismParamInvalid))?).map_err(or(Error::FunctionFailed))
+}
+
+/// The peer's point, bare or in a DER OCTET STRING.
+fn bare<'a>(curve: Option<&Curve>, peer: &'a [u8]) -> Result<&'a [u8]> {
+    curve.and_then(|curve| curve.bare_point(peer)).ok_or(Error::MechanismParamInvalid)
+}
+
+/// The end of the secret: what is too long loses bytes at the leading end (6.3.18).
+fn trailing(secret: Bytes, wanted: Option<usize>) -> Result<Bytes> {
+    let Some(wanted) = wanted else { return Ok(secret) };
+    let surplus = secret.len().checked_sub(wanted).ok_or(Error::KeySizeRange)?;
+    Ok(Bytes::new(secret.get(surplus..).unwrap_or_default().to_vec()))
+}
+
+/// ANSI X9.63 (SEC 1, 3.6.1): digests of the secret, a counter from 1, and the shared data.
+///
+/// Without a wanted length the caller has taken one digest.
+fn x963(hash: &Hash, secret: &[u8], shared: &[u8], wanted: usize) -> Result<Bytes> {
+    /// Digests that one derivation gives at most; no key is longer.
+    const MAX_DIGESTS: usize = 255;
+    let digests = wanted.div_ceil(hash.output_len());
+    if digests > MAX_DIGESTS {
+        return Err(Error::KeySizeRange);
+    }
+    let mut output = Bytes::new(Vec::with_capacity(digests * hash.output_len()));
+    for counter in (1_u32..).take(digests) {
+        let mut context = hash.start()?;
+        for part in [secret, &counter.to_be_bytes(), shared] {
+            context.update(part).map_err(or(Error::FunctionFailed))?;
+        }
+        output.extend_from_slice(&context.finish().map_err(or(Error::FunctionFailed))?);
+    }
+    output.truncate(wanted);
+    Ok(output)
+}
