@@ -1,3 +1,53 @@
-//! The strongroom command.
+#![forbid(unsafe_code)]
+//! The `strongroom` command: tokens, keys and certificates through the PKCS#11 interface, as
+//! any client uses it, so it works on other modules as well.
+//!
+//! `cli` defines the command line, `commands` does what it says, everything else is what they
+//! share. Only `commands/store.rs` knows Strongroom's own store.
 
-fn main() {}
+mod cipher;
+mod cli;
+mod commands;
+mod confirm;
+mod curve;
+mod digest;
+mod ecdsa;
+mod errors;
+mod exit;
+mod files;
+mod keyspec;
+mod material;
+mod module;
+mod object;
+mod output;
+mod pin;
+mod private_key;
+mod progress;
+mod public_key;
+mod scheme;
+mod table;
+mod template;
+mod token;
+mod uri;
+mod usage;
+mod x509;
+
+use std::process::ExitCode;
+
+use clap::FromArgMatches;
+
+fn main() -> ExitCode {
+    let matches = cli::command().get_matches();
+    let cli = match cli::Cli::from_arg_matches(&matches) {
+        Ok(cli) => cli,
+        Err(error) => error.exit(),
+    };
+    let out = output::Output::new(&cli.global);
+    match commands::run(&cli, out) {
+        Ok(exit) => exit.into(),
+        Err((out, failure)) => {
+            out.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}

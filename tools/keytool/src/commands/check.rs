@@ -1,0 +1,134 @@
+//! `check`: what keeps the module, its configuration and its store from working.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::errors::{Failure, Result};
+use crate::exit::Exit;
+use crate::module::Module;
+use crate::output::{Output, Style};
+use crate::table::visible;
+use crate::token;
+
+/// How bad a finding is.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Severity {
+    /// Good to know.
+    Info,
+    /// Works, but not as it should.
+    Warning,
+    /// Does not work.
+    Error,
+}
+
+/// Something that was found, and what to do about it.
+#[derive(Serialize)]
+pub(super) struct Finding {
+    pub(super) severity: Severity,
+    pub(super) what: String,
+    pub(super) remedy: String,
+}
+
+impl Finding {
+    /// Something that was found.
+    pub(super) fn new(
+        severity: Severity,
+        what: impl Into<String>,
+        remedy: impl Into<String>,
+    ) -> Self {
+        Self { severity, what: what.into(), remedy: remedy.into() }
+    }
+
+    /// A failure that kept part of the check from running.
+    pub(super) fn failure(failure: &Failure) -> Self {
+        let mut lines = failure.lines().map(|(_, text)| text.to_owned());
+        let what = lines.next().unwrap_or_default();
+        let rest: Vec<String> = lines.collect();
+        Self::new(Severity::Error, what, rest.join("; "))
+    }
+}
+
+/// `check`.
+pub(super) fn check(module: Option<&Path>, out: &Output) -> Result<Exit> {
+    let mut findings = super::store::findings(module);
+    match Module::load(module) {
+        Ok(module) => findings.extend(tokens(&module)),
+        Err(failure) => findings.push(Finding::failure(&failure)),
+    }
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+    out.show(&findings, |paint| {
+        if findings.is_empty() {
+            return paint.paint(Style::Good, "everything is in order");
+        }
+        let lines: Vec<String> = findings
+            .iter()
+            .map(|finding| {
+                let (style, name) = match finding.severity {
+                    Severity::Info => (Style::Strong, "info"),
+                    Severity::Warning => (Style::Warn, "warning"),
+                    Severity::Error => (Style::Bad, "error"),
+                };
+                let what = visible(&finding.what);
+                format!(
+                    "{}: {what}\n  help: {}",
+                    paint.paint(style, name),
+                    visible(&finding.remedy)
+                )
+            })
+            .collect();
+        lines.join("\n")
+    })?;
+    let clean = findings.iter().all(|finding| finding.severity == Severity::Info);
+    Ok(if clean { Exit::Done } else { Exit::Findings })
+}
+
+/// What the tokens of the module say about themselves.
+fn tokens(module: &Module) -> Vec<Finding> {
+    let places = match token::places(module) {
+        Ok(places) => places,
+        Err(failure) => return vec![Finding::failure(&failure)],
+    };
+    let mut findings = Vec::new();
+    if !places.iter().any(|place| place.info.token_initialized()) {
+        findings.push(Finding::new(
+            Severity::Info,
+            "there is no token yet",
+            "make one: strongroom token init --label LABEL",
+        ));
+    }
+    for place in places.iter().filter(|place| place.info.token_initialized()) {
+        let info = &place.info;
+        let states = [
+            (!info.user_pin_initialized(), "its user PIN is not set", "reset-pin"),
+            (info.user_pin_locked(), "its user PIN is locked", "reset-pin"),
+            (info.user_pin_final_try(), "one try is left for its user PIN", "reset-pin"),
+            (info.user_pin_to_be_changed(), "its user PIN must be changed", "set-pin"),
+            (info.so_pin_to_be_changed(), "its SO PIN must be changed", "set-pin --so"),
+        ];
+        let label = visible(info.label());
+        for (_, what, command) in states.iter().filter(|state| state.0) {
+            findings.push(Finding::new(
+                Severity::Warning,
+                format!("token {label}: {what}"),
+                format!("strongroom token {command} --token {}", info.serial_number()),
+            ));
+        }
+        if info.so_pin_locked() {
+            findings.push(Finding::new(
+                Severity::Warning,
+                format!("token {label}: its SO PIN is locked"),
+                "a lost user PIN can no longer be reset; move the keys to another token",
+            ));
+        }
+        if info.error_state() {
+            findings.push(Finding::new(
+                Severity::Error,
+                format!("token {label}: it is in an error state"),
+                "bring it back from a backup: strongroom restore FILE",
+            ));
+        }
+    }
+    findings
+}

@@ -1,0 +1,198 @@
+//! `token delete`, `backup`, `restore`, and the store's part of `check`: what the PKCS#11
+//! interface has no call for, so Strongroom's own store is asked. The only file that knows it.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use serde::Serialize;
+use strongroom_keystore::{Config, Error, Role, Severity as StoreSeverity, Store, Token};
+
+use super::check::{Finding, Severity};
+use crate::cli::{BackupArgs, RestoreArgs, TokenArgs, TokenDeleteArgs};
+use crate::confirm::confirm;
+use crate::errors::{Failure, Result};
+use crate::exit::Exit;
+use crate::module;
+use crate::output::Output;
+use crate::pin::Source;
+use crate::progress::while_waiting;
+use crate::table::visible;
+use crate::uri::Uri;
+
+/// A token of the store, and what names it.
+#[derive(Serialize)]
+struct Stored {
+    label: String,
+    serial: String,
+    #[serde(skip)]
+    token: Arc<Token>,
+}
+
+impl Stored {
+    fn new(token: Arc<Token>) -> Result<Self> {
+        let status = token.status().map_err(|error| failure("cannot read a token", &error))?;
+        Ok(Self {
+            label: String::from_utf8_lossy(&status.label).trim_end().to_owned(),
+            serial: String::from_utf8_lossy(&status.serial).into_owned(),
+            token,
+        })
+    }
+
+    fn is(&self, name: &str, uri: Option<&Uri>) -> bool {
+        let Some(uri) = uri else { return self.label == name || self.serial == name };
+        uri.token.as_ref().is_none_or(|label| *label == self.label)
+            && uri.serial.as_ref().is_none_or(|serial| *serial == self.serial)
+    }
+
+    fn line(&self) -> String {
+        format!("{} (serial {})", visible(&self.label), self.serial)
+    }
+}
+
+/// Opens the store, if the module at hand is the one that uses it.
+fn open(module: Option<&Path>, what: &str) -> Result<Store> {
+    if !module::is_ours(module) {
+        return Err(Failure::new(Exit::Unsupported, what)
+            .cause("the PKCS#11 interface has no call for it, and the module is not Strongroom's")
+            .help("use the tools of that module, or leave out --module and STRONGROOM_MODULE"));
+    }
+    let config = Config::find().map_err(|error| {
+        Failure::new(Exit::Module, what)
+            .cause(error)
+            .help("correct the configuration; `strongroom check` looks at all of it")
+    })?;
+    Store::open(&config).map_err(|error| failure(what, &error))
+}
+
+/// The token that the option names, or the only one. One that cannot be read does not keep
+/// the others from being found.
+fn choose(store: &Store, args: &TokenArgs) -> Result<Stored> {
+    let tokens = store.tokens().map_err(|error| failure("cannot list the tokens", &error))?;
+    let mut found: Vec<Stored> =
+        tokens.into_iter().filter_map(|token| Stored::new(token).ok()).collect();
+    let all: Vec<String> = found.iter().map(Stored::line).collect();
+    if let Some(name) = &args.token {
+        let uri = Uri::is_uri(name).then(|| Uri::parse(name)).transpose()?;
+        found.retain(|stored| stored.is(name, uri.as_ref()));
+    }
+    let several = found.len() > 1;
+    match found.pop() {
+        Some(stored) if !several => Ok(stored),
+        Some(_) => Err(Failure::new(Exit::Ambiguous, "which token?")
+            .cause(format!("the tokens are: {}", all.join(", ")))
+            .help("choose one with --token LABEL, --token SERIAL or --token URI")),
+        None => Err(Failure::new(Exit::NotFound, "there is no such token in the store")
+            .cause(format!("the tokens are: {}", all.join(", ")))),
+    }
+}
+
+/// `token delete`.
+pub(super) fn delete(module: Option<&Path>, out: &Output, args: &TokenDeleteArgs) -> Result<()> {
+    const WHAT: &str = "cannot delete the token";
+    let store = open(module, WHAT)?;
+    let stored = choose(&store, &args.token)?;
+    let pin = Source::from(&args.so_pin).read()?;
+    while_waiting(out.progress, "checking the SO PIN", || {
+        stored.token.verify(Role::SecurityOfficer, pin.as_bytes())
+    })
+    .map_err(|error| failure(WHAT, &error))?;
+    let line = stored.line();
+    confirm(&format!("Delete the token {line} and every key in it?"), args.yes)?;
+    store.remove(&stored.token).map_err(|error| failure(WHAT, &error))?;
+    out.done(&stored, &format!("deleted the token {line}"))
+}
+
+/// `backup`.
+pub(super) fn backup(module: Option<&Path>, out: &Output, args: &BackupArgs) -> Result<()> {
+    const WHAT: &str = "cannot back up the token";
+    let store = open(module, WHAT)?;
+    let stored = choose(&store, &args.token)?;
+    while_waiting(out.progress, "writing the backup", || store.backup(&stored.token, &args.file))
+        .map_err(|error| match error {
+        Error::Conflict => Failure::new(Exit::File, WHAT)
+            .cause(format!("{} exists", args.file.display()))
+            .help("name a new file; a backup never replaces one"),
+        error => failure(WHAT, &error),
+    })?;
+    let line = stored.line();
+    let file = args.file.display();
+    out.done(
+        &stored,
+        &format!(
+            "wrote the token {line} to {file}; it is sealed, and needs the seal key of this \
+             store to be restored"
+        ),
+    )
+}
+
+/// `restore`.
+pub(super) fn restore(module: Option<&Path>, out: &Output, args: &RestoreArgs) -> Result<()> {
+    const WHAT: &str = "cannot restore the token";
+    let store = open(module, WHAT)?;
+    if args.replace {
+        let file = args.file.display();
+        confirm(&format!("Replace the token by its state in {file}, PINs included?"), args.yes)?;
+    }
+    let token = while_waiting(out.progress, "reading the backup", || {
+        store.restore(&args.file, args.replace)
+    })
+    .map_err(|error| match error {
+        Error::Conflict => Failure::new(Exit::Refused, WHAT)
+            .cause("the token is in the store already")
+            .help("add --replace to give up its present state for that of the backup"),
+        Error::NotFound => Failure::new(Exit::File, WHAT)
+            .cause(format!("there is no file {}", args.file.display())),
+        error => failure(WHAT, &error),
+    })?;
+    let stored = Stored::new(token)?;
+    let sentence = format!("restored the token {}", stored.line());
+    out.done(&stored, &sentence)
+}
+
+/// What the store says about itself; nothing when another module is under examination.
+pub(super) fn findings(module: Option<&Path>) -> Vec<Finding> {
+    if !module::is_ours(module) {
+        return Vec::new();
+    }
+    let store = match open(module, "cannot open the store") {
+        Ok(store) => store,
+        Err(failure) => return vec![Finding::failure(&failure)],
+    };
+    store
+        .check()
+        .into_iter()
+        .map(|finding| {
+            let severity = match finding.severity {
+                StoreSeverity::Fine => Severity::Info,
+                StoreSeverity::Warning => Severity::Warning,
+                StoreSeverity::Fault => Severity::Error,
+            };
+            Finding::new(severity, finding.what, finding.remedy)
+        })
+        .collect()
+}
+
+/// The store's words, which name cause and remedy, with the exit code that scripts expect.
+fn failure(what: &str, error: &Error) -> Failure {
+    let exit = match error {
+        Error::WrongPin | Error::PinLocked | Error::NotInitialized => Exit::Pin,
+        Error::NotFound => Exit::NotFound,
+        Error::Locked | Error::Denied | Error::ReadOnly | Error::Conflict => Exit::Refused,
+        Error::Unsupported(_) | Error::TooNew { .. } => Exit::Unsupported,
+        Error::Corrupt(_)
+        | Error::SealMissing(_)
+        | Error::SealWrong(_)
+        | Error::SealExposed(_)
+        | Error::Io(_) => Exit::Module,
+        Error::Full | Error::Busy | Error::OutOfMemory => Exit::Failed,
+    };
+    let help = match error {
+        Error::WrongPin => "try again with the right PIN; each wrong one makes the next slower",
+        Error::PinLocked => "the token has to be restored from a backup, with --replace",
+        Error::Busy => "wait until the other process is done, and try again",
+        Error::Full => "free space on the file system of the store",
+        Error::ReadOnly => "run this as the user that owns the store",
+        _ => "`strongroom check` looks at the whole store",
+    };
+    Failure::new(exit, what).cause(error).help(help)
+}

@@ -1,0 +1,111 @@
+//! Tokens and PINs: where they come from, and what is said when they are wrong.
+
+mod common;
+
+use common::{PIN, World};
+
+#[test]
+fn a_token_is_made_listed_and_shown() {
+    let world = World::empty();
+    let made = world.json(["token", "init", "--label", "first"]);
+    assert_eq!(made["label"], "first");
+    assert_eq!(made["user_pin"], "ok");
+    let list = world.json(["token", "list"]);
+    assert_eq!(list.as_array().unwrap().len(), 1);
+    let uri = format!("pkcs11:serial={}", list[0]["serial"].as_str().unwrap());
+    assert_eq!(world.json(["token", "show", "--token", &uri])["label"], "first");
+}
+
+#[test]
+fn tokens_are_chosen_by_name_and_never_guessed() {
+    let world = World::new();
+    world.ok(["token", "init", "--label", "second"]);
+    let run = world.fails(4, ["key", "list"]);
+    assert!(run.stderr.contains("main") && run.stderr.contains("second"), "{}", run.stderr);
+    world.ok(["key", "list", "--token", "second"]);
+    world.fails(3, ["key", "list", "--token", "third"]);
+    assert_eq!(World::empty().run(["key", "list"]).code, 3);
+}
+
+#[test]
+fn pins_come_from_everywhere_but_the_command_line() {
+    let world = World::new();
+    let file = world.file("pin", format!("{PIN}\n").as_bytes());
+    let file = file.to_str().unwrap();
+    let good = |args: &[&str]| {
+        let run =
+            world.bare().env("MY_PIN", PIN).args(["key", "list"]).args(args).output().unwrap();
+        assert!(run.status.success(), "{args:?}: {}", String::from_utf8_lossy(&run.stderr));
+    };
+    good(&["--pin-file", file]);
+    good(&["--pin-env", "MY_PIN"]);
+    good(&["--token", &format!("pkcs11:token=main?pin-source=file:{file}")]);
+    good(&["--token", &format!("pkcs11:token=main?pin-value={PIN}")]);
+    let run = world.with_input(&["key", "list", "--pin-fd", "0"], format!("{PIN}\n").as_bytes());
+    assert_eq!(run.code, 0, "{}", run.stderr);
+    let run = world.bare().args(["key", "list"]).output().unwrap();
+    assert_eq!(run.status.code(), Some(5));
+    let said = String::from_utf8_lossy(&run.stderr).into_owned();
+    assert!(said.contains("--pin-file") && said.contains("STRONGROOM_PIN"), "{said}");
+}
+
+#[test]
+fn a_wrong_pin_has_its_own_code_and_remedy() {
+    let world = World::new();
+    let run = world.bare().env("STRONGROOM_PIN", "wrong-one").args(["key", "list"]).output();
+    let run = common::Run::from(run.unwrap());
+    assert_eq!(run.code, 5);
+    assert!(run.stderr.contains("CKR_PIN_INCORRECT"), "{}", run.stderr);
+    assert!(run.stderr.contains("help: "), "{}", run.stderr);
+    assert!(!run.stderr.contains("wrong-one"), "{}", run.stderr);
+}
+
+#[test]
+fn pins_are_changed_and_reset() {
+    let world = World::new();
+    let new = world.file("new", b"another-pin");
+    let new = new.to_str().unwrap();
+    world.ok(["token", "set-pin", "--new-pin-file", new]);
+    world.fails(5, ["key", "list"]);
+    world.ok(["key", "list", "--pin-file", new]);
+    let old = world.file("old", PIN.as_bytes());
+    world.ok(["token", "reset-pin", "--new-pin-file", old.to_str().unwrap()]);
+    world.ok(["key", "list"]);
+    world.ok(["token", "set-pin", "--so", "--new-pin-file", new]);
+    world.fails(5, ["token", "reset-pin", "--new-pin-file", new]);
+    world.ok(["token", "reset-pin", "--so-pin-file", new, "--new-pin-file", new]);
+}
+
+#[test]
+fn a_token_is_not_erased_by_accident() {
+    let world = World::new();
+    let slot = world.json(["token", "list"])[0]["slot"].to_string();
+    world.fails(7, ["token", "init", "--label", "x", "--slot", &slot]);
+    world.fails(2, ["token", "init", "--label", "x", "--slot", &slot, "--erase"]);
+    world.ok(["token", "init", "--label", "x", "--slot", &slot, "--erase", "--yes"]);
+    assert_eq!(world.json(["token", "list"])[0]["label"], "x");
+}
+
+#[test]
+fn random_and_mechanisms_need_no_pin() {
+    let world = World::new();
+    let run = world.bare().args(["random", "16"]).output().unwrap();
+    assert!(run.status.success());
+    assert_eq!(run.stdout.len(), 33);
+    assert_eq!(world.ok(["random", "16", "--binary"]).stdout.len(), 16);
+    let list = world.json(["mechanisms"]);
+    let rsa = list.as_array().unwrap().iter().find(|row| row["name"] == "CKM_SHA256_RSA_PKCS");
+    let flags = rsa.unwrap()["flags"].as_array().unwrap();
+    assert!(flags.iter().any(|flag| flag == "sign"));
+}
+
+#[test]
+fn check_tells_what_is_wrong() {
+    let world = World::new();
+    let run = world.run(["check", "--json"]);
+    assert!([0, 11].contains(&run.code), "{}", run.stderr);
+    assert!(run.json().is_array());
+    let run = world.run(["--module", "/no/module.so", "check"]);
+    assert_eq!(run.code, 11, "{}", run.stderr);
+    assert!(run.text().contains("help: "), "{}", run.text());
+}
