@@ -428,17 +428,17 @@ fn what_init_refuses() {
         ),
         (
             "CBC with an IV of 15 bytes",
-            Fails(ARGUMENTS),
+            Fails("CKR_MECHANISM_INVALID"),
             (|s| s.encrypt_init(Mechanism::iv(CKM_AES_CBC, &[1; 15]), aes(s, &[1; 32])), PARAM),
         ),
         (
             "CBC with an IV of 17 bytes",
-            Fails(ARGUMENTS),
+            Fails("CKR_MECHANISM_INVALID"),
             (|s| s.decrypt_init(Mechanism::iv(CKM_AES_CBC, &[1; 17]), aes(s, &[1; 32])), PARAM),
         ),
         (
             "CBC with a null IV of 16 bytes",
-            Fails(ARGUMENTS),
+            Passes,
             (
                 |s| {
                     let mechanism = Mechanism::with(CKM_AES_CBC, Param::Bytes(In::Null(16)));
@@ -510,7 +510,7 @@ fn what_init_refuses() {
         ),
         (
             "GCM with a tag of 136 bits",
-            Passes,
+            Fails(ARGUMENTS),
             (|s| s.encrypt_init(gcm(&[1; 12], In::NONE, 136), aes(s, &[1; 32])), PARAM),
         ),
         (
@@ -607,8 +607,6 @@ fn rsa_pkcs1() {
             let cipher = session.encrypt(CKM_RSA_PKCS, public, &plain).expect("C_Encrypt");
             assert_eq!(session.decrypt(CKM_RSA_PKCS, private, &cipher), Ok(plain));
         }
-        let long = session.encrypt(CKM_RSA_PKCS, public, &[1; 246]);
-        assert_eq!(long, Err(Rv(CKR_DATA_LEN_RANGE)));
     });
 }
 

@@ -8,6 +8,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod client;
 mod digest;
 mod edge;
 mod encrypt;
@@ -18,4 +19,6 @@ mod search;
 mod sessions;
 mod sign;
 mod slots;
+mod threads;
 mod tokens;
+mod wrap;

@@ -163,8 +163,20 @@ fn rsa_pkcs1_without_a_digest() {
             let signature = session.sign(CKM_RSA_PKCS, private, &data).expect("any data");
             assert_eq!(session.verify(CKM_RSA_PKCS, public, &data, &signature), Rv::OK);
         }
-        let long = session.sign(CKM_RSA_PKCS, private, &[7; 246]);
-        assert_eq!(long, Err(Rv(CKR_DATA_LEN_RANGE)));
+    });
+}
+
+#[test]
+fn rsa_pkcs1_with_too_much_data() {
+    case(Fails("CKR_GENERAL_ERROR"), |world| {
+        let session = world.user();
+        let (public, private) = keys::rsa(&session, 2048);
+        let long = Err(Rv(CKR_DATA_LEN_RANGE));
+        assert_eq!(session.sign(CKM_RSA_PKCS, private, &[7; 246]), long);
+        assert_eq!(session.encrypt(CKM_RSA_PKCS, public, &[7; 246]), long);
+        let param = Param::Pss { hash: CKM_SHA256, mgf: CKG_MGF1_SHA256, salt: 32 };
+        let mechanism = Mechanism::with(CKM_RSA_PKCS_PSS, param);
+        assert_eq!(session.sign(mechanism, private, &[7; 33]), long);
     });
 }
 
@@ -531,7 +543,9 @@ fn macs_of_any_length() {
     table(rows, |world, (general, whole, len)| {
         let session = world.user();
         let kind = if *whole == CKM_AES_CMAC { CKK_AES } else { CKK_GENERIC_SECRET };
-        let key = session.create(&keys::secret(kind, &[7; 32])).expect("a key");
+        let key = session
+            .create(&keys::secret(kind, if kind == CKK_AES { &[7; 32] } else { &[7; 64] }))
+            .expect("a key");
         let mac = session.sign(*whole, key, DATA).expect("the whole");
         for short in [4, 10, *len] {
             let mechanism = Mechanism::with(*general, Param::Ulong(short as CK_ULONG));

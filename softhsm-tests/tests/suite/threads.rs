@@ -1,0 +1,174 @@
+//! Many threads, many processes, and processes that are killed.
+
+use std::fs;
+use std::io::Write;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use cryptoki_sys::*;
+use strongroom_softhsm_tests::SoftHsm2::{Passes, Races};
+use strongroom_softhsm_tests::raw::{Ended, Forked};
+use strongroom_softhsm_tests::world::slot_of;
+use strongroom_softhsm_tests::{
+    InitArgs, LABEL, Module, Rv, Session, USER_PIN, World, case, merge, t,
+};
+
+use crate::keys;
+
+/// Starts from the beginning in a forked child, on the token of the parent.
+fn anew(module: &Module) -> CK_SLOT_ID {
+    assert_eq!(module.initialize(InitArgs::Flags(CKF_OS_LOCKING_OK)), Rv::OK, "C_Initialize");
+    slot_of(module, LABEL).expect("the token")
+}
+
+/// Has a token, and a module that is not initialised: so children start clean.
+fn token(world: &World) -> &Module {
+    world.slot();
+    assert_eq!(world.module().finalize(), Rv::OK);
+    world.module()
+}
+
+fn login(module: &Module, slot: CK_SLOT_ID) -> Session<'_> {
+    let session = Session::open(module, slot, CKF_RW_SESSION);
+    let rv = session.login(CKU_USER, USER_PIN);
+    assert!(rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN, "{rv:?}");
+    session
+}
+
+/// Creates, finds, signs and destroys.
+fn work(session: &Session<'_>, name: &str, rounds: usize) {
+    for round in 0..rounds {
+        let label = format!("{name} {round}");
+        let template = t![CKA_TOKEN => true, CKA_LABEL => label.as_str(), CKA_PRIVATE => true];
+        let secret = merge(&keys::secret(CKK_GENERIC_SECRET, &[round as u8; 64]), &template);
+        let key = session.create(&secret).expect("C_CreateObject");
+        assert_eq!(session.find(&t![CKA_LABEL => label.as_str()]), [key], "{label}");
+        let mac = session.sign(CKM_SHA256_HMAC, key, label.as_str()).expect("C_Sign");
+        assert_eq!(session.verify(CKM_SHA256_HMAC, key, label.as_str(), &mac), Rv::OK);
+        assert_eq!(session.destroy(key), Rv::OK, "{label}");
+        assert!(session.find(&t![CKA_LABEL => label.as_str()]).is_empty(), "{label} is back");
+    }
+}
+
+#[test]
+fn two_processes_of_four_threads() {
+    let reason = "processes and threads trip over each other's files (#573, #358, #757)";
+    case(Races(reason), |world| {
+        let module = token(world);
+        let children: Vec<_> = (0..2)
+            .map(|process| {
+                Forked::start(|| {
+                    let slot = anew(module);
+                    thread::scope(|scope| {
+                        for number in 0..4 {
+                            scope.spawn(move || {
+                                let session = login(module, slot);
+                                work(&session, &format!("p{process} t{number}"), 15);
+                            });
+                        }
+                    });
+                    assert_eq!(module.finalize(), Rv::OK);
+                    0
+                })
+            })
+            .collect();
+        for child in children {
+            assert_eq!(child.wait(), Ended::Exit(0));
+        }
+        let session = login(module, anew(module));
+        assert!(session.find(&[]).is_empty(), "an object is left");
+    });
+}
+
+#[test]
+fn eight_threads_sign_with_one_key() {
+    case(Passes, |world| {
+        let session = world.user();
+        let (public, private) = keys::ec(&session, keys::P256);
+        thread::scope(|scope| {
+            for number in 0..8_u8 {
+                scope.spawn(move || {
+                    let session = world.user();
+                    for round in 0..50_u8 {
+                        let hash = [number ^ round; 32];
+                        let signature = session.sign(CKM_ECDSA, private, &hash).expect("C_Sign");
+                        let rv = session.verify(CKM_ECDSA, public, &hash, &signature);
+                        assert_eq!(rv, Rv::OK);
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
+fn sessions_come_and_go_in_eight_threads() {
+    case(Passes, |world| {
+        let _keep = world.user();
+        thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    for _ in 0..100 {
+                        let session = world.public();
+                        session.create(&keys::data("x")).expect("C_CreateObject");
+                        assert_eq!(session.close(), Rv::OK);
+                    }
+                });
+            }
+        });
+        assert!(world.public().find(&[]).is_empty());
+    });
+}
+
+/// Kills a process again and again while it creates objects. Whatever C_CreateObject has
+/// acknowledged is there afterwards, whole; and at most one more.
+#[test]
+fn killed_while_creating_objects() {
+    let reason = "objects are written in place, without a rename or an fsync";
+    case(Races(reason), |world| {
+        let module = token(world);
+        let mut acknowledged = 0;
+        for round in 0..15_u32 {
+            let path = world.directory().join(format!("acknowledged {round}"));
+            let child = Forked::start(|| {
+                let session = login(module, anew(module));
+                let mut log = fs::File::create(&path).expect("a log");
+                for number in 0..10_000 {
+                    let label = format!("{round} {number}");
+                    let template =
+                        t![CKA_TOKEN => true, CKA_LABEL => label.as_str(), CKA_ID => &[7; 16]];
+                    let secret = merge(&keys::secret(CKK_AES, &[number as u8; 32]), &template);
+                    session.create(&secret).expect("C_CreateObject");
+                    writeln!(log, "{number}").expect("the log");
+                }
+                0
+            });
+            let lines = || {
+                fs::read_to_string(&path).map_or(0, |text| text.matches('\n').count())
+            };
+            let start = Instant::now();
+            let enough = 2 + usize::try_from(round % 5).expect("small");
+            while lines() < enough && start.elapsed() < Duration::from_secs(20) {
+                thread::sleep(Duration::from_micros(300));
+            }
+            child.kill();
+            assert_eq!(child.wait(), Ended::Signal(9));
+            let number = lines();
+            assert!(number >= enough, "round {round}: only {number} objects in 20 seconds");
+            let session = login(module, anew(module));
+            for number in 0..number {
+                let label = format!("{round} {number}");
+                let found = session.find(&t![CKA_LABEL => label.as_str()]);
+                assert_eq!(found.len(), 1, "{label} was acknowledged");
+                assert_eq!(session.get(found[0], CKA_VALUE), Ok(vec![number as u8; 32]));
+                assert_eq!(session.get(found[0], CKA_ID), Ok(vec![7; 16]));
+            }
+            acknowledged += number;
+            let all = session.find(&t![CKA_CLASS => CKO_SECRET_KEY]).len();
+            assert!(all >= acknowledged, "{all} of {acknowledged}");
+            assert!(all <= acknowledged + 1, "half an object: {all} of {acknowledged}");
+            acknowledged = all;
+            assert_eq!(module.finalize(), Rv::OK);
+        }
+    });
+}
