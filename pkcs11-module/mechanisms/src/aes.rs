@@ -1,0 +1,145 @@
+//! AES (FIPS 197): keys, and what its modes have in common (PKCS#11 3.2, 6.13).
+
+use std::sync::OnceLock;
+
+use strongroom_awslc::cipher::{BLOCK, Direction, Keyed, Mode};
+use strongroom_awslc::mac::CmacKey;
+use strongroom_types::{Attributes, Bytes, Error, KeyType, Result, attribute, mechanism};
+
+use crate::failure::or;
+use crate::secret::{self, Kind};
+use crate::{Key, KeyTypeRow, Mechanism, Parsed};
+
+/// The key sizes of the mechanisms of AES, in bytes.
+pub(crate) const KEY_SIZE: core::ops::RangeInclusive<u64> = 16..=32;
+
+const KIND: Kind = Kind {
+    takes: |len| matches!(len, 16 | 24 | 32),
+    // 4.10.2: the start of a block of zeros, encrypted.
+    check_value: |value| {
+        let keyed = Keyed::new(Mode::Ecb, Direction::Encrypt, value);
+        let mut out = Bytes::default();
+        keyed
+            .and_then(|keyed| keyed.start(&[], false))
+            .and_then(|mut running| running.update(&[0; BLOCK], &mut out))
+            .map_err(or(Error::AttributeValueInvalid))?;
+        Ok(out)
+    },
+};
+
+/// `CKK_AES`.
+pub(crate) static AES: KeyTypeRow = KeyTypeRow {
+    id: KeyType::AES,
+    name: "CKK_AES",
+    secret: Some(secret::RULES),
+    complete: |attributes| KIND.complete(attributes),
+    parse: Aes::parse,
+    ..KeyTypeRow::NONE
+};
+
+/// The row that makes keys.
+pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
+    keys: &[KeyType::AES],
+    key_size: KEY_SIZE,
+    generate: Some(|_, attributes| KIND.generate(attributes)),
+    ..Mechanism::named(mechanism!(CKM_AES_KEY_GEN))
+}];
+
+/// A mechanism that computes with AES keys; rows say what theirs can.
+pub(crate) const fn row(
+    named: (strongroom_types::MechanismType, &'static str),
+    params: &'static [strongroom_types::Layout],
+) -> Mechanism {
+    Mechanism { keys: &[KeyType::AES], key_size: KEY_SIZE, params, ..Mechanism::named(named) }
+}
+
+/// An AES key, ready to compute: expanded for a mode and a direction when that is first wanted.
+pub(crate) struct Aes {
+    value: Bytes,
+    ecb_encrypt: OnceLock<Keyed>,
+    ecb_decrypt: OnceLock<Keyed>,
+    cbc_encrypt: OnceLock<Keyed>,
+    cbc_decrypt: OnceLock<Keyed>,
+    ctr: OnceLock<Keyed>,
+    gcm: OnceLock<Keyed>,
+    cmac: OnceLock<CmacKey>,
+}
+
+impl Aes {
+    fn parse(attributes: &Attributes) -> Result<Parsed> {
+        let value = Bytes::new(attributes.need(attribute::VALUE)?.to_vec());
+        let size = u64::try_from(value.len()).map_err(|_| Error::KeySizeRange)?;
+        let aes = Self {
+            value,
+            ecb_encrypt: OnceLock::new(),
+            ecb_decrypt: OnceLock::new(),
+            cbc_encrypt: OnceLock::new(),
+            cbc_decrypt: OnceLock::new(),
+            ctr: OnceLock::new(),
+            gcm: OnceLock::new(),
+            cmac: OnceLock::new(),
+        };
+        Ok(Parsed::new(size, aes))
+    }
+
+    /// What a key object became.
+    pub(crate) fn of(key: &Key) -> Result<&Self> {
+        key.material()
+    }
+
+    /// The bytes of the key.
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.value
+    }
+
+    /// The key expanded for a mode and a direction. Counter modes only ever encrypt the counter,
+    /// and have one expansion for both.
+    pub(crate) fn keyed(&self, mode: Mode, direction: Direction) -> Result<&Keyed> {
+        let place = match (mode, direction) {
+            (Mode::Ecb, Direction::Encrypt) => &self.ecb_encrypt,
+            (Mode::Ecb, Direction::Decrypt) => &self.ecb_decrypt,
+            (Mode::Cbc, Direction::Encrypt) => &self.cbc_encrypt,
+            (Mode::Cbc, Direction::Decrypt) => &self.cbc_decrypt,
+            (Mode::Ctr, _) => &self.ctr,
+            (Mode::Gcm, _) => &self.gcm,
+        };
+        if let Some(keyed) = place.get() {
+            return Ok(keyed);
+        }
+        let keyed = Keyed::new(mode, direction, &self.value).map_err(or(Error::KeySizeRange))?;
+        Ok(place.get_or_init(|| keyed))
+    }
+
+    /// The key expanded for CMAC.
+    pub(crate) fn cmac(&self) -> Result<&CmacKey> {
+        if let Some(key) = self.cmac.get() {
+            return Ok(key);
+        }
+        let key = CmacKey::new(&self.value).map_err(or(Error::KeySizeRange))?;
+        Ok(self.cmac.get_or_init(|| key))
+    }
+}
+
+/// What a function answers to input that its mechanism does not take: each of the four has its own
+/// words for the same two things (section 5.1.6).
+#[derive(Clone, Copy)]
+pub(crate) struct Refusal {
+    /// The input has a length that can not be.
+    pub(crate) len: Error,
+    /// The input is not what this key made.
+    pub(crate) content: Error,
+}
+
+impl Refusal {
+    /// Of `C_Encrypt`.
+    pub(crate) const ENCRYPT: Self = Self { len: Error::DataLenRange, content: Error::DataInvalid };
+    /// Of `C_Decrypt`.
+    pub(crate) const DECRYPT: Self =
+        Self { len: Error::EncryptedDataLenRange, content: Error::EncryptedDataInvalid };
+    /// Of `C_WrapKey`, where the input is a key.
+    pub(crate) const WRAP: Self =
+        Self { len: Error::KeySizeRange, content: Error::KeyNotWrappable };
+    /// Of `C_UnwrapKey`.
+    pub(crate) const UNWRAP: Self =
+        Self { len: Error::WrappedKeyLenRange, content: Error::WrappedKeyInvalid };
+}

@@ -1,0 +1,62 @@
+//! HMAC (RFC 2104, FIPS 198-1): `CKM_SHA256_HMAC`, `CKM_SHA256_HMAC_GENERAL` and their like
+//! (PKCS#11 3.2, 6.20 to 6.26).
+
+use strongroom_awslc::mac::Hmac;
+use strongroom_types::{Error, KeyType, Result, ck, mechanism};
+
+use crate::failure::or;
+use crate::hash::{self, Hash};
+use crate::mac::{Cut, GENERAL, general_len};
+use crate::secret::Secret;
+use crate::{Key, Mechanism};
+
+/// Keys of any length that a `CK_ULONG` of 32 bits can say. The standard wants at least one of
+/// this range; RFC 2104 takes them all, and hashes those that are longer than a block.
+const KEY_SIZE: core::ops::RangeInclusive<u64> = 1..=0x7fff_ffff;
+
+macro_rules! hmacs {
+    ($($hash:ident: $whole:ident, $general:ident, $ckk:ident;)*) => {
+        /// The rows of this family.
+        pub(crate) static ROWS: &[Mechanism] = &[$(
+            Mechanism {
+                keys: &[KeyType::GENERIC_SECRET, KeyType(ck!($ckk))],
+                key_size: KEY_SIZE,
+                sign: Some(|key, _| {
+                    Ok(Cut::start(start(key, &hash::$hash)?, hash::$hash.output_len()))
+                }),
+                verify: Some(|key, _| {
+                    Ok(Cut::start(start(key, &hash::$hash)?, hash::$hash.output_len()))
+                }),
+                ..Mechanism::named(mechanism!($whole))
+            },
+            Mechanism {
+                keys: &[KeyType::GENERIC_SECRET, KeyType(ck!($ckk))],
+                key_size: KEY_SIZE,
+                params: GENERAL,
+                sign: Some(|key, params| {
+                    let len = general_len(params, hash::$hash.output_len())?;
+                    Ok(Cut::start(start(key, &hash::$hash)?, len))
+                }),
+                verify: Some(|key, params| {
+                    let len = general_len(params, hash::$hash.output_len())?;
+                    Ok(Cut::start(start(key, &hash::$hash)?, len))
+                }),
+                ..Mechanism::named(mechanism!($general))
+            },
+        )*];
+    };
+}
+
+hmacs! {
+    SHA1: CKM_SHA_1_HMAC, CKM_SHA_1_HMAC_GENERAL, CKK_SHA_1_HMAC;
+    SHA224: CKM_SHA224_HMAC, CKM_SHA224_HMAC_GENERAL, CKK_SHA224_HMAC;
+    SHA256: CKM_SHA256_HMAC, CKM_SHA256_HMAC_GENERAL, CKK_SHA256_HMAC;
+    SHA384: CKM_SHA384_HMAC, CKM_SHA384_HMAC_GENERAL, CKK_SHA384_HMAC;
+    SHA512: CKM_SHA512_HMAC, CKM_SHA512_HMAC_GENERAL, CKK_SHA512_HMAC;
+    SHA512_224: CKM_SHA512_224_HMAC, CKM_SHA512_224_HMAC_GENERAL, CKK_SHA512_224_HMAC;
+    SHA512_256: CKM_SHA512_256_HMAC, CKM_SHA512_256_HMAC_GENERAL, CKK_SHA512_256_HMAC;
+}
+
+fn start(key: &Key, hash: &Hash) -> Result<Hmac> {
+    key.material::<Secret>()?.hmac(hash)?.start().map_err(or(Error::FunctionFailed))
+}

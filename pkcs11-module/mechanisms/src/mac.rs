@@ -1,0 +1,100 @@
+//! Message authentication codes: what those of all kinds have in common.
+
+use strongroom_awslc as awslc;
+use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result};
+
+use crate::failure::or;
+use crate::{Sign, Verify};
+
+/// `CK_MAC_GENERAL_PARAMS`: the length of the MAC in bytes.
+pub(crate) static GENERAL: &[Layout] = &[&[Field::Ulong]];
+
+/// Reads [`GENERAL`]: the length that is wanted, from 1 to the whole of a MAC.
+pub(crate) fn general_len(params: &Params, whole: usize) -> Result<usize> {
+    let [Param::Ulong(len)] = params.as_slice() else {
+        return Err(Error::MechanismParamInvalid);
+    };
+    match usize::try_from(*len) {
+        Ok(len) if 0 < len && len <= whole => Ok(len),
+        _ => Err(Error::MechanismParamInvalid),
+    }
+}
+
+/// A MAC under way, made of the whole message.
+pub(crate) trait Mac: Send + 'static {
+    /// Adds a part of the message.
+    fn update(&mut self, part: &[u8]) -> awslc::Result<()>;
+    /// The MAC, not yet cut.
+    fn finish(self) -> awslc::Result<Bytes>;
+}
+
+impl Mac for awslc::mac::Hmac {
+    fn update(&mut self, part: &[u8]) -> awslc::Result<()> {
+        self.update(part)
+    }
+
+    fn finish(self) -> awslc::Result<Bytes> {
+        self.finish()
+    }
+}
+
+impl Mac for awslc::mac::Cmac {
+    fn update(&mut self, part: &[u8]) -> awslc::Result<()> {
+        self.update(part)
+    }
+
+    fn finish(self) -> awslc::Result<Bytes> {
+        self.finish()
+    }
+}
+
+/// The first `len` bytes of a MAC: made, or compared with what the caller has.
+pub(crate) struct Cut<M> {
+    mac: M,
+    len: usize,
+}
+
+impl<M: Mac> Cut<M> {
+    /// Starts.
+    pub(crate) fn start(mac: M, len: usize) -> Box<Self> {
+        Box::new(Self { mac, len })
+    }
+
+    fn add(&mut self, part: &[u8]) -> Result<()> {
+        self.mac.update(part).map_err(or(Error::FunctionFailed))
+    }
+
+    fn made(self) -> Result<Bytes> {
+        let mut mac = self.mac.finish().map_err(or(Error::FunctionFailed))?;
+        mac.truncate(self.len);
+        Ok(mac)
+    }
+}
+
+impl<M: Mac> Sign for Cut<M> {
+    fn signature_len(&self) -> usize {
+        self.len
+    }
+
+    fn update(&mut self, part: &[u8]) -> Result<()> {
+        self.add(part)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Bytes> {
+        self.made()
+    }
+}
+
+impl<M: Mac> Verify for Cut<M> {
+    fn update(&mut self, part: &[u8]) -> Result<()> {
+        self.add(part)
+    }
+
+    fn finish(self: Box<Self>, signature: &[u8]) -> Result<()> {
+        if signature.len() != self.len {
+            return Err(Error::SignatureLenRange);
+        }
+        let made = self.made()?;
+        if awslc::equal(&made, signature) { Ok(()) } else { Err(Error::SignatureInvalid) }
+    }
+}
