@@ -213,6 +213,23 @@ mod tests {
     }
 
     #[test]
+    fn a_forked_child_inherits_no_secret() {
+        let secret = Secret::new(4, |bytes| bytes.copy_from_slice(b"abcd")).unwrap();
+        // SAFETY: the child only reads the secret, and ends.
+        let child = unsafe { libc::fork() };
+        if child == 0 {
+            let code = i32::from(secret.bytes().is_some());
+            // SAFETY: ends the child at once; nothing is used afterwards.
+            unsafe { libc::_exit(code) };
+        }
+        let mut status = 0;
+        // SAFETY: `status` is a valid place for an `int` until the call returns.
+        let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
+        assert_eq!((waited, status), (child, 0));
+        assert_eq!(secret.bytes(), Some(b"abcd".as_slice()));
+    }
+
+    #[test]
     fn blocks_are_zero_and_writable() {
         let mut blocks = Blocks::new(9).unwrap();
         assert_eq!(blocks.as_mut().len(), 9);

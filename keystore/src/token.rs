@@ -159,23 +159,32 @@ impl Token {
         {
             return Ok(status);
         }
-        let status = Status {
-            label: known.head.label,
-            serial: known.head.serial,
-            user_pin_set: known.head.slot_tag(Role::User).is_some(),
-            so_pin: self.pin_state(&known, Role::SecurityOfficer)?,
-            user_pin: self.pin_state(&known, Role::User)?,
+        let status = match self.status_of(&known) {
+            // Somebody may have changed a PIN between the two reads.
+            Err(Error::Corrupt(_)) if self.reread()?.version != known.version => {
+                return self.status();
+            }
+            outcome => outcome?,
         };
         *lock(&self.status) = word.map(|word| (word, status));
         Ok(status)
     }
 
+    fn status_of(&self, known: &Known) -> Result<Status> {
+        Ok(Status {
+            label: known.head.label,
+            serial: known.head.serial,
+            user_pin_set: known.head.slot_tag(Role::User).is_some(),
+            so_pin: self.pin_state(known, Role::SecurityOfficer)?,
+            user_pin: self.pin_state(known, Role::User)?,
+        })
+    }
+
     fn pin_state(&self, known: &Known, role: Role) -> Result<PinState> {
-        let Some(slot) = self.backend.slot(role)? else {
-            return Ok(PinState::Fine);
+        let fails = match self.slot(known, role) {
+            Err(Error::NotInitialized) => return Ok(PinState::Fine),
+            slot => slot?.attempts.fails,
         };
-        check_attempts(&known.keys, role, &slot)?;
-        let Attempts { fails, .. } = slot.attempts;
         Ok(match self.policy.lockout {
             Some(limit) if fails >= limit => PinState::Locked,
             Some(limit) if fails.saturating_add(1) == limit => PinState::FinalTry,

@@ -8,6 +8,7 @@ use super::{
 };
 use crate::{ObjectId, Role, error::Error, scratch::Scratch};
 
+type Expected = fn(&Error) -> bool;
 type Make = fn(&Scratch) -> Arc<dyn Backend>;
 
 fn sqlite(dir: &Scratch) -> Arc<dyn Backend> {
@@ -148,7 +149,7 @@ fn preconditions_hold_or_nothing_happens(backend: &dyn Backend) {
         row: row(expected + 1, true),
         tags: vec![[7; 16]],
     };
-    let bad: [(Op, fn(&Error) -> bool); 4] = [
+    let bad: [(Op, Expected); 4] = [
         (insert(1, true, &[]), |error| matches!(error, Error::Conflict)),
         (update(1, 2), |error| matches!(error, Error::Conflict)),
         (update(5, 1), |error| matches!(error, Error::NotFound)),

@@ -66,6 +66,10 @@ impl Open {
         sql.busy_timeout(PATIENCE).map_err(failure)?;
         sql.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(failure)?;
         sql.execute_batch(SETTINGS).map_err(failure)?;
+        if mode == Mode::ReadWrite {
+            // A backup that somebody copied here is in another mode.
+            sql.execute_batch("PRAGMA journal_mode=WAL").map_err(failure)?;
+        }
         sql.set_prepared_statement_cache_capacity(STATEMENTS);
         identify(&sql)?;
         let writable = matches!(mode, Mode::ReadWrite);

@@ -1,0 +1,124 @@
+//! What the tests share: a store in a directory of its own, and processes of their own.
+
+#![allow(dead_code, unreachable_pub, reason = "each test program uses a part of it")]
+#![allow(clippy::indexing_slicing, clippy::unwrap_used, reason = "a test fails by a panic")]
+
+use std::{
+    env, fs,
+    path::{Path, PathBuf},
+    process::{self, Child, Command, Stdio},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use strongroom_keystore::{
+    Change, Config, ObjectId, Role, Store, Term, Token, Unlocked, config::Seal,
+};
+
+pub const SO_PIN: &[u8] = b"87654321";
+pub const USER_PIN: &[u8] = b"1234";
+pub const LABEL: [u8; 32] = *b"a label                         ";
+/// The name of the term that every object of these tests has.
+pub const NAME: u32 = 3;
+
+/// A directory with a store and a seal key, gone afterwards.
+pub struct Place {
+    dir: PathBuf,
+    owner: bool,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let dir = env::temp_dir().join(format!("strongroom-test-{}-{number}", process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        Self { dir, owner: true }
+    }
+
+    /// The place of the process that started this one.
+    pub fn of_parent() -> Self {
+        Self { dir: env::var_os("STRONGROOM_TEST_PLACE").unwrap().into(), owner: false }
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
+
+    pub fn config(&self) -> Config {
+        Config::plain(self.path("store"), Seal::File(self.path("seal/seal.key")))
+    }
+
+    pub fn store(&self) -> Store {
+        Store::open(&self.config()).unwrap()
+    }
+
+    /// A new token with both PINs, and the keys of its user.
+    pub fn token(&self) -> (Store, Arc<Token>, Unlocked) {
+        let store = self.store();
+        let token = store.create(&LABEL, SO_PIN).unwrap();
+        let so = token.unlock(Role::SecurityOfficer, SO_PIN).unwrap();
+        token.set_user_pin(&so, USER_PIN).unwrap();
+        let user = token.unlock(Role::User, USER_PIN).unwrap();
+        (store, token, user)
+    }
+
+    pub fn database(&self, token: &Token) -> PathBuf {
+        let stem: String = token.id().iter().map(|byte| format!("{byte:02x}")).collect();
+        self.path("store").join(stem + ".db")
+    }
+
+    /// Starts a test of this program as a process of its own, at this place.
+    pub fn start(&self, test: &str, argument: &str) -> Child {
+        self.command(test, argument).spawn().unwrap()
+    }
+
+    pub fn command(&self, test: &str, argument: &str) -> Command {
+        let mut command = Command::new(env::current_exe().unwrap());
+        command
+            .args(["--exact", test, "--ignored", "--nocapture", "--test-threads=1"])
+            .env("STRONGROOM_TEST_PLACE", &self.dir)
+            .env("STRONGROOM_TEST_ARGUMENT", argument)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        command
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.owner {
+            let _ = fs::remove_dir_all(&self.dir);
+        }
+    }
+}
+
+/// What the starter said.
+pub fn argument() -> String {
+    env::var("STRONGROOM_TEST_ARGUMENT").unwrap()
+}
+
+pub fn id(number: u64) -> ObjectId {
+    let mut id = [0; 16];
+    id[8..].copy_from_slice(&number.to_be_bytes());
+    id
+}
+
+pub fn term(value: &[u8]) -> [Term<'_>; 1] {
+    [Term { name: NAME, value }]
+}
+
+pub fn create<'a>(number: u64, private: bool, body: &'a [u8], terms: &'a [Term<'a>]) -> Change<'a> {
+    Change::Create { id: id(number), private, body, terms }
+}
+
+/// The first token of a store.
+pub fn first(store: &Store) -> Arc<Token> {
+    Arc::clone(&store.tokens().unwrap()[0])
+}
+
+pub fn exists(path: &Path) -> bool {
+    path.exists()
+}

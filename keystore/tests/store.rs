@@ -1,0 +1,224 @@
+//! Stores: made with the first token, scanned, sealed, backed up, removed.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by a panic"
+)]
+
+mod common;
+
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+
+use common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id};
+use strongroom_keystore::{Error, Role, Severity, Store, config::Seal};
+
+fn mode(path: &std::path::Path) -> u32 {
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[test]
+fn nothing_is_made_before_the_first_token() {
+    let place = Place::new();
+    let store = place.store();
+    assert!(store.tokens().unwrap().is_empty());
+    assert_eq!(store.check().iter().filter(|f| f.severity == Severity::Fault).count(), 0);
+    assert!(!place.path("store").exists() && !place.path("seal").exists());
+    let token = store.create(&LABEL, SO_PIN).unwrap();
+    assert_eq!(store.tokens().unwrap().len(), 1);
+    for (path, expected) in [
+        (place.path("store"), 0o700),
+        (place.path("seal"), 0o700),
+        (place.path("seal/seal.key"), 0o600),
+        (place.database(&token), 0o600),
+    ] {
+        assert_eq!(mode(&path), expected, "{}", path.display());
+    }
+    for entry in fs::read_dir(place.path("store")).unwrap() {
+        assert_eq!(mode(&entry.unwrap().path()), 0o600);
+    }
+}
+
+#[test]
+fn a_token_is_the_same_each_time_and_sorted_by_serial() {
+    let place = Place::new();
+    let store = place.store();
+    for _ in 0..4 {
+        store.create(&LABEL, SO_PIN).unwrap();
+    }
+    let tokens = store.tokens().unwrap();
+    let again = store.tokens().unwrap();
+    assert!(tokens.iter().zip(&again).all(|(a, b)| Arc::ptr_eq(a, b)));
+    assert!(tokens.windows(2).all(|pair| pair[0].serial() < pair[1].serial()));
+    assert!(tokens.iter().all(|token| token.status().unwrap().serial == token.serial()));
+    assert!(tokens[0].serial().iter().all(|digit| b"0123456789abcdef".contains(digit)));
+}
+
+#[test]
+fn another_store_sees_tokens_come_and_go() {
+    let place = Place::new();
+    let (one, other) = (place.store(), place.store());
+    assert!(other.tokens().unwrap().is_empty());
+    let token = one.create(&LABEL, SO_PIN).unwrap();
+    let seen = first(&other);
+    assert_eq!(seen.status().unwrap().label, LABEL);
+    let second = one.create(&LABEL, SO_PIN).unwrap();
+    assert_eq!(other.tokens().unwrap().len(), 2);
+    one.remove(&token).unwrap();
+    assert!(matches!(seen.version(), Err(Error::NotFound)));
+    assert!(matches!(seen.unlock(Role::SecurityOfficer, SO_PIN), Err(Error::NotFound)));
+    assert!(matches!(one.remove(&token), Err(Error::NotFound)));
+    assert_eq!(first(&other).id(), second.id());
+    assert_eq!(other.tokens().unwrap().len(), 1);
+    let prefix = String::from_utf8(token.serial().to_vec()).unwrap();
+    for entry in fs::read_dir(place.path("store")).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        assert!(!name.starts_with(&prefix), "{name} is left");
+    }
+}
+
+#[test]
+fn a_damaged_token_does_not_hide_the_others() {
+    let place = Place::new();
+    let (store, token, _) = place.token();
+    fs::write(place.path(&format!("store/{}.db", "00".repeat(16))), b"rubbish").unwrap();
+    fs::write(place.path(&format!("store/{}.db", "ff".repeat(16))), b"").unwrap();
+    let tokens = store.tokens().unwrap();
+    assert_eq!(tokens.len(), 3);
+    assert!(matches!(tokens[0].status(), Err(Error::Corrupt(_))));
+    assert!(matches!(tokens[2].status(), Err(Error::Corrupt(_))));
+    assert!(Arc::ptr_eq(&tokens[1], &token));
+    assert_eq!(token.status().unwrap().label, LABEL);
+}
+
+#[test]
+fn a_serial_number_can_be_brought_along() {
+    let place = Place::new();
+    let store = place.store();
+    let token = store.create_with_serial(b"00c0ffee00c0ffee", &LABEL, SO_PIN).unwrap();
+    assert_eq!(&token.serial(), b"00c0ffee00c0ffee");
+    let again = store.create_with_serial(b"00c0ffee00c0ffee", &LABEL, SO_PIN);
+    assert!(matches!(again, Err(Error::Conflict)));
+    for bad in [b"00C0FFEE00C0FFEE", b"xxxxxxxxxxxxxxxx", b"+0c0ffee00c0ffee"] {
+        let outcome = store.create_with_serial(bad, &LABEL, SO_PIN);
+        assert!(matches!(outcome, Err(Error::Unsupported(_))));
+    }
+}
+
+#[test]
+fn without_the_seal_key_nothing_opens() {
+    let place = Place::new();
+    place.token();
+    let key = place.path("seal/seal.key");
+    let right = fs::read(&key).unwrap();
+
+    fs::remove_file(&key).unwrap();
+    let store = place.store();
+    assert!(matches!(first(&store).status(), Err(Error::SealMissing(path)) if path == key));
+    assert!(matches!(store.create(&LABEL, SO_PIN), Err(Error::SealMissing(_))));
+    assert!(!key.exists());
+    // The same store goes on as soon as the key is back.
+    fs::write(&key, &right).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    first(&store).unlock(Role::User, USER_PIN).unwrap();
+
+    fs::write(&key, [7; 32]).unwrap();
+    assert!(matches!(first(&place.store()).status(), Err(Error::SealWrong(_))));
+    fs::write(&key, &right).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(matches!(first(&place.store()).status(), Err(Error::SealExposed(_))));
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o440)).unwrap();
+    first(&place.store()).unlock(Role::User, USER_PIN).unwrap();
+
+    let mut config = place.config();
+    config.seal = Seal::None;
+    let outcome = first(&Store::open(&config).unwrap()).status();
+    assert!(matches!(outcome, Err(Error::Unsupported(why)) if why.contains("[seal] file")));
+}
+
+#[test]
+fn a_backup_brings_a_token_back() {
+    let place = Place::new();
+    let (store, token, user) = place.token();
+    token.commit(Some(&user), &[create(1, true, b"kept", &[])]).unwrap();
+    let backup = place.path("backup.db");
+    store.backup(&token, &backup).unwrap();
+    assert_eq!(mode(&backup), 0o600);
+    assert!(matches!(store.backup(&token, &backup), Err(Error::Conflict)));
+    assert!(matches!(store.restore(&backup, false), Err(Error::Conflict)));
+
+    // Replaced in place, under the feet of another store that watches.
+    token.commit(Some(&user), &[create(2, true, b"lost", &[])]).unwrap();
+    token.set_pin(Role::User, USER_PIN, b"new").unwrap();
+    let other = place.store();
+    let watcher = first(&other);
+    let before = watcher.version().unwrap();
+    let restored = store.restore(&backup, true).unwrap();
+    assert!(Arc::ptr_eq(&restored, &token));
+    assert!(watcher.version().unwrap() > before);
+    assert_eq!(watcher.changes(before).unwrap(), strongroom_keystore::Changes::All);
+    let again = watcher.unlock(Role::User, USER_PIN).unwrap();
+    assert_eq!(watcher.find(Some(&again), true, &[], None, 9).unwrap(), [id(1)]);
+
+    // Restored where it was removed.
+    store.remove(&token).unwrap();
+    let restored = store.restore(&backup, false).unwrap();
+    let user = restored.unlock(Role::User, USER_PIN).unwrap();
+    assert_eq!(restored.load(Some(&user), id(1)).unwrap().body.as_slice(), b"kept");
+    restored.commit(Some(&user), &[create(3, true, b"", &[])]).unwrap();
+    restored.unlock(Role::User, USER_PIN).unwrap();
+    assert!(store.check().iter().all(|finding| finding.severity == Severity::Fine));
+}
+
+#[test]
+fn a_backup_of_another_seal_or_a_damaged_one_is_refused() {
+    let place = Place::new();
+    let (store, token, user) = place.token();
+    token.commit(Some(&user), &[create(1, true, b"kept", &[])]).unwrap();
+    let backup = place.path("backup.db");
+    store.backup(&token, &backup).unwrap();
+
+    let stranger = Place::new();
+    stranger.token();
+    assert!(matches!(stranger.store().restore(&backup, false), Err(Error::SealWrong(_))));
+    assert!(matches!(store.restore(&place.path("none"), true), Err(Error::NotFound)));
+    fs::write(place.path("rubbish"), vec![7; 5000]).unwrap();
+    assert!(matches!(store.restore(&place.path("rubbish"), true), Err(Error::Corrupt(_))));
+    let sql = rusqlite::Connection::open(&backup).unwrap();
+    sql.execute_batch("DELETE FROM object; DELETE FROM tag").unwrap();
+    drop(sql);
+    assert!(matches!(store.restore(&backup, true), Err(Error::Corrupt(_))));
+    assert_eq!(token.find(Some(&user), true, &[], None, 9).unwrap(), [id(1)]);
+}
+
+#[test]
+fn a_check_names_what_is_open_and_what_is_left_over() {
+    let place = Place::new();
+    let (store, token, _) = place.token();
+    let set = |path: &std::path::Path, mode| {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    };
+    set(&place.path("store"), 0o755);
+    set(&place.database(&token), 0o644);
+    fs::write(place.path("store/x.new"), b"").unwrap();
+    let findings = store.check();
+    let faults: Vec<_> = findings.iter().filter(|f| f.severity == Severity::Fault).collect();
+    assert_eq!(faults.len(), 2, "{findings:?}");
+    assert!(faults.iter().all(|fault| fault.remedy.starts_with("run `chmod 0")));
+    assert!(findings.iter().any(|f| f.severity == Severity::Warning && f.what.contains("x.new")));
+}
+
+#[test]
+fn a_store_shared_by_a_group_stays_shared() {
+    let place = Place::new();
+    fs::create_dir(place.path("store")).unwrap();
+    fs::set_permissions(place.path("store"), fs::Permissions::from_mode(0o770)).unwrap();
+    let (_store, token, _user) = place.token();
+    assert_eq!(mode(&place.database(&token)), 0o660);
+    for entry in fs::read_dir(place.path("store")).unwrap() {
+        let path = entry.unwrap().path();
+        assert_eq!(mode(&path) & 0o007, 0, "{}", path.display());
+    }
+}
