@@ -109,7 +109,8 @@ fn parent<R>(name: &str, rows: &[(&str, SoftHsm2, R)]) {
     let module = module_path();
     let softhsm2 = probe(name, &module);
     let mut bad = Vec::new();
-    for ((row, expected, _), (outcome, output)) in rows.iter().zip(outcomes(name, &module, rows.len()))
+    for ((row, expected, _), (outcome, output)) in
+        rows.iter().zip(outcomes(name, &module, rows.len()))
     {
         let full = if row.is_empty() { name.to_owned() } else { format!("{name} [{row}]") };
         let (complaint, reason) = judge(softhsm2, *expected, &outcome);
@@ -210,10 +211,11 @@ fn outcomes(name: &str, module: &Path, rows: usize) -> Vec<(Outcome, String)> {
         }
         let ending = match status {
             None => Some(format!("no end after {} seconds", PATIENCE.as_secs())),
-            Some(status) => status
-                .signal()
-                .map(|signal| format!("signal {signal}"))
-                .or_else(|| (!status.success()).then(|| format!("exit status {:?}", status.code()))),
+            Some(status) => {
+                status.signal().map(|signal| format!("signal {signal}")).or_else(|| {
+                    (!status.success()).then(|| format!("exit status {:?}", status.code()))
+                })
+            }
         };
         if began {
             let ending = ending.unwrap_or_else(|| "the process ended".to_owned());

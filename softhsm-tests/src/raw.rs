@@ -125,11 +125,8 @@ fn produce(room: Room, call: impl FnOnce(*mut CK_BYTE, *mut CK_ULONG) -> Rv) -> 
     };
     let mut bytes = vec![MARGIN_BYTE; capacity + MARGIN];
     let mut len = ulong(capacity);
-    let pointer = if buffer || matches!(room, Room::NoLength) {
-        bytes.as_mut_ptr()
-    } else {
-        ptr::null_mut()
-    };
+    let pointer =
+        if buffer || matches!(room, Room::NoLength) { bytes.as_mut_ptr() } else { ptr::null_mut() };
     let length =
         if matches!(room, Room::NoLength) { ptr::null_mut() } else { ptr::from_mut(&mut len) };
     let rv = call(pointer, length);
@@ -507,7 +504,8 @@ impl Module {
     pub fn exports(&self, name: &str) -> bool {
         let name = CString::new(name).expect("a name without NUL");
         // SAFETY: the symbol is looked up and never called.
-        let symbol = unsafe { self.library.get::<unsafe extern "C" fn()>(name.as_bytes_with_nul()) };
+        let symbol =
+            unsafe { self.library.get::<unsafe extern "C" fn()>(name.as_bytes_with_nul()) };
         symbol.is_ok()
     }
 
@@ -679,11 +677,7 @@ impl Module {
     // 5.6, sessions.
 
     /// `C_OpenSession`.
-    pub fn open_session(
-        &self,
-        slot: CK_SLOT_ID,
-        flags: CK_FLAGS,
-    ) -> Result<CK_SESSION_HANDLE, Rv> {
+    pub fn open_session(&self, slot: CK_SLOT_ID, flags: CK_FLAGS) -> Result<CK_SESSION_HANDLE, Rv> {
         let mut session = 0;
         call!(self, C_OpenSession(slot, flags, ptr::null_mut(), None, &raw mut session))
             .with(session)
@@ -735,11 +729,8 @@ impl Module {
     ) -> Result<CK_OBJECT_HANDLE, Rv> {
         let mut template = LoweredTemplate::new(template);
         let mut object = 0;
-        call!(
-            self,
-            C_CreateObject(session, template.pointer(), template.len(), &raw mut object)
-        )
-        .with(object)
+        call!(self, C_CreateObject(session, template.pointer(), template.len(), &raw mut object))
+            .with(object)
     }
 
     /// `C_CopyObject`.
@@ -803,8 +794,7 @@ impl Module {
             })
             .collect();
         let count = ulong(template.len());
-        let rv =
-            call!(self, C_GetAttributeValue(session, object, template.as_mut_ptr(), count));
+        let rv = call!(self, C_GetAttributeValue(session, object, template.as_mut_ptr(), count));
         let got = template
             .iter()
             .zip(buffers)
@@ -816,7 +806,11 @@ impl Module {
                     attribute.type_
                 );
                 let len = attribute.ulValueLen;
-                bytes.truncate(if len == CK_UNAVAILABLE_INFORMATION { 0 } else { size(len).min(room) });
+                bytes.truncate(if len == CK_UNAVAILABLE_INFORMATION {
+                    0
+                } else {
+                    size(len).min(room)
+                });
                 Got { len, bytes }
             })
             .collect();
@@ -852,10 +846,8 @@ impl Module {
     ) -> Result<Vec<CK_OBJECT_HANDLE>, Rv> {
         let mut found = vec![0; most];
         let mut count = 0;
-        let rv = call!(
-            self,
-            C_FindObjects(session, found.as_mut_ptr(), ulong(most), &raw mut count)
-        );
+        let rv =
+            call!(self, C_FindObjects(session, found.as_mut_ptr(), ulong(most), &raw mut count));
         found.truncate(size(count));
         rv.with(found)
     }
@@ -966,11 +958,7 @@ impl Module {
     }
 
     /// `C_DigestInit`; no mechanism is a null pointer.
-    pub fn digest_init(
-        &self,
-        session: CK_SESSION_HANDLE,
-        mechanism: Option<&Mechanism<'_>>,
-    ) -> Rv {
+    pub fn digest_init(&self, session: CK_SESSION_HANDLE, mechanism: Option<&Mechanism<'_>>) -> Rv {
         with_mechanism(mechanism, |pointer| call!(self, C_DigestInit(session, pointer)))
     }
 
@@ -1008,9 +996,7 @@ impl Module {
 
     /// `C_Sign`.
     pub fn sign(&self, session: CK_SESSION_HANDLE, data: In<'_>, room: Room) -> Produced {
-        produce(room, |out, len| {
-            call!(self, C_Sign(session, data.pointer(), data.len(), out, len))
-        })
+        produce(room, |out, len| call!(self, C_Sign(session, data.pointer(), data.len(), out, len)))
     }
 
     /// `C_SignUpdate`.
@@ -1179,15 +1165,9 @@ impl Module {
     }
 
     /// `C_GenerateRandom`.
-    pub fn generate_random(
-        &self,
-        session: CK_SESSION_HANDLE,
-        len: usize,
-    ) -> Result<Vec<u8>, Rv> {
-        produce(Room::Bytes(len), |out, _| {
-            call!(self, C_GenerateRandom(session, out, ulong(len)))
-        })
-        .ok()
+    pub fn generate_random(&self, session: CK_SESSION_HANDLE, len: usize) -> Result<Vec<u8>, Rv> {
+        produce(Room::Bytes(len), |out, _| call!(self, C_GenerateRandom(session, out, ulong(len))))
+            .ok()
     }
 
     /// `C_GetFunctionStatus`.

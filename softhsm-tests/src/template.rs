@@ -88,8 +88,11 @@ macro_rules! t {
 
 /// A template that starts with the attributes of another; what is named again is replaced.
 pub fn merge(base: &[Attribute], more: &[Attribute]) -> Vec<Attribute> {
-    let mut all: Vec<Attribute> =
-        base.iter().filter(|(kind, _)| more.iter().all(|(other, _)| other != kind)).cloned().collect();
+    let mut all: Vec<Attribute> = base
+        .iter()
+        .filter(|(kind, _)| more.iter().all(|(other, _)| other != kind))
+        .cloned()
+        .collect();
     all.extend_from_slice(more);
     all
 }

@@ -63,7 +63,11 @@ impl World {
     pub fn started(&self) -> &Module {
         let module = self.module();
         self.started.get_or_init(|| {
-            assert_eq!(module.initialize(InitArgs::Flags(CKF_OS_LOCKING_OK)), Rv::OK, "C_Initialize");
+            assert_eq!(
+                module.initialize(InitArgs::Flags(CKF_OS_LOCKING_OK)),
+                Rv::OK,
+                "C_Initialize"
+            );
         });
         module
     }
@@ -234,11 +238,7 @@ impl<'m> Session<'m> {
     }
 
     /// One boolean attribute.
-    pub fn flag(
-        &self,
-        object: CK_OBJECT_HANDLE,
-        attribute: CK_ATTRIBUTE_TYPE,
-    ) -> Result<bool, Rv> {
+    pub fn flag(&self, object: CK_OBJECT_HANDLE, attribute: CK_ATTRIBUTE_TYPE) -> Result<bool, Rv> {
         let value = self.get(object, attribute)?;
         assert!(value == [0] || value == [1], "attribute {attribute:#x} is no CK_BBOOL: {value:?}");
         Ok(value == [1])
@@ -251,9 +251,9 @@ impl<'m> Session<'m> {
         attribute: CK_ATTRIBUTE_TYPE,
     ) -> Result<CK_ULONG, Rv> {
         let value = self.get(object, attribute)?;
-        let value = value.try_into().unwrap_or_else(|value| {
-            panic!("attribute {attribute:#x} is no CK_ULONG: {value:?}")
-        });
+        let value = value
+            .try_into()
+            .unwrap_or_else(|value| panic!("attribute {attribute:#x} is no CK_ULONG: {value:?}"));
         Ok(CK_ULONG::from_ne_bytes(value))
     }
 
@@ -296,11 +296,7 @@ impl<'m> Session<'m> {
     }
 
     /// `C_SignInit`.
-    pub fn sign_init<'p>(
-        &self,
-        mechanism: impl Into<Mechanism<'p>>,
-        key: CK_OBJECT_HANDLE,
-    ) -> Rv {
+    pub fn sign_init<'p>(&self, mechanism: impl Into<Mechanism<'p>>, key: CK_OBJECT_HANDLE) -> Rv {
         self.module.sign_init(self.handle, Some(&mechanism.into()), key)
     }
 

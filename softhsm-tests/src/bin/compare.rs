@@ -35,7 +35,8 @@ fn render(names: &[String]) -> Result<(), String> {
     let mut modules = Vec::new();
     for name in names {
         let path = results().join(format!("{name}.tsv"));
-        let text = fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let text =
+            fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         modules.push((name.as_str(), read(&text)));
     }
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");

@@ -22,9 +22,7 @@ fn pin(text: &str) -> AuthPin {
 /// A token made by the crate, with both PINs.
 fn token(path: &Path) -> (Pkcs11, Slot) {
     let module = Pkcs11::new(path).expect("the module");
-    module
-        .initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))
-        .expect("C_Initialize");
+    module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK)).expect("C_Initialize");
     let blank = module.get_slots_with_token().expect("C_GetSlotList")[0];
     module.init_token(blank, &pin(SO_PIN), "crate").expect("C_InitToken");
     let slot = module
@@ -82,9 +80,8 @@ fn mechanisms_are_listed() {
 
 #[test]
 fn key_pairs_sign() {
-    let rsa = || {
-        vec![Attribute::ModulusBits(2048.into()), Attribute::PublicExponent(vec![1, 0, 1])]
-    };
+    let rsa =
+        || vec![Attribute::ModulusBits(2048.into()), Attribute::PublicExponent(vec![1, 0, 1])];
     let ec = |curve: &[u8]| vec![Attribute::EcParams(curve.to_vec())];
     let pss = PkcsPssParams {
         hash_alg: MechanismType::SHA256,
@@ -93,7 +90,11 @@ fn key_pairs_sign() {
     };
     let rows = &[
         ("RSA", Passes, (Mechanism::RsaPkcsKeyPairGen, rsa(), Mechanism::Sha256RsaPkcs)),
-        ("RSA PSS", Passes, (Mechanism::RsaPkcsKeyPairGen, rsa(), Mechanism::Sha256RsaPkcsPss(pss))),
+        (
+            "RSA PSS",
+            Passes,
+            (Mechanism::RsaPkcsKeyPairGen, rsa(), Mechanism::Sha256RsaPkcsPss(pss)),
+        ),
         ("P-256", Passes, (Mechanism::EccKeyPairGen, ec(keys::P256), Mechanism::Ecdsa)),
         (
             "P-384 with SHA-384",

@@ -7,7 +7,8 @@ use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::{Crashes, Fails, Passes, Races};
 use strongroom_softhsm_tests::raw::{NullPointer, at_exit, exit_now};
 use strongroom_softhsm_tests::{
-    FUNCTIONS, In, InitArgs, Mechanism, Module, PLENTY, Room, Rv, SO_PIN, Template, World, case, t, table,
+    FUNCTIONS, In, InitArgs, Mechanism, Module, PLENTY, Room, Rv, SO_PIN, Template, World, case, t,
+    table,
 };
 
 use crate::keys;
@@ -126,10 +127,7 @@ fn initialize_arguments() {
         (
             "OS locking, no threads",
             Passes,
-            (
-                InitArgs::Flags(CKF_OS_LOCKING_OK | CKF_LIBRARY_CANT_CREATE_OS_THREADS),
-                CKR_OK,
-            ),
+            (InitArgs::Flags(CKF_OS_LOCKING_OK | CKF_LIBRARY_CANT_CREATE_OS_THREADS), CKR_OK),
         ),
         ("four callbacks", Passes, (InitArgs::Mutexes([true; 4], 0), CKR_OK)),
         (
@@ -137,33 +135,18 @@ fn initialize_arguments() {
             Passes,
             (InitArgs::Mutexes([true; 4], CKF_OS_LOCKING_OK), CKR_OK),
         ),
-        (
-            "no create",
-            Passes,
-            (InitArgs::Mutexes([false, true, true, true], 0), CKR_ARGUMENTS_BAD),
-        ),
+        ("no create", Passes, (InitArgs::Mutexes([false, true, true, true], 0), CKR_ARGUMENTS_BAD)),
         (
             "no destroy",
             Passes,
             (InitArgs::Mutexes([true, false, true, true], 0), CKR_ARGUMENTS_BAD),
         ),
-        (
-            "no lock",
-            Passes,
-            (InitArgs::Mutexes([true, true, false, true], 0), CKR_ARGUMENTS_BAD),
-        ),
-        (
-            "no unlock",
-            Passes,
-            (InitArgs::Mutexes([true, true, true, false], 0), CKR_ARGUMENTS_BAD),
-        ),
+        ("no lock", Passes, (InitArgs::Mutexes([true, true, false, true], 0), CKR_ARGUMENTS_BAD)),
+        ("no unlock", Passes, (InitArgs::Mutexes([true, true, true, false], 0), CKR_ARGUMENTS_BAD)),
         (
             "only lock, and OS locking",
             Passes,
-            (
-                InitArgs::Mutexes([false, false, true, false], CKF_OS_LOCKING_OK),
-                CKR_ARGUMENTS_BAD,
-            ),
+            (InitArgs::Mutexes([false, false, true, false], CKF_OS_LOCKING_OK), CKR_ARGUMENTS_BAD),
         ),
         ("reserved", Passes, (InitArgs::Reserved, CKR_ARGUMENTS_BAD)),
     ];
@@ -214,8 +197,7 @@ fn only_one_of_two_threads_initialises() {
                 threads.into_iter().map(|thread| thread.join().expect("a thread")).collect()
             });
             let done = answers.iter().filter(|rv| **rv == Rv::OK).count();
-            let late =
-                answers.iter().filter(|rv| **rv == CKR_CRYPTOKI_ALREADY_INITIALIZED).count();
+            let late = answers.iter().filter(|rv| **rv == CKR_CRYPTOKI_ALREADY_INITIALIZED).count();
             assert_eq!((done, late), (1, 1), "round {round}: {answers:?}");
             assert_eq!(module.finalize(), Rv::OK);
         }
@@ -435,9 +417,7 @@ fn null_with_a_length_is_refused() {
         ("C_CreateObject, 2^32 attributes", Passes, |s| {
             rv(s.module.create_object(s.handle, Template::Null(1 << 32)))
         }),
-        ("C_FindObjectsInit", Passes, |s| {
-            s.module.find_objects_init(s.handle, Template::Null(3))
-        }),
+        ("C_FindObjectsInit", Passes, |s| s.module.find_objects_init(s.handle, Template::Null(3))),
         ("C_FindObjectsInit, 2^32 attributes", Passes, |s| {
             s.module.find_objects_init(s.handle, Template::Null(1 << 32))
         }),

@@ -158,20 +158,25 @@ fn aes_there_and_back_in_any_parts() {
 
 #[test]
 fn aes_updates_of_no_bytes() {
-    table(&modes().map(|(name, _, mode)| (name, Fails("null pointers are refused even for no bytes"), mode)), |world, mechanism| {
-        let session = world.user();
-        let key = aes(&session, &[1; 32]);
-        let (module, handle) = (session.module, session.handle);
-        assert_eq!(session.encrypt_init(*mechanism, key), Rv::OK);
-        let nothing = module.encrypt_update(handle, In::NONE, PLENTY);
-        assert_eq!((nothing.rv, nothing.len), (Rv::OK, 0));
-        let mut cipher =
-            module.encrypt_update(handle, (&[9; 32]).into(), PLENTY).ok().expect("32 bytes");
-        let nothing = module.encrypt_update(handle, In::NONE, PLENTY);
-        assert_eq!((nothing.rv, nothing.len), (Rv::OK, 0));
-        cipher.extend(module.encrypt_final(handle, PLENTY).ok().expect("C_EncryptFinal"));
-        assert_eq!(session.decrypt(*mechanism, key, &cipher), Ok(vec![9; 32]));
-    });
+    table(
+        &modes().map(|(name, _, mode)| {
+            (name, Fails("null pointers are refused even for no bytes"), mode)
+        }),
+        |world, mechanism| {
+            let session = world.user();
+            let key = aes(&session, &[1; 32]);
+            let (module, handle) = (session.module, session.handle);
+            assert_eq!(session.encrypt_init(*mechanism, key), Rv::OK);
+            let nothing = module.encrypt_update(handle, In::NONE, PLENTY);
+            assert_eq!((nothing.rv, nothing.len), (Rv::OK, 0));
+            let mut cipher =
+                module.encrypt_update(handle, (&[9; 32]).into(), PLENTY).ok().expect("32 bytes");
+            let nothing = module.encrypt_update(handle, In::NONE, PLENTY);
+            assert_eq!((nothing.rv, nothing.len), (Rv::OK, 0));
+            cipher.extend(module.encrypt_final(handle, PLENTY).ok().expect("C_EncryptFinal"));
+            assert_eq!(session.decrypt(*mechanism, key, &cipher), Ok(vec![9; 32]));
+        },
+    );
 }
 
 #[test]
@@ -337,10 +342,7 @@ fn gcm_rejects_what_was_changed() {
             session.decrypt_parts(mechanism, key, &[&cipher]),
         ] {
             let rv = answer.expect_err("it was changed");
-            assert!(
-                rv == CKR_ENCRYPTED_DATA_INVALID || rv == CKR_AEAD_DECRYPT_FAILED,
-                "{rv:?}"
-            );
+            assert!(rv == CKR_ENCRYPTED_DATA_INVALID || rv == CKR_AEAD_DECRYPT_FAILED, "{rv:?}");
         }
         let short = session.decrypt(mechanism, key, &cipher[..15]).expect_err("no tag");
         assert!(
@@ -379,18 +381,12 @@ fn what_init_refuses() {
         (
             "an RSA key for AES",
             Passes,
-            (
-                |s| s.encrypt_init(CKM_AES_ECB, keys::rsa(s, 2048).0),
-                &[CKR_KEY_TYPE_INCONSISTENT],
-            ),
+            (|s| s.encrypt_init(CKM_AES_ECB, keys::rsa(s, 2048).0), &[CKR_KEY_TYPE_INCONSISTENT]),
         ),
         (
             "an AES key for RSA",
             Passes,
-            (
-                |s| s.encrypt_init(CKM_RSA_PKCS, aes(s, &[1; 32])),
-                &[CKR_KEY_TYPE_INCONSISTENT],
-            ),
+            (|s| s.encrypt_init(CKM_RSA_PKCS, aes(s, &[1; 32])), &[CKR_KEY_TYPE_INCONSISTENT]),
         ),
         (
             "a key that may not encrypt",
@@ -479,8 +475,7 @@ fn what_init_refuses() {
             Crashes("the null pointer is read (#904)"),
             (
                 |s| {
-                    let param =
-                        Param::Gcm { iv: In::Null(12), aad: In::NONE, tag_bits: 128 };
+                    let param = Param::Gcm { iv: In::Null(12), aad: In::NONE, tag_bits: 128 };
                     s.encrypt_init(Mechanism::with(CKM_AES_GCM, param), aes(s, &[1; 32]))
                 },
                 &[CKR_MECHANISM_PARAM_INVALID, CKR_ARGUMENTS_BAD],
@@ -695,7 +690,11 @@ fn the_second_opinion_encrypts() {
             "OAEP with SHA-256 and a label",
             Fails("OAEP is SHA-1 without a label only (#474)"),
             (oaep(CKM_SHA256, CKG_MGF1_SHA256, label), |key, random| {
-                key.encrypt(random, Oaep::<sha2::Sha256>::new_with_label(b"label".to_vec()), b"hidden")
+                key.encrypt(
+                    random,
+                    Oaep::<sha2::Sha256>::new_with_label(b"label".to_vec()),
+                    b"hidden",
+                )
             }),
         ),
         (

@@ -8,6 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+#![allow(clippy::type_complexity, reason = "a row of a table is a tuple, read where it stands")]
+
 mod client;
 mod digest;
 mod edge;

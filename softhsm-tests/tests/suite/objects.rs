@@ -414,11 +414,8 @@ fn defaults_of_the_standard() {
             Passes,
             (
                 t![CKA_CLASS => CKO_DATA],
-                [
-                    common.clone(),
-                    t![CKA_APPLICATION => "", CKA_OBJECT_ID => "", CKA_VALUE => ""],
-                ]
-                .concat(),
+                [common.clone(), t![CKA_APPLICATION => "", CKA_OBJECT_ID => "", CKA_VALUE => ""]]
+                    .concat(),
             ),
         ),
         (
@@ -535,11 +532,7 @@ fn where_a_key_came_from() {
         let wanted = t![CKA_LOCAL => true, CKA_KEY_GEN_MECHANISM => CKM_EC_KEY_PAIR_GEN];
         same(&session, public, &wanted);
         same(&session, private, &wanted);
-        same(
-            &session,
-            private,
-            &t![CKA_ALWAYS_SENSITIVE => true, CKA_NEVER_EXTRACTABLE => true],
-        );
+        same(&session, private, &t![CKA_ALWAYS_SENSITIVE => true, CKA_NEVER_EXTRACTABLE => true]);
     });
 }
 
@@ -549,10 +542,8 @@ fn attributes_that_go_one_way() {
     let show = t![CKA_SENSITIVE => false];
     let keep = t![CKA_EXTRACTABLE => false];
     let give = t![CKA_EXTRACTABLE => true];
-    let rows = &[
-        ("CKA_SENSITIVE", Passes, (hide, show)),
-        ("CKA_EXTRACTABLE", Passes, (keep, give)),
-    ];
+    let rows =
+        &[("CKA_SENSITIVE", Passes, (hide, show)), ("CKA_EXTRACTABLE", Passes, (keep, give))];
     table(rows, |world, (forth, back)| {
         let session = world.user();
         let key = session.create(&keys::secret(CKK_AES, &[1; 16])).expect("a key");
@@ -615,8 +606,7 @@ fn what_may_be_read_of_a_key() {
     const NO_INFO: &str = "CKA_PUBLIC_KEY_INFO is always empty (#759)";
     let rows: &[(&str, SoftHsm2, fn(&Session<'_>))] = &[
         ("a sensitive value", Passes, |session| {
-            let (_, key) =
-                keys::ec_with(session, keys::P256, &t![CKA_SENSITIVE => true]);
+            let (_, key) = keys::ec_with(session, keys::P256, &t![CKA_SENSITIVE => true]);
             assert_eq!(session.get(key, CKA_VALUE), Err(Rv(CKR_ATTRIBUTE_SENSITIVE)));
         }),
         ("a value not to be extracted", Passes, |session| {

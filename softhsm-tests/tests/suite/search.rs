@@ -20,7 +20,11 @@ fn by_each_attribute() {
         ("key type", Passes, t![CKA_KEY_TYPE => CKK_AES]),
         ("value length", Passes, t![CKA_VALUE_LEN => 24_u64]),
         ("sign", Passes, t![CKA_SIGN => false]),
-        ("start date", Fails("dates of private objects cannot be read (CKR_GENERAL_ERROR)"), t![CKA_START_DATE => "20260101"]),
+        (
+            "start date",
+            Fails("dates of private objects cannot be read (CKR_GENERAL_ERROR)"),
+            t![CKA_START_DATE => "20260101"],
+        ),
         ("class and label", Passes, t![CKA_CLASS => CKO_SECRET_KEY, CKA_LABEL => "wanted"]),
         (
             "all of them",
@@ -70,11 +74,9 @@ fn certificates_and_public_keys() {
         keys::rsa(&session, 2048);
         let modulus = session.get(public, CKA_MODULUS).expect("a modulus");
         let both: BTreeSet<_> = [public, private].into();
-        for template in [
-            t![CKA_MODULUS => &modulus],
-            t![CKA_ID => &[1]],
-            t![CKA_SUBJECT => b"\x30\x00"],
-        ] {
+        for template in
+            [t![CKA_MODULUS => &modulus], t![CKA_ID => &[1]], t![CKA_SUBJECT => b"\x30\x00"]]
+        {
             let found: BTreeSet<_> = session.find(&template).into_iter().collect();
             assert_eq!(found, both);
         }
@@ -91,11 +93,7 @@ fn nothing_matches() {
         ("no label", Passes, t![CKA_LABEL => ""]),
         ("an attribute it does not have", Passes, t![CKA_MODULUS => &[1, 2]]),
         ("an attribute nobody knows", Passes, t![CKA_VENDOR_DEFINED | 0x99 => "x"]),
-        (
-            "one matches, one does not",
-            Passes,
-            t![CKA_LABEL => "wanted", CKA_CLASS => CKO_DATA],
-        ),
+        ("one matches, one does not", Passes, t![CKA_LABEL => "wanted", CKA_CLASS => CKO_DATA]),
     ];
     table(rows, |world, template| {
         let session = world.user();
@@ -179,9 +177,8 @@ fn pages() {
 fn the_same_object_has_the_same_handle() {
     case(Passes, |world| {
         let session = world.user();
-        let object = session
-            .create(&merge(&keys::data("x"), &t![CKA_TOKEN => true]))
-            .expect("an object");
+        let object =
+            session.create(&merge(&keys::data("x"), &t![CKA_TOKEN => true])).expect("an object");
         assert_eq!(session.find(&t![CKA_LABEL => "x"]), [object]);
         assert_eq!(world.read_only().find(&t![CKA_LABEL => "x"]), [object]);
     });

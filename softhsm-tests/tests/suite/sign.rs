@@ -148,11 +148,8 @@ fn rsa_pkcs1_without_a_digest() {
     case(Passes, |world| {
         let session = world.user();
         let (public, private) = keys::rsa(&session, 2048);
-        let info = [
-            &keys::hex("3031300d060960864801650304020105000420")[..],
-            &SHA256(DATA),
-        ]
-        .concat();
+        let info =
+            [&keys::hex("3031300d060960864801650304020105000420")[..], &SHA256(DATA)].concat();
         let signature = session.sign(CKM_RSA_PKCS, private, &info).expect("C_Sign");
         let second = rsa_key(&session, public);
         second.verify(pkcs1(CKM_SHA256), &SHA256(DATA), &signature).expect("second opinion");
@@ -395,11 +392,7 @@ fn ed25519() {
     const IGNORED: &str = "the parameter is not looked at: it signs as if there were none";
     let rows = &[
         ("pure", Passes, Param::None),
-        (
-            "pure, with a parameter",
-            Passes,
-            Param::Eddsa { prehash: false, context: In::NONE },
-        ),
+        ("pure, with a parameter", Passes, Param::Eddsa { prehash: false, context: In::NONE }),
         ("prehashed", Fails(IGNORED), Param::Eddsa { prehash: true, context: In::NONE }),
         (
             "with a context",
@@ -457,7 +450,11 @@ fn ed25519_keys_by_name_and_by_mechanism() {
     table(rows, |world, (mechanism, curve)| {
         let session = world.user();
         let (public, private) = session
-            .pair(*mechanism, &t![CKA_EC_PARAMS => curve, CKA_VERIFY => true], &t![CKA_SIGN => true])
+            .pair(
+                *mechanism,
+                &t![CKA_EC_PARAMS => curve, CKA_VERIFY => true],
+                &t![CKA_SIGN => true],
+            )
             .expect("C_GenerateKeyPair");
         let signature = session.sign(CKM_EDDSA, private, DATA).expect("C_Sign");
         assert_eq!(session.verify(CKM_EDDSA, public, DATA, &signature), Rv::OK);
@@ -476,27 +473,52 @@ fn macs_with_known_answers() {
         (
             "SHA-1",
             Fails(key_size),
-            (CKM_SHA_1_HMAC, b"Jefe".to_vec(), jefe.clone(), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79"),
+            (
+                CKM_SHA_1_HMAC,
+                b"Jefe".to_vec(),
+                jefe.clone(),
+                "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+            ),
         ),
         (
             "SHA-224",
             Fails(key_size),
-            (CKM_SHA224_HMAC, b"Jefe".to_vec(), jefe.clone(), "a30e01098bc6dbbf45690f3a7e9e6d0f8bbea2a39e6148008fd05e44"),
+            (
+                CKM_SHA224_HMAC,
+                b"Jefe".to_vec(),
+                jefe.clone(),
+                "a30e01098bc6dbbf45690f3a7e9e6d0f8bbea2a39e6148008fd05e44",
+            ),
         ),
         (
             "SHA-256",
             Fails(key_size),
-            (CKM_SHA256_HMAC, b"Jefe".to_vec(), jefe.clone(), "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"),
+            (
+                CKM_SHA256_HMAC,
+                b"Jefe".to_vec(),
+                jefe.clone(),
+                "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+            ),
         ),
         (
             "SHA-384",
             Fails(key_size),
-            (CKM_SHA384_HMAC, b"Jefe".to_vec(), jefe.clone(), "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649"),
+            (
+                CKM_SHA384_HMAC,
+                b"Jefe".to_vec(),
+                jefe.clone(),
+                "af45d2e376484031617f78d2b58a6b1b9c7ef464f5a01b47e42ec3736322445e8e2240ca5e69e2c78b3239ecfab21649",
+            ),
         ),
         (
             "SHA-512",
             Fails(key_size),
-            (CKM_SHA512_HMAC, b"Jefe".to_vec(), jefe, "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737"),
+            (
+                CKM_SHA512_HMAC,
+                b"Jefe".to_vec(),
+                jefe,
+                "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737",
+            ),
         ),
         (
             "SHA-256, a long key",
@@ -508,7 +530,11 @@ fn macs_with_known_answers() {
                 "60e431591ee0b67f0d8a26aacbf5b77f8e0bc6213728c5140546040f0ee37f54",
             ),
         ),
-        ("CMAC of nothing", Passes, (CKM_AES_CMAC, aes.clone(), vec![], "bb1d6929e95937287fa37d129b756746")),
+        (
+            "CMAC of nothing",
+            Passes,
+            (CKM_AES_CMAC, aes.clone(), vec![], "bb1d6929e95937287fa37d129b756746"),
+        ),
         ("CMAC of a block", Passes, (CKM_AES_CMAC, aes, block, "070a16b46b4d4144f79bdd9dd04a287c")),
     ];
     table(rows, |world, (mechanism, key, data, wanted)| {
@@ -642,7 +668,8 @@ fn order_of_the_calls() {
 #[test]
 fn one_shot_after_an_update() {
     const NOT_INITIALIZED: &str = "CKR_OPERATION_NOT_INITIALIZED, though one is";
-    let rows = &[("C_Sign", Fails(NOT_INITIALIZED), true), ("C_Verify", Fails(NOT_INITIALIZED), false)];
+    let rows =
+        &[("C_Sign", Fails(NOT_INITIALIZED), true), ("C_Verify", Fails(NOT_INITIALIZED), false)];
     table(rows, |world, signs| {
         let session = world.user();
         let key = session.create(&keys::secret(CKK_GENERIC_SECRET, &[7; 32])).expect("a key");
@@ -712,7 +739,11 @@ fn what_init_refuses() {
             Passes,
             (
                 |s| s.sign_init(CKM_RSA_PKCS, s.create(&keys::data("x")).expect("data")),
-                &[CKR_KEY_HANDLE_INVALID, CKR_KEY_TYPE_INCONSISTENT, CKR_KEY_FUNCTION_NOT_PERMITTED],
+                &[
+                    CKR_KEY_HANDLE_INVALID,
+                    CKR_KEY_TYPE_INCONSISTENT,
+                    CKR_KEY_FUNCTION_NOT_PERMITTED,
+                ],
             ),
         ),
         (

@@ -233,7 +233,10 @@ fn mechanisms_that_must_be_there() {
         (
             "RSA_PKCS",
             Passes,
-            (CKM_RSA_PKCS, CKF_SIGN | CKF_VERIFY | CKF_ENCRYPT | CKF_DECRYPT | CKF_WRAP | CKF_UNWRAP),
+            (
+                CKM_RSA_PKCS,
+                CKF_SIGN | CKF_VERIFY | CKF_ENCRYPT | CKF_DECRYPT | CKF_WRAP | CKF_UNWRAP,
+            ),
         ),
         ("RSA_X_509", Passes, (CKM_RSA_X_509, CKF_SIGN | CKF_VERIFY | CKF_ENCRYPT | CKF_DECRYPT)),
         (

@@ -143,9 +143,7 @@ fn killed_while_creating_objects() {
                 }
                 0
             });
-            let lines = || {
-                fs::read_to_string(&path).map_or(0, |text| text.matches('\n').count())
-            };
+            let lines = || fs::read_to_string(&path).map_or(0, |text| text.matches('\n').count());
             let start = Instant::now();
             let enough = 2 + usize::try_from(round % 5).expect("small");
             while lines() < enough && start.elapsed() < Duration::from_secs(20) {

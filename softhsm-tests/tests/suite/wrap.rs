@@ -157,11 +157,7 @@ fn key_pairs_that_are_refused() {
             (
                 CKM_EC_KEY_PAIR_GEN,
                 t![CKA_EC_PARAMS => &[6, 3, 0x2A, 3, 4]],
-                &[
-                    CKR_CURVE_NOT_SUPPORTED,
-                    CKR_DOMAIN_PARAMS_INVALID,
-                    CKR_ATTRIBUTE_VALUE_INVALID,
-                ],
+                &[CKR_CURVE_NOT_SUPPORTED, CKR_DOMAIN_PARAMS_INVALID, CKR_ATTRIBUTE_VALUE_INVALID],
             ),
         ),
         (
@@ -231,8 +227,7 @@ fn key_wrap_with_known_answers() {
         assert_eq!(session.get(back, CKA_VALUE), Ok(keys::hex(value)));
         let mut wrong = wrapped;
         wrong[3] ^= 1;
-        let answer =
-            session.unwrap(*mechanism, wrapping, &wrong, &open_key(CKK_GENERIC_SECRET));
+        let answer = session.unwrap(*mechanism, wrapping, &wrong, &open_key(CKK_GENERIC_SECRET));
         assert!(answer.is_err(), "it was changed");
     });
 }
@@ -313,7 +308,11 @@ fn private_keys_there_and_back() {
             Fails("it has only AES_KEY_WRAP_PAD"),
             (CKK_EC_EDWARDS, CKM_AES_KEY_WRAP_KWP),
         ),
-        ("EC by CBC_PAD", Fails("there is no CBC wrapping in this version"), (CKK_EC, CKM_AES_CBC_PAD)),
+        (
+            "EC by CBC_PAD",
+            Fails("there is no CBC wrapping in this version"),
+            (CKK_EC, CKM_AES_CBC_PAD),
+        ),
     ];
     table(rows, |world, (kind, mechanism)| {
         let session = world.user();
@@ -339,8 +338,7 @@ fn private_keys_there_and_back() {
             CKA_CLASS => CKO_PRIVATE_KEY, CKA_KEY_TYPE => *kind, CKA_SIGN => true,
             CKA_TOKEN => true,
         ];
-        let back =
-            session.unwrap(mechanism, wrapping, &wrapped, &template).expect("C_UnwrapKey");
+        let back = session.unwrap(mechanism, wrapping, &wrapped, &template).expect("C_UnwrapKey");
         let signature = session.sign(signs, back, &[7; 32]).expect("C_Sign");
         assert_eq!(session.verify(signs, public, &[7; 32], &signature), Rv::OK);
     });
@@ -356,10 +354,8 @@ fn who_may_wrap_what() {
             Passes,
             (
                 |s| {
-                    let kept = merge(
-                        &keys::secret(CKK_AES, &[2; 32]),
-                        &t![CKA_EXTRACTABLE => false],
-                    );
+                    let kept =
+                        merge(&keys::secret(CKK_AES, &[2; 32]), &t![CKA_EXTRACTABLE => false]);
                     s.wrap(KW, aes(s, &[1; 32]), s.create(&kept).expect("a key"))
                 },
                 &[CKR_KEY_UNEXTRACTABLE],
@@ -370,10 +366,8 @@ fn who_may_wrap_what() {
             Passes,
             (
                 |s| {
-                    let kept = merge(
-                        &keys::secret(CKK_AES, &[2; 32]),
-                        &t![CKA_WRAP_WITH_TRUSTED => true],
-                    );
+                    let kept =
+                        merge(&keys::secret(CKK_AES, &[2; 32]), &t![CKA_WRAP_WITH_TRUSTED => true]);
                     s.wrap(KW, aes(s, &[1; 32]), s.create(&kept).expect("a key"))
                 },
                 &[CKR_KEY_NOT_WRAPPABLE],
@@ -384,8 +378,7 @@ fn who_may_wrap_what() {
             Passes,
             (
                 |s| {
-                    let no =
-                        merge(&keys::secret(CKK_AES, &[2; 32]), &t![CKA_WRAP => false]);
+                    let no = merge(&keys::secret(CKK_AES, &[2; 32]), &t![CKA_WRAP => false]);
                     s.wrap(KW, s.create(&no).expect("a key"), aes(s, &[1; 32]))
                 },
                 &[CKR_KEY_FUNCTION_NOT_PERMITTED],
@@ -402,10 +395,7 @@ fn who_may_wrap_what() {
         (
             "a wrapping key nobody gave",
             Passes,
-            (
-                |s| s.wrap(KW, 0x7777, aes(s, &[1; 32])),
-                &[CKR_WRAPPING_KEY_HANDLE_INVALID],
-            ),
+            (|s| s.wrap(KW, 0x7777, aes(s, &[1; 32])), &[CKR_WRAPPING_KEY_HANDLE_INVALID]),
         ),
         (
             "a key nobody gave",
@@ -415,10 +405,7 @@ fn who_may_wrap_what() {
         (
             "a mechanism that does not wrap",
             Passes,
-            (
-                |s| s.wrap(CKM_SHA256, aes(s, &[1; 32]), aes(s, &[2; 32])),
-                &[CKR_MECHANISM_INVALID],
-            ),
+            (|s| s.wrap(CKM_SHA256, aes(s, &[1; 32]), aes(s, &[2; 32])), &[CKR_MECHANISM_INVALID]),
         ),
         (
             "an unwrapping key that may not unwrap",
@@ -483,8 +470,7 @@ fn a_trusted_wrapping_key() {
         assert_eq!(session.logout(), Rv::OK);
         assert_eq!(session.login(CKU_USER, USER_PIN), Rv::OK);
         let wrapping = session.find(&t![CKA_LABEL => "trusted"])[0];
-        let kept =
-            merge(&keys::secret(CKK_AES, &[2; 32]), &t![CKA_WRAP_WITH_TRUSTED => true]);
+        let kept = merge(&keys::secret(CKK_AES, &[2; 32]), &t![CKA_WRAP_WITH_TRUSTED => true]);
         let key = session.create(&kept).expect("a key");
         assert!(session.wrap(CKM_AES_KEY_WRAP, wrapping, key).is_ok());
         assert_ne!(SO_PIN, USER_PIN);
@@ -493,7 +479,10 @@ fn a_trusted_wrapping_key() {
 
 #[test]
 fn templates_of_wrapping_keys() {
-    let rows = &[("C_WrapKey", Passes, true), ("C_UnwrapKey", Fails("it is compared, not applied (#441)"), false)];
+    let rows = &[
+        ("C_WrapKey", Passes, true),
+        ("C_UnwrapKey", Fails("it is compared, not applied (#441)"), false),
+    ];
     table(rows, |world, wraps| {
         let session = world.user();
         if *wraps {
@@ -505,7 +494,8 @@ fn templates_of_wrapping_keys() {
             let rv = answer.expect_err("the template does not fit");
             assert!(rv == CKR_KEY_HANDLE_INVALID || rv == CKR_KEY_NOT_WRAPPABLE, "{rv:?}");
         } else {
-            let fixed = t![CKA_UNWRAP_TEMPLATE => t![CKA_EXTRACTABLE => false, CKA_LABEL => "fixed"]];
+            let fixed =
+                t![CKA_UNWRAP_TEMPLATE => t![CKA_EXTRACTABLE => false, CKA_LABEL => "fixed"]];
             let unwrapping = merge(&keys::secret(CKK_AES, &[1; 32]), &fixed);
             let unwrapping = session.create(&unwrapping).expect("an unwrapping key");
             let wrapped = session
@@ -532,16 +522,14 @@ fn a_length_in_the_template_of_an_unwrapped_key() {
         let wrapped =
             session.wrap(CKM_AES_KEY_WRAP, wrapping, aes(&session, &[2; 32])).expect("C_WrapKey");
         let template = merge(&open_key(CKK_AES), &t![CKA_VALUE_LEN => 32_u64]);
-        let key = session
-            .unwrap(CKM_AES_KEY_WRAP, wrapping, &wrapped, &template)
-            .expect("C_UnwrapKey");
+        let key =
+            session.unwrap(CKM_AES_KEY_WRAP, wrapping, &wrapped, &template).expect("C_UnwrapKey");
         assert_eq!(session.get(key, CKA_VALUE), Ok(vec![2; 32]));
     });
 }
 
 fn ecdh(public: &[u8]) -> Mechanism<'_> {
-    let param =
-        Param::Ecdh { kdf: CKD_NULL, shared: In::NONE, public: In::Bytes(public) };
+    let param = Param::Ecdh { kdf: CKD_NULL, shared: In::NONE, public: In::Bytes(public) };
     Mechanism::with(CKM_ECDH1_DERIVE, param)
 }
 
@@ -556,11 +544,7 @@ fn ecdh_agrees_from_both_sides() {
         ("P-384, DER point", Passes, (nist, keys::P384, 48, true)),
         ("P-521, raw point", Passes, (nist, keys::P521, 66, false)),
         ("P-521, DER point", Passes, (nist, keys::P521, 66, true)),
-        (
-            "X25519, raw point",
-            Fails(X),
-            (CKM_EC_MONTGOMERY_KEY_PAIR_GEN, keys::X25519, 32, false),
-        ),
+        ("X25519, raw point", Fails(X), (CKM_EC_MONTGOMERY_KEY_PAIR_GEN, keys::X25519, 32, false)),
         ("X25519, DER point", Fails(X), (CKM_EC_MONTGOMERY_KEY_PAIR_GEN, keys::X25519, 32, true)),
     ];
     table(rows, |world, (mechanism, curve, len, der)| {
@@ -576,10 +560,7 @@ fn ecdh_agrees_from_both_sides() {
             if *der { keys::octet_string(&raw) } else { raw }
         };
         let (first, second) = (point(one.0), point(two.0));
-        let template = merge(
-            &open_key(CKK_GENERIC_SECRET),
-            &t![CKA_VALUE_LEN => *len as CK_ULONG],
-        );
+        let template = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => *len as CK_ULONG]);
         let here = session.derive(ecdh(&second), one.1, &template).expect("C_DeriveKey");
         let there = session.derive(ecdh(&first), two.1, &template).expect("C_DeriveKey");
         let shared = session.get(here, CKA_VALUE).expect("CKA_VALUE");
@@ -622,8 +603,7 @@ fn ecdh_agrees_with_the_second_opinion() {
         let other = p256::SecretKey::from_slice(&[0x11; 32]).expect("a key");
         let (public, private) = keys::ec(&session, keys::P256);
         let point = other.public_key().to_sec1_point(false).as_bytes().to_vec();
-        let template =
-            merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => 32_u64]);
+        let template = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => 32_u64]);
         let key = session.derive(ecdh(&point), private, &template).expect("C_DeriveKey");
         let point = session.get(public, CKA_EC_POINT).expect("CKA_EC_POINT");
         let point = p256::PublicKey::from_sec1_bytes(keys::octets(&point)).expect("a point");
@@ -689,8 +669,7 @@ fn what_derive_refuses() {
             (
                 |s, _| {
                     let key = keys::ec(s, keys::P256).1;
-                    let answer =
-                        s.derive(CKM_ECDH1_DERIVE, key, &open_key(CKK_GENERIC_SECRET));
+                    let answer = s.derive(CKM_ECDH1_DERIVE, key, &open_key(CKK_GENERIC_SECRET));
                     answer.err().unwrap_or(Rv::OK)
                 },
                 &[CKR_MECHANISM_PARAM_INVALID],
@@ -721,11 +700,7 @@ fn what_derive_refuses() {
                     let long = merge(&open_key(CKK_GENERIC_SECRET), &long);
                     s.derive(ecdh(point), key, &long).err().unwrap_or(Rv::OK)
                 },
-                &[
-                    CKR_ATTRIBUTE_VALUE_INVALID,
-                    CKR_KEY_SIZE_RANGE,
-                    CKR_TEMPLATE_INCONSISTENT,
-                ],
+                &[CKR_ATTRIBUTE_VALUE_INVALID, CKR_KEY_SIZE_RANGE, CKR_TEMPLATE_INCONSISTENT],
             ),
         ),
     ];

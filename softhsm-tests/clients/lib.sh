@@ -1,0 +1,106 @@
+# What the scripts of the clients share. Source it with CLIENT set to the name of the client.
+#
+# A case is a shell function. `run NAME FUNCTION [ARGUMENTS]` runs it and prints `ok NAME` or
+# `FAIL NAME reason`. `softhsm2_fails NAME REASON`, before it, says that SoftHSM2 fails there: then
+# it must fail on SoftHSM2, and only there.
+
+: "${MODULE_UNDER_TEST:?is not set: it takes the path of the PKCS#11 module to test}"
+test -r "$MODULE_UNDER_TEST" || { echo "$MODULE_UNDER_TEST: no such module" >&2; exit 2; }
+MODULE=$(readlink -f "$MODULE_UNDER_TEST")
+
+SO_PIN=so-pin-12345678
+PIN=user-pin-1234
+
+# need COMMAND PACKAGE: a missing client is an error.
+need() {
+    command -v "$1" >/dev/null 2>&1 || test -e "$1" || {
+        echo "$CLIENT: $1 is missing; it is in the Debian package $2" >&2
+        exit 2
+    }
+}
+
+need pkcs11-tool opensc
+need openssl openssl
+
+WORK=$(mktemp -d)
+SERVER=
+finish() {
+    test -z "$SERVER" || kill "$SERVER" 2>/dev/null || true
+    rm -rf "$WORK"
+}
+trap finish EXIT
+trap 'exit 1' INT TERM
+
+# new_store NAME: an empty store of its own.
+new_store() {
+    mkdir -p "$WORK/$1/softhsm2"
+    printf 'directories.tokendir = %s\nlog.level = ERROR\n' "$WORK/$1/softhsm2" \
+        >"$WORK/$1/softhsm2.conf"
+    printf '[store]\npath = "%s"\n' "$WORK/$1/store" >"$WORK/$1/strongroom.toml"
+    export SOFTHSM2_CONF="$WORK/$1/softhsm2.conf" STRONGROOM_CONF="$WORK/$1/strongroom.toml"
+}
+
+new_store first
+
+if pkcs11-tool --module "$MODULE" --show-info 2>/dev/null | grep -q SoftHSM; then
+    SOFTHSM2=yes
+else
+    SOFTHSM2=no
+fi
+
+# new_token LABEL: a token with both PINs, in the blank slot.
+new_token() {
+    pkcs11-tool --module "$MODULE" --init-token --slot-index "${2:-0}" --label "$1" \
+        --so-pin "$SO_PIN"
+    pkcs11-tool --module "$MODULE" --token-label "$1" --login --login-type so \
+        --so-pin "$SO_PIN" --init-pin --new-pin "$PIN"
+}
+
+FAILED=0
+KNOWN=
+
+softhsm2_fails() {
+    test "$SOFTHSM2" = no || KNOWN="$KNOWN
+$1	$2"
+}
+
+# record NAME OUTCOME REASON
+record() {
+    test -z "${RESULTS:-}" ||
+        printf 'clients::%s [%s]\t%s\t%s\t\n' "$CLIENT" "$1" "$2" "$3" >>"$RESULTS"
+}
+
+run() {
+    name=$1
+    shift
+    set +e
+    (
+        set -eu
+        SERVER=
+        "$@"
+    ) >"$WORK/log" 2>&1
+    status=$?
+    set -e
+    known=$(printf '%s\n' "$KNOWN" | awk -F '\t' -v name="$name" '$1 == name { print $2 }')
+    if test "$status" -eq 0 && test -z "$known"; then
+        echo "ok $name"
+        record "$name" pass ""
+    elif test "$status" -eq 0; then
+        echo "FAIL $name passes, though a failure was expected: $known"
+        record "$name" fail "passes, though a failure was expected: $known"
+        FAILED=1
+    elif test -n "$known"; then
+        echo "ok $name fails as expected: $known"
+        record "$name" fail "$known"
+    else
+        reason=$(grep -v '^$' "$WORK/log" | tail -n 3 | tr '\n\t' '  ')
+        echo "FAIL $name status $status: $reason"
+        record "$name" fail "status $status: $reason"
+        FAILED=1
+    fi
+}
+
+# The last line of each script.
+done_with() {
+    exit "$FAILED"
+}
