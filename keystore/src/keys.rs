@@ -5,9 +5,9 @@
 //!                        +-- header(token)   the sealed header
 //!                        +-- meta(token)     MAC of the PIN counters
 //!                        +-- set(token)      the set hash
-//!                        +-- public(token, born)  = base key of the public objects
+//!                        +-- public(token)   = base key of the public objects
 //! PIN --Argon2id-- prk_P +-- wrap, commitment      opens: the master key MK
-//! MK ------------------------------------------------- = base key of the private objects
+//! MK -------------------------------------------- = base key of the private objects
 //! base key --- prk_B ----+-- object(token, epoch)  sealed rows
 //!                        +-- index(token, epoch)   search tags
 //! ```
