@@ -1,0 +1,127 @@
+//! Everything that must hold, in order, with the time it took.
+
+mod steps;
+
+use std::time::{Duration, Instant};
+
+use crate::failure::{Failure, Result};
+use steps::STEPS;
+
+/// `ci`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run this step alone, with those that it needs
+    #[arg(long, value_name = "STEP")]
+    only: Option<String>,
+    /// List the steps
+    #[arg(long, conflicts_with = "only")]
+    list: bool,
+}
+
+/// A check.
+struct Step {
+    /// What `--only` calls it.
+    name: &'static str,
+    /// What it is for.
+    about: &'static str,
+    /// The steps that must have passed before.
+    needs: &'static [&'static str],
+    run: fn() -> Result,
+}
+
+/// What came of a step.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    Passed,
+    Failed,
+    /// A step that it needs did not pass.
+    Skipped,
+}
+
+struct Report {
+    step: &'static Step,
+    outcome: Outcome,
+    time: Duration,
+}
+
+/// Runs the steps.
+pub(crate) fn run(args: &Args) -> Result {
+    if args.list {
+        for step in STEPS {
+            println!("{:<12} {}", step.name, step.about);
+        }
+        return Ok(());
+    }
+    let mut reports = Vec::new();
+    for step in chosen(args.only.as_deref())? {
+        reports.push(report(step, &reports));
+    }
+    summary(&reports)
+}
+
+/// All steps, or one with what it needs.
+fn chosen(only: Option<&str>) -> Result<Vec<&'static Step>> {
+    let Some(name) = only else {
+        return Ok(STEPS.iter().collect());
+    };
+    let step = STEPS.iter().find(|step| step.name == name).ok_or_else(|| {
+        Failure::new(
+            format!("There is no step {name}."),
+            "`cargo xtask ci --list` names the steps there are.",
+        )
+    })?;
+    let wanted = |other: &&Step| other.name == name || step.needs.contains(&other.name);
+    Ok(STEPS.iter().filter(wanted).collect())
+}
+
+/// Runs a step, unless one that it needs has not passed.
+fn report(step: &'static Step, before: &[Report]) -> Report {
+    println!("\n=== {}: {}", step.name, step.about);
+    let start = Instant::now();
+    let ready = before
+        .iter()
+        .all(|report| report.outcome == Outcome::Passed || !step.needs.contains(&report.step.name));
+    let outcome = if ready { outcome(step) } else { Outcome::Skipped };
+    Report { step, outcome, time: start.elapsed() }
+}
+
+fn outcome(step: &Step) -> Outcome {
+    match (step.run)() {
+        Ok(()) => Outcome::Passed,
+        Err(failure) => {
+            println!("\n{failure}");
+            println!("This step alone: cargo xtask ci --only {}", step.name);
+            Outcome::Failed
+        }
+    }
+}
+
+/// Prints what came of all steps. The last line is the one that machines read.
+fn summary(reports: &[Report]) -> Result {
+    println!();
+    for Report { step, outcome, time } in reports {
+        let outcome = match outcome {
+            Outcome::Passed => "passed",
+            Outcome::Failed => "FAILED",
+            Outcome::Skipped => "skipped, for what it needs failed",
+        };
+        let seconds = time.as_secs();
+        println!("{:>4}:{:02}  {:<12} {outcome}", seconds / 60, seconds % 60, step.name);
+    }
+    let total: Duration = reports.iter().map(|report| report.time).sum();
+    println!("{:>4}:{:02}  in all\n", total.as_secs() / 60, total.as_secs() % 60);
+    let count = |wanted| reports.iter().filter(|report| report.outcome == wanted).count();
+    let (passed, failed, skipped) =
+        (count(Outcome::Passed), count(Outcome::Failed), count(Outcome::Skipped));
+    let skips = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
+    println!("{passed} passed, {failed} failed{skips}");
+    if failed == 0 { Ok(()) } else { Err(failures(reports)) }
+}
+
+fn failures(reports: &[Report]) -> Failure {
+    let failed = reports.iter().filter(|report| report.outcome == Outcome::Failed);
+    let names: Vec<&str> = failed.map(|report| report.step.name).collect();
+    let commands: Vec<String> =
+        names.iter().map(|name| format!("cargo xtask ci --only {name}")).collect();
+    Failure::new(format!("Failed: {}.", names.join(", ")), commands.join("\n"))
+}

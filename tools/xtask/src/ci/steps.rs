@@ -1,0 +1,180 @@
+//! The steps, one row each.
+
+use std::process::Command;
+
+use super::Step;
+use crate::failure::{Failure, Result};
+use crate::process::{capture, cargo, program, run, succeeds};
+use crate::{debian, demo, release, tables};
+
+/// SoftHSM2's module, for comparison.
+const SOFTHSM2: &str = "softhsm/libsofthsm2.so";
+
+/// Every step, in the order in which they run: what is quick to say no comes first.
+pub(super) const STEPS: &[Step] = &[
+    Step { name: "packages", about: "Debian's packages", needs: &[], run: packages },
+    Step { name: "format", about: "rustfmt has nothing to change", needs: &[], run: format },
+    Step { name: "clippy", about: "no warning in any target", needs: &[], run: clippy },
+    Step { name: "docs", about: "the documentation has no dead link", needs: &[], run: docs },
+    Step { name: "tests", about: "unit and integration tests", needs: &["packages"], run: tests },
+    Step {
+        name: "examples",
+        about: "the examples in the documentation",
+        needs: &[],
+        run: examples,
+    },
+    Step { name: "tables", about: "the tables in README.md", needs: &[], run: tables::check },
+    Step { name: "release", about: "the module and the keytool", needs: &[], run: build },
+    Step {
+        name: "symbols",
+        about: "the module exports the functions of the standard and nothing else",
+        needs: &["packages", "release"],
+        run: symbols,
+    },
+    Step {
+        name: "softhsm2",
+        about: "black-box tests against SoftHSM2",
+        needs: &["packages"],
+        run: black_box_softhsm2,
+    },
+    Step {
+        name: "strongroom",
+        about: "the same tests against Strongroom",
+        needs: &["packages", "release"],
+        run: black_box_strongroom,
+    },
+    Step {
+        name: "clients",
+        about: "other people's programs on both modules",
+        needs: &["packages", "release"],
+        run: clients,
+    },
+    Step {
+        name: "demo",
+        about: "what the README promises",
+        needs: &["packages", "release"],
+        run: demo::run,
+    },
+    Step { name: "miri", about: "the unsafe code of the edge under Miri", needs: &[], run: miri },
+    Step { name: "deny", about: "licenses, sources, advisories", needs: &[], run: deny },
+];
+
+fn packages() -> Result {
+    debian::install(&debian::DEMO.iter().chain(debian::CI).collect::<Vec<_>>())
+}
+
+fn format() -> Result {
+    run(&mut cargo(["fmt", "--all", "--check"]))
+}
+
+fn clippy() -> Result {
+    let command = ["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny=warnings"];
+    run(&mut cargo(command))
+}
+
+fn docs() -> Result {
+    run(cargo(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked"])
+        .env("RUSTDOCFLAGS", "--deny=warnings"))
+}
+
+/// Everything but the black-box tests, which want a module.
+fn tests() -> Result {
+    nextest(["--workspace", "--exclude=strongroom-softhsm-tests"], None)
+}
+
+fn examples() -> Result {
+    run(&mut cargo(["test", "--doc", "--workspace", "--locked", "--quiet"]))
+}
+
+fn build() -> Result {
+    release::build().map(drop)
+}
+
+fn symbols() -> Result {
+    let module = release::build()?.module;
+    let output = capture(
+        program("nm", ["--dynamic", "--defined-only", "--format=just-symbols"]).arg(&module),
+    )?;
+    let symbols = String::from_utf8_lossy(&output.stdout).into_owned();
+    let foreign: Vec<&str> = symbols.lines().filter(|name| !name.starts_with("C_")).collect();
+    let lists = ["C_GetFunctionList", "C_GetInterfaceList", "C_GetInterface"];
+    let missing: Vec<&str> =
+        lists.into_iter().filter(|list| !symbols.lines().any(|name| name == *list)).collect();
+    if foreign.is_empty() && missing.is_empty() {
+        println!("{} functions and nothing else", symbols.lines().count());
+        return Ok(());
+    }
+    Err(Failure::new(
+        format!("The module exports {foreign:?}, and lacks {missing:?}."),
+        format!("Look at `nm -D --defined-only {}`.", module.display()),
+    ))
+}
+
+fn black_box_softhsm2() -> Result {
+    black_box(&softhsm2()?.to_string_lossy())
+}
+
+fn black_box_strongroom() -> Result {
+    black_box(&release::build()?.module.to_string_lossy())
+}
+
+fn black_box(module: &str) -> Result {
+    nextest(["--package=strongroom-softhsm-tests"], Some(module))
+}
+
+fn clients() -> Result {
+    let ours = release::build()?.module;
+    let theirs = softhsm2()?;
+    let outcomes = [theirs, ours].map(|module| run(program(CLIENTS, []).arg(module)));
+    outcomes.into_iter().collect()
+}
+
+/// Runs real programs on a module.
+const CLIENTS: &str = "softhsm-tests/run-clients";
+
+fn softhsm2() -> Result<std::path::PathBuf> {
+    debian::library(SOFTHSM2).ok_or_else(|| {
+        Failure::new("SoftHSM2's module is missing.", "Install what Debian calls libsofthsm2.")
+    })
+}
+
+/// The interpreter of Rust, which sees what no test can: wrong pointers.
+fn miri() -> Result {
+    let here = succeeds(&mut program("rustup", ["run", "nightly", "cargo", "miri", "--version"]));
+    if !here {
+        let components = "--component=miri,rust-src";
+        run(&mut program(
+            "rustup",
+            ["toolchain", "install", "nightly", "--profile=minimal", components],
+        ))?;
+    }
+    let command = ["run", "nightly", "cargo", "miri", "test", "--locked", "--lib"];
+    run(program("rustup", command).arg("--package=strongroom-pkcs11"))
+}
+
+/// The advisories come from a repository of their own; without it the rest is still checked.
+fn deny() -> Result {
+    tool("cargo-deny")?;
+    run(&mut cargo(["deny", "--locked", "check", "bans", "licenses", "sources"]))?;
+    if succeeds(&mut cargo(["deny", "fetch", "db"])) {
+        return run(&mut cargo(["deny", "--locked", "check", "advisories"]));
+    }
+    println!("The advisory database cannot be reached from here: advisories were not checked.");
+    Ok(())
+}
+
+fn nextest<const N: usize>(arguments: [&str; N], module: Option<&str>) -> Result {
+    tool("cargo-nextest")?;
+    let mut command = cargo(["nextest", "run", "--locked", "--no-fail-fast"]);
+    run(command.args(arguments).envs(module.map(|module| ("MODULE_UNDER_TEST", module))))
+}
+
+/// Installs a program of cargo's, unless it is there. Unoptimised: it is built in half the time,
+/// and mostly waits for others.
+fn tool(name: &'static str) -> Result {
+    if crate::process::find(name).is_some() {
+        return Ok(());
+    }
+    let mut command: Command = cargo(["install", "--locked", "--debug", name]);
+    run(command.env("CARGO_PROFILE_DEV_DEBUG", "0"))
+}

@@ -1,0 +1,117 @@
+//! What comes from Debian, and how it gets here.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::process::Command;
+use std::{env, io};
+
+use crate::failure::{Failure, Result};
+use crate::process::{find, run, succeeds};
+
+/// A package, and how to see that it is there. The sight counts, not Debian's database: on other
+/// systems, or with programs of your own, nothing needs to be installed.
+#[derive(Debug)]
+pub(crate) struct Package {
+    name: &'static str,
+    sign: Sign,
+}
+
+#[derive(Debug)]
+enum Sign {
+    /// A program in the search path.
+    Program(&'static str),
+    /// A file below a library directory of the system.
+    Library(&'static str),
+}
+
+/// What `demo` needs. A C compiler is not in the list: without one, cargo could not have linked
+/// this program.
+pub(crate) const DEMO: &[Package] = &[
+    Package { name: "openssl", sign: Sign::Program("openssl") },
+    Package { name: "libengine-pkcs11-openssl", sign: Sign::Library("engines-3/pkcs11.so") },
+];
+
+/// What `ci` and `bench` need beyond that: SoftHSM2 to compare with, and the clients.
+pub(crate) const CI: &[Package] = &[
+    Package { name: "binutils", sign: Sign::Program("nm") },
+    Package { name: "procps", sign: Sign::Program("ps") },
+    Package { name: "softhsm2", sign: Sign::Program("softhsm2-util") },
+    Package { name: "libsofthsm2", sign: Sign::Library("softhsm/libsofthsm2.so") },
+    Package { name: "opensc", sign: Sign::Program("pkcs11-tool") },
+    Package { name: "gnutls-bin", sign: Sign::Program("p11tool") },
+    Package { name: "p11-kit", sign: Sign::Program("p11-kit") },
+    Package { name: "p11-kit-modules", sign: Sign::Library("pkcs11/p11-kit-client.so") },
+];
+
+/// The library directories of Debian and of others.
+const LIBRARIES: &[&str] =
+    &["/usr/lib/{arch}-linux-gnu", "/usr/lib", "/usr/lib64", "/usr/local/lib"];
+
+/// Installs the packages that are missing; without any, does nothing.
+pub(crate) fn install(packages: &[&Package]) -> Result {
+    let missing: Vec<&str> =
+        packages.iter().filter(|package| !package.here()).map(|package| package.name).collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    println!("Missing from this machine: {}.", missing.join(" "));
+    let apt = || privileged(&missing);
+    run(apt()?.args(["update", "--quiet"]))?;
+    run(apt()?.args(["install", "--yes", "--no-install-recommends"]).args(&missing))
+}
+
+/// A file below one of the system's library directories.
+pub(crate) fn library(name: &str) -> Option<std::path::PathBuf> {
+    LIBRARIES
+        .iter()
+        .map(|folder| Path::new(&folder.replace("{arch}", env::consts::ARCH)).join(name))
+        .find(|path| path.exists())
+}
+
+impl Package {
+    fn here(&self) -> bool {
+        match self.sign {
+            Sign::Program(name) => find(name).is_some(),
+            Sign::Library(name) => library(name).is_some(),
+        }
+    }
+}
+
+/// `apt-get` with the right to install.
+fn privileged(missing: &[&str]) -> Result<Command> {
+    let wanted = missing.join(" ");
+    if find("apt-get").is_none() {
+        return Err(Failure::new(
+            "This is not Debian, and something is missing.",
+            format!("Install what Debian calls {wanted}, then try again."),
+        ));
+    }
+    let words = apt_get().ok_or_else(|| {
+        Failure::new(
+            "Packages are missing, and this account may not install any: it is not root, and \
+             there is no sudo that lets it.",
+            format!("Ask whoever may for: apt-get install {wanted}"),
+        )
+    })?;
+    let mut command = Command::new("env");
+    if let Some((first, rest)) = words.split_first() {
+        command = Command::new(first);
+        command.args(rest);
+    }
+    Ok(command)
+}
+
+/// As root, or by sudo; sudo may ask for a password where somebody can type it.
+fn apt_get() -> Option<Vec<&'static str>> {
+    const APT: &[&str] = &["env", "DEBIAN_FRONTEND=noninteractive", "apt-get"];
+    if is_root() {
+        return Some(APT.to_vec());
+    }
+    find("sudo")?;
+    let quiet = succeeds(Command::new("sudo").args(["-n", "true"]));
+    (quiet || io::stdin().is_terminal()).then(|| [&["sudo"], APT].concat())
+}
+
+fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.trim_ascii() == b"0")
+}

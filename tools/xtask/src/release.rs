@@ -1,0 +1,36 @@
+//! What is shipped: the module and the keytool, built for release.
+
+use std::path::PathBuf;
+
+use crate::failure::Result;
+use crate::process::{cargo, run};
+
+/// The release, as built.
+#[derive(Debug)]
+pub(crate) struct Release {
+    /// The module that applications load.
+    pub(crate) module: PathBuf,
+    /// The `strongroom` command.
+    pub(crate) keytool: PathBuf,
+}
+
+/// Builds it; without changes this takes no time.
+pub(crate) fn build() -> Result<Release> {
+    run(&mut cargo([
+        "build",
+        "--release",
+        "--locked",
+        "--package=strongroom-pkcs11",
+        "--package=strongroom-keytool",
+    ]))?;
+    let folder = target().join("release");
+    Ok(Release {
+        module: folder.join("libstrongroom_pkcs11.so"),
+        keytool: folder.join("strongroom"),
+    })
+}
+
+/// Where cargo builds.
+pub(crate) fn target() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
+}
