@@ -29,7 +29,9 @@ pub(crate) fn failed() -> Error {
     let last = unsafe { sys::ERR_peek_last_error() };
     // SAFETY: empties the calling thread's own queue.
     unsafe { sys::ERR_clear_error() };
-    // SAFETY: takes a number apart.
-    let reason = unsafe { sys::ERR_GET_REASON_RUST(last) };
-    if reason == sys::ERR_R_MALLOC_FAILURE { Error::Memory } else { Error::Invalid }
+    // ERR_GET_REASON of the header: the bindings name it, the library has no symbol for it.
+    match c_int::try_from(last & 0xfff) {
+        Ok(sys::ERR_R_MALLOC_FAILURE) => Error::Memory,
+        _ => Error::Invalid,
+    }
 }
