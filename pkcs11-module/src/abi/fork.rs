@@ -1,0 +1,63 @@
+//! Forks: a child starts without a module, and the parent goes on as if nothing had happened.
+//!
+//! Handlers do it, so that no call has to ask the system who it is. A child that comes into being
+//! without them, by `vfork` or `posix_spawn`, does nothing but start another program.
+
+use core::cell::Cell;
+use core::mem::ManuallyDrop;
+use core::sync::atomic::{AtomicBool, Ordering};
+use std::panic::catch_unwind;
+
+use strongroom_types::{Error, Result};
+
+use crate::module;
+
+/// What keeps the rooms below quiet, whatever its type.
+pub(crate) trait Quiet {}
+
+impl<T> Quiet for T {}
+
+thread_local! {
+    /// Held from before a fork until after it, by the thread that forks. It has no destructor, so
+    /// a thread may fork in its last moments.
+    static QUIET: Cell<Option<ManuallyDrop<Box<dyn Quiet>>>> = const { Cell::new(None) };
+}
+
+/// Has every fork from now on handled. Once is enough; the caller sees to it that no two threads
+/// call this at once.
+pub(crate) fn watch_forks() -> Result<()> {
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    if WATCHED.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    // SAFETY: the handlers are functions of this module, which is never unloaded, and do not unwind.
+    let failed = unsafe { libc::pthread_atfork(Some(before), Some(in_parent), Some(in_child)) };
+    if failed != 0 {
+        return Err(Error::HostMemory);
+    }
+    WATCHED.store(true, Ordering::Release);
+    Ok(())
+}
+
+unsafe extern "C" fn before() {
+    // A panic here would end the host. It leaves the rooms below as they are: no worse than a fork
+    // without this handler.
+    if let Ok(quiet) = catch_unwind(module::quiesce) {
+        QUIET.set(Some(ManuallyDrop::new(quiet)));
+    }
+}
+
+unsafe extern "C" fn in_parent() {
+    end_quiet();
+}
+
+unsafe extern "C" fn in_child() {
+    end_quiet();
+    module::MODULE.abandon();
+}
+
+fn end_quiet() {
+    if let Some(quiet) = QUIET.take() {
+        drop(catch_unwind(std::panic::AssertUnwindSafe(|| drop(ManuallyDrop::into_inner(quiet)))));
+    }
+}

@@ -1,0 +1,106 @@
+//! C functions: how a body in safe code becomes one.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use cryptoki_sys::{CKR_GENERAL_ERROR, CKR_OK};
+use strongroom_types::{Error, Result};
+
+use super::{CkUlong, exit, narrow};
+
+/// Runs the body of a C function: turns its outcome into a `CK_RV`, and stops a panic at the
+/// border, where it would otherwise take the host process with it.
+pub(crate) fn guard(body: impl FnOnce() -> Result<()>) -> CkUlong {
+    let outcome = if exit::begun() {
+        Err(Error::CryptokiNotInitialized)
+    } else {
+        catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Error::GeneralError))
+    };
+    match outcome {
+        Ok(()) => CKR_OK,
+        Err(error) => narrow(error.rv()).unwrap_or(CKR_GENERAL_ERROR),
+    }
+}
+
+/// Declares C functions. A body is safe Rust with `?`; it is a function of its own, so that what
+/// the C function may do is not allowed to it. The C functions are in the module `c`.
+macro_rules! functions {
+    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block)*) => {
+        $(
+            $(#[$doc])*
+            #[allow(non_snake_case, reason = "the standard's name")]
+            #[allow(clippy::too_many_arguments, reason = "the standard's prototype")]
+            fn $name($($arg: $ty),*) -> strongroom_types::Result<()> $body
+        )*
+
+        /// The same, as C calls them.
+        #[allow(unsafe_code, reason = "generated: each does nothing but take its arguments over")]
+        #[allow(non_snake_case, reason = "the standard's name")]
+        #[allow(clippy::too_many_arguments, reason = "the standard's prototype")]
+        pub(crate) mod c {
+            #[allow(unused_imports, reason = "the types of arguments")]
+            use super::*;
+            use $crate::abi::{Argument, CkUlong, guard};
+
+            $(
+                $(#[$doc])*
+                ///
+                /// # Safety
+                ///
+                /// Each pointer is null, or good until this returns for what the standard says.
+                #[unsafe(no_mangle)]
+                pub(crate) unsafe extern "C" fn $name(
+                    $($arg: <$ty as Argument>::C),*
+                ) -> CkUlong {
+                    guard(|| super::$name($(
+                        // SAFETY: the caller of this function promises just that.
+                        unsafe { <$ty as Argument>::from_c($arg) }
+                    ),*))
+                }
+            )*
+        }
+    };
+}
+
+/// Declares C functions that have one answer, whatever their arguments.
+macro_rules! constant_functions {
+    ($answer:expr; $($name:ident($($ty:ty),* $(,)?);)*) => {
+        /// As C calls them.
+        #[allow(unsafe_code, reason = "generated: none looks at its arguments")]
+        #[allow(non_snake_case, reason = "the standard's name")]
+        #[allow(clippy::too_many_arguments, reason = "the standard's prototype")]
+        pub(crate) mod c {
+            use super::*;
+            use $crate::abi::{CkUlong, guard};
+
+            $(
+                #[doc = concat!("`", stringify!($name), "`.")]
+                ///
+                /// # Safety
+                ///
+                /// No argument is looked at.
+                #[unsafe(no_mangle)]
+                pub(crate) unsafe extern "C" fn $name($(_: $ty),*) -> CkUlong {
+                    guard(|| $answer)
+                }
+            )*
+        }
+    };
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_become_numbers() {
+        assert_eq!(guard(|| Ok(())), CKR_OK);
+        for &error in Error::ALL {
+            assert_eq!(super::super::wide(guard(|| Err(error))), error.rv());
+        }
+    }
+
+    #[test]
+    fn a_panic_stops_at_the_border() {
+        assert_eq!(guard(|| panic!("an example")), CKR_GENERAL_ERROR);
+    }
+}

@@ -1,0 +1,206 @@
+//! Parameters as C programs lay them out.
+
+use core::ptr::null_mut;
+
+use cryptoki_sys::{
+    CK_AES_CTR_PARAMS, CK_ECDH1_DERIVE_PARAMS, CK_EDDSA_PARAMS, CK_GCM_PARAMS, CK_HKDF_PARAMS,
+    CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS,
+};
+
+use super::super::Argument;
+use super::*;
+
+const GCM: Layout = &[Field::PtrLen, Field::Ulong, Field::PtrLen, Field::Ulong];
+const CTR: Layout = &[Field::Ulong, Field::Fixed(16)];
+const PSS: Layout = &[Field::Ulong, Field::Ulong, Field::Ulong];
+const OAEP: Layout = &[Field::Ulong, Field::Ulong, Field::Ulong, Field::PtrLen];
+const ECDH1: Layout = &[Field::Ulong, Field::LenPtr, Field::LenPtr];
+const EDDSA: Layout = &[Field::Bool, Field::LenPtr];
+const HKDF: Layout = &[
+    Field::Bool,
+    Field::Bool,
+    Field::Ulong,
+    Field::Ulong,
+    Field::PtrLen,
+    Field::Ulong,
+    Field::PtrLen,
+];
+
+fn layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
+    Some(match mechanism.0 {
+        1 => &[GCM],
+        2 => &[CTR],
+        3 => &[PSS],
+        4 => &[OAEP],
+        5 => &[ECDH1],
+        6 => &[&[], EDDSA],
+        7 => &[&[Field::Whole]],
+        8 => &[&[]],
+        9 => &[&[Field::Ulong]],
+        10 => &[HKDF],
+        _ => return None,
+    })
+}
+
+/// Asks for a mechanism whose parameter lies at `parameter`.
+fn read(mechanism: CkUlong, parameter: *mut c_void, len: CkUlong) -> Result<Params> {
+    let mut raw = CK_MECHANISM { mechanism, pParameter: parameter, ulParameterLen: len };
+    // SAFETY: a local, whose parameter is null or as long as it says, or refused for its length.
+    let call = unsafe { InPtr::from_c(&raw mut raw) }.mechanism(layouts)?;
+    assert_eq!(call.mechanism, MechanismType(wide(mechanism)));
+    Ok(call.params)
+}
+
+fn structure<T>(mechanism: CkUlong, parameter: &mut T) -> Result<Params> {
+    let len = CkUlong::try_from(size_of::<T>()).unwrap();
+    read(mechanism, (&raw mut *parameter).cast(), len)
+}
+
+fn same(params: Result<Params>, wanted: impl IntoIterator<Item = Param>) {
+    assert!(params.unwrap() == wanted.into_iter().collect::<Params>());
+}
+
+fn gcm(iv: &mut [u8], aad: &mut [u8]) -> CK_GCM_PARAMS {
+    CK_GCM_PARAMS {
+        pIv: iv.as_mut_ptr(),
+        ulIvLen: iv.len().try_into().unwrap(),
+        ulIvBits: 96,
+        pAAD: aad.as_mut_ptr(),
+        ulAADLen: aad.len().try_into().unwrap(),
+        ulTagBits: 128,
+    }
+}
+
+#[test]
+fn structures_of_the_header_are_read() {
+    use Param::{Bool, Ulong};
+    let bytes = |bytes: &[u8]| Param::from(bytes);
+    let (mut a, mut b) = ([7_u8; 12], [9_u8; 3]);
+
+    same(structure(1, &mut gcm(&mut a, &mut b)), [bytes(&a), Ulong(96), bytes(&b), Ulong(128)]);
+
+    let mut ctr = CK_AES_CTR_PARAMS { ulCounterBits: 128, cb: [3; 16] };
+    same(structure(2, &mut ctr), [Ulong(128), bytes(&[3; 16])]);
+
+    let mut pss = CK_RSA_PKCS_PSS_PARAMS { hashAlg: 0x250, mgf: 2, sLen: 32 };
+    same(structure(3, &mut pss), [Ulong(0x250), Ulong(2), Ulong(32)]);
+
+    let mut oaep = CK_RSA_PKCS_OAEP_PARAMS {
+        hashAlg: 0x220,
+        mgf: 1,
+        source: 1,
+        pSourceData: b.as_mut_ptr().cast(),
+        ulSourceDataLen: 3,
+    };
+    same(structure(4, &mut oaep), [Ulong(0x220), Ulong(1), Ulong(1), bytes(&b)]);
+
+    let mut ecdh = CK_ECDH1_DERIVE_PARAMS {
+        kdf: 1,
+        ulSharedDataLen: 0,
+        pSharedData: null_mut(),
+        ulPublicDataLen: 12,
+        pPublicData: a.as_mut_ptr(),
+    };
+    same(structure(5, &mut ecdh), [Ulong(1), bytes(&[]), bytes(&a)]);
+
+    let mut eddsa =
+        CK_EDDSA_PARAMS { phFlag: 1, ulContextDataLen: 3, pContextData: b.as_mut_ptr() };
+    same(structure(6, &mut eddsa), [Bool(true), bytes(&b)]);
+    same(read(6, null_mut(), 0), []);
+
+    let mut hkdf = CK_HKDF_PARAMS {
+        bExtract: 1,
+        bExpand: 0,
+        prfHashMechanism: 0x250,
+        ulSaltType: 1,
+        pSalt: null_mut(),
+        ulSaltLen: 0,
+        hSaltKey: 0,
+        pInfo: b.as_mut_ptr(),
+        ulInfoLen: 3,
+    };
+    let values = [Bool(true), Bool(false), Ulong(0x250), Ulong(1), bytes(&[]), Ulong(0), bytes(&b)];
+    same(structure(10, &mut hkdf), values);
+}
+
+#[test]
+fn sizes_are_those_of_the_header() {
+    for (layout, wanted) in [
+        (GCM, size_of::<CK_GCM_PARAMS>()),
+        (CTR, size_of::<CK_AES_CTR_PARAMS>()),
+        (PSS, size_of::<CK_RSA_PKCS_PSS_PARAMS>()),
+        (OAEP, size_of::<CK_RSA_PKCS_OAEP_PARAMS>()),
+        (ECDH1, size_of::<CK_ECDH1_DERIVE_PARAMS>()),
+        (EDDSA, size_of::<CK_EDDSA_PARAMS>()),
+        (HKDF, size_of::<CK_HKDF_PARAMS>()),
+        (&[], 0),
+    ] {
+        assert_eq!(size(layout), wanted);
+    }
+}
+
+#[test]
+fn a_parameter_may_be_bytes_or_nothing() {
+    let mut iv = [5_u8; 16];
+    same(structure(7, &mut iv), [Param::from(iv.as_slice())]);
+    same(read(7, null_mut(), 0), [Param::from([].as_slice())]);
+    same(read(8, null_mut(), 0), []);
+    same(read(8, iv.as_mut_ptr().cast(), 0), []);
+    let mut len: CkUlong = 16;
+    same(structure(9, &mut len), [Param::Ulong(16)]);
+}
+
+#[test]
+fn a_parameter_of_the_wrong_length_is_refused() {
+    let mut words = [CkUlong::default(); 16];
+    let word = size_of::<CkUlong>();
+    for (mechanism, len) in
+        [(1, 0), (1, 5 * word), (1, 7 * word), (3, word), (3, 4 * word), (6, word), (8, 1)]
+    {
+        let result = read(mechanism, words.as_mut_ptr().cast(), len.try_into().unwrap());
+        assert_eq!(result.err(), Some(Error::MechanismParamInvalid), "{mechanism} {len}");
+    }
+}
+
+#[test]
+fn null_with_a_length_is_refused_everywhere() {
+    let invalid = Some(Error::MechanismParamInvalid);
+    for (mechanism, len) in [(1, 48), (2, 24), (7, 16), (8, 1)] {
+        assert_eq!(read(mechanism, null_mut(), len).err(), invalid);
+    }
+    let (mut a, mut b) = ([7_u8; 12], [9_u8; 3]);
+    let mut params = CK_GCM_PARAMS { pIv: null_mut(), ..gcm(&mut a, &mut b) };
+    assert_eq!(structure(1, &mut params).err(), invalid);
+    let mut params = CK_GCM_PARAMS { pAAD: null_mut(), ..gcm(&mut a, &mut b) };
+    assert_eq!(structure(1, &mut params).err(), invalid);
+}
+
+#[test]
+fn lengths_that_no_parameter_has_are_refused() {
+    let invalid = Some(Error::MechanismParamInvalid);
+    let (mut a, mut b) = ([7_u8; 12], [9_u8; 3]);
+    for len in [CkUlong::MAX, 1 << 40] {
+        assert_eq!(read(7, a.as_mut_ptr().cast(), len).err(), invalid);
+        let mut params = CK_GCM_PARAMS { ulAADLen: len, ..gcm(&mut a, &mut b) };
+        assert_eq!(structure(1, &mut params).err(), invalid);
+    }
+}
+
+#[test]
+fn structures_may_be_misaligned() {
+    let mut memory = [core::mem::MaybeUninit::<u8>::uninit(); 64];
+    let odd = memory[1..].as_mut_ptr().cast::<CK_RSA_PKCS_PSS_PARAMS>();
+    // SAFETY: `memory` has room for it behind its first byte.
+    unsafe { odd.write_unaligned(CK_RSA_PKCS_PSS_PARAMS { hashAlg: 1, mgf: 2, sLen: 3 }) };
+    let len = size_of::<CK_RSA_PKCS_PSS_PARAMS>().try_into().unwrap();
+    same(read(3, odd.cast(), len), [Param::Ulong(1), Param::Ulong(2), Param::Ulong(3)]);
+}
+
+#[test]
+fn no_mechanism_is_not_an_unknown_one() {
+    assert_eq!(read(99, null_mut(), 0).err(), Some(Error::MechanismInvalid));
+    // SAFETY: null.
+    let null: InPtr<'_, CK_MECHANISM> = unsafe { InPtr::from_c(null_mut()) };
+    assert_eq!(null.mechanism(layouts).err(), Some(Error::ArgumentsBad));
+    assert!(matches!(null.optional_mechanism(layouts), Ok(None)));
+}

@@ -1,0 +1,104 @@
+//! Section 5.18, key management functions.
+
+use cryptoki_sys::{CK_ATTRIBUTE, CK_MECHANISM};
+
+use super::{object, session};
+use crate::abi::{CkUlong, InPtr, OutBuf, OutPtr, narrow};
+use crate::module::{layouts, module};
+
+functions! {
+    /// Generates a secret key, or domain parameters.
+    fn C_GenerateKey(
+        handle: CkUlong,
+        mechanism: InPtr<'_, CK_MECHANISM>,
+        template: InPtr<'_, CK_ATTRIBUTE>,
+        count: CkUlong,
+        key: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let key = module.read(session, key.place())?;
+        let mechanism = module.read(session, mechanism.mechanism(layouts))?;
+        let template = module.read(session, template.template(count))?;
+        key.put(narrow(module.generate_key(session, mechanism, template)?.0)?)
+    }
+
+    /// Generates a public and a private key.
+    fn C_GenerateKeyPair(
+        handle: CkUlong,
+        mechanism: InPtr<'_, CK_MECHANISM>,
+        public_template: InPtr<'_, CK_ATTRIBUTE>,
+        public_count: CkUlong,
+        private_template: InPtr<'_, CK_ATTRIBUTE>,
+        private_count: CkUlong,
+        public_key: OutPtr<'_, CkUlong>,
+        private_key: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let public_key = module.read(session, public_key.place())?;
+        let private_key = module.read(session, private_key.place())?;
+        let mechanism = module.read(session, mechanism.mechanism(layouts))?;
+        let public = module.read(session, public_template.template(public_count))?;
+        let private = module.read(session, private_template.template(private_count))?;
+        let (public, private) = module.generate_key_pair(session, mechanism, public, private)?;
+        public_key.put(narrow(public.0)?)?;
+        private_key.put(narrow(private.0)?)
+    }
+
+    /// Wraps a key.
+    fn C_WrapKey(
+        handle: CkUlong,
+        mechanism: InPtr<'_, CK_MECHANISM>,
+        wrapping_key: CkUlong,
+        key: CkUlong,
+        wrapped: OutPtr<'_, u8>,
+        wrapped_len: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let mechanism = module.read(session, mechanism.mechanism(layouts))?;
+        let out = module.read(session, OutBuf::new(wrapped, wrapped_len))?;
+        let (wrapping_key, key) = (object(wrapping_key), object(key));
+        let output = module.wrap_key(session, mechanism, wrapping_key, key, out.room())?;
+        out.settle(output)
+    }
+
+    /// Unwraps a key.
+    fn C_UnwrapKey(
+        handle: CkUlong,
+        mechanism: InPtr<'_, CK_MECHANISM>,
+        unwrapping_key: CkUlong,
+        wrapped: InPtr<'_, u8>,
+        wrapped_len: CkUlong,
+        template: InPtr<'_, CK_ATTRIBUTE>,
+        count: CkUlong,
+        key: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let key = module.read(session, key.place())?;
+        let mechanism = module.read(session, mechanism.mechanism(layouts))?;
+        let wrapped = module.read(session, wrapped.slice(wrapped_len))?;
+        let template = module.read(session, template.template(count))?;
+        let unwrapping_key = object(unwrapping_key);
+        key.put(narrow(module.unwrap_key(session, mechanism, unwrapping_key, wrapped, template)?.0)?)
+    }
+
+    /// Derives a key.
+    fn C_DeriveKey(
+        handle: CkUlong,
+        mechanism: InPtr<'_, CK_MECHANISM>,
+        base_key: CkUlong,
+        template: InPtr<'_, CK_ATTRIBUTE>,
+        count: CkUlong,
+        key: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let mechanism = module.read(session, mechanism.mechanism(layouts))?;
+        let template = module.read(session, template.template(count))?;
+        let key = module.read(session, key.place())?;
+        key.put(narrow(module.derive_key(session, mechanism, object(base_key), template)?.0)?)
+    }
+}

@@ -1,0 +1,61 @@
+//! Section 5.6, session management functions.
+
+use core::ffi::c_void;
+
+use cryptoki_sys::{CK_NOTIFY, CK_SESSION_INFO, CKF_RW_SESSION, CKF_SERIAL_SESSION};
+use strongroom_types::{Error, UserType};
+
+use super::{session, slot};
+use crate::abi::{CStructure, CkUlong, InPtr, OutPtr, narrow, wide};
+use crate::module::module;
+
+functions! {
+    /// Opens a session. The callback is accepted, and never called: no event of this module is
+    /// one that the standard has it called for.
+    fn C_OpenSession(
+        slot_id: CkUlong,
+        flags: CkUlong,
+        _application: InPtr<'_, c_void>,
+        _notify: CK_NOTIFY,
+        handle: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        if flags & CKF_SERIAL_SESSION == 0 {
+            return Err(Error::SessionParallelNotSupported);
+        }
+        let handle = handle.place()?;
+        let session = module.open_session(slot(slot_id), flags & CKF_RW_SESSION != 0)?;
+        handle.put(narrow(session.0)?)
+    }
+
+    /// Closes a session.
+    fn C_CloseSession(handle: CkUlong) {
+        module()?.close_session(session(handle))
+    }
+
+    /// Closes every session that this application has with a token.
+    fn C_CloseAllSessions(slot_id: CkUlong) {
+        module()?.close_all_sessions(slot(slot_id))
+    }
+
+    /// Tells about a session.
+    fn C_GetSessionInfo(handle: CkUlong, info: OutPtr<'_, CK_SESSION_INFO>) {
+        let module = module()?;
+        let session = session(handle);
+        let info = module.read(session, info.place())?;
+        info.put(module.session_info(session)?.to_c()?)
+    }
+
+    /// Logs a user in.
+    fn C_Login(handle: CkUlong, user: CkUlong, pin: InPtr<'_, u8>, pin_len: CkUlong) {
+        let module = module()?;
+        let session = session(handle);
+        let pin = module.read(session, pin.slice(pin_len))?;
+        module.login(session, UserType(wide(user)), pin)
+    }
+
+    /// Logs the user out.
+    fn C_Logout(handle: CkUlong) {
+        module()?.logout(session(handle))
+    }
+}

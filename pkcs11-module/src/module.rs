@@ -1,0 +1,195 @@
+//! The one global: the application between `C_Initialize` and `C_Finalize`.
+//!
+//! Any thread may come at any time. A call takes a share of the application and holds no lock
+//! while it works; `C_Finalize` takes the application out, and it goes when the last call that is
+//! still at work gives its share back. What a share costs is two locked instructions on a memory
+//! location that threads of other shards do not touch, twice.
+
+use std::ops::Deref;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
+
+use strongroom_functions::Cryptoki;
+use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle};
+
+use crate::abi::{Quiet, Replaceable, watch_forks};
+
+/// The application, whatever it is made of.
+pub(crate) type Application = dyn Cryptoki;
+
+/// The module of this process. A forked child begins with a new one.
+pub(crate) static MODULE: Replaceable<Module<Application>> = Replaceable::new();
+
+/// A share of the application, for the length of a call.
+pub(crate) type Call = Share<Application>;
+
+/// The application, between `C_Initialize` and `C_Finalize`.
+pub(crate) fn module() -> Result<Call> {
+    let module = MODULE.get().ok_or(Error::CryptokiNotInitialized)?;
+    module.share().ok_or(Error::CryptokiNotInitialized)
+}
+
+/// `C_Initialize`, its arguments apart.
+pub(crate) fn initialize() -> Result<()> {
+    keep_panics_quiet();
+    MODULE.get_or_make(Module::new).start(|| {
+        watch_forks()?;
+        Ok(Arc::new(strongroom_token::Application::open()?))
+    })
+}
+
+/// `C_Finalize`, its argument apart.
+pub(crate) fn finalize() -> Result<()> {
+    MODULE.get().ok_or(Error::CryptokiNotInitialized)?.stop()
+}
+
+/// The layouts of a mechanism's parameter; none if there is no such mechanism.
+pub(crate) fn layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
+    strongroom_token::layouts(mechanism)
+}
+
+/// Has the rooms below hold nothing half-done while the process forks.
+pub(crate) fn quiesce() -> Box<dyn Quiet> {
+    Box::new(strongroom_token::quiesce())
+}
+
+/// A host has its own use for its standard error: only a module that is being worked on tells there
+/// where it panicked. The panic becomes `CKR_GENERAL_ERROR` either way.
+fn keep_panics_quiet() {
+    static ONCE: Once = Once::new();
+    if !cfg!(debug_assertions) {
+        ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+    }
+}
+
+impl Call {
+    /// What came of reading the arguments. Their faults are told only in a session that exists.
+    pub(crate) fn read<T>(&self, session: SessionHandle, arguments: Result<T>) -> Result<T> {
+        arguments.or_else(|fault| self.session_info(session).and(Err(fault)))
+    }
+}
+
+/// How many groups the threads are divided into.
+const SHARDS: usize = 16;
+
+/// Where the application is, if it is.
+pub(crate) struct Module<A: ?Sized> {
+    /// Held by `C_Initialize` and `C_Finalize`, which come one at a time.
+    lifecycle: Mutex<()>,
+    /// All full, or all empty, except while the lifecycle is held.
+    shards: [Shard<A>; SHARDS],
+}
+
+/// A group's way to the application. Two cache lines, because processors fetch them in pairs.
+#[repr(align(128))]
+struct Shard<A: ?Sized>(RwLock<Option<Arc<Way<A>>>>);
+
+/// One for each shard, so that the threads of different shards count their shares apart.
+struct Way<A: ?Sized>(Arc<A>);
+
+/// A share of what the module holds.
+pub(crate) struct Share<A: ?Sized>(Arc<Way<A>>);
+
+impl<A: ?Sized> Deref for Share<A> {
+    type Target = A;
+
+    fn deref(&self) -> &A {
+        &self.0.0
+    }
+}
+
+impl<A: ?Sized> Module<A> {
+    fn new() -> Self {
+        let shards = std::array::from_fn(|_| Shard(RwLock::new(None)));
+        Self { lifecycle: Mutex::new(()), shards }
+    }
+
+    fn share(&self) -> Option<Share<A>> {
+        let way = self.shards.get(shard())?.0.read().unwrap_or_else(PoisonError::into_inner);
+        way.as_ref().map(|way| Share(Arc::clone(way)))
+    }
+
+    fn start(&self, open: impl FnOnce() -> Result<Arc<A>>) -> Result<()> {
+        let _one = self.lifecycle.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.share().is_some() {
+            return Err(Error::CryptokiAlreadyInitialized);
+        }
+        let application = open()?;
+        for shard in &self.shards {
+            drop(shard.set(Some(Arc::new(Way(Arc::clone(&application))))));
+        }
+        Ok(())
+    }
+
+    fn stop(&self) -> Result<()> {
+        let one = self.lifecycle.lock().unwrap_or_else(PoisonError::into_inner);
+        let ways: Vec<_> = self.shards.iter().filter_map(|shard| shard.set(None)).collect();
+        drop(one);
+        // The application closes here, with no lock held, unless a call is still at work.
+        if ways.is_empty() { Err(Error::CryptokiNotInitialized) } else { Ok(()) }
+    }
+}
+
+impl<A: ?Sized> Shard<A> {
+    fn set(&self, way: Option<Arc<Way<A>>>) -> Option<Arc<Way<A>>> {
+        let mut place = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        std::mem::replace(&mut *place, way)
+    }
+}
+
+/// The shard of this thread: threads take turns.
+fn shard() -> usize {
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    thread_local! {
+        // No destructor, so it is there for as long as the thread is.
+        static MINE: usize = NEXT.fetch_add(1, Ordering::Relaxed) % SHARDS;
+    }
+    MINE.with(|shard| *shard)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Barrier;
+    use std::thread::scope;
+
+    use super::*;
+
+    #[test]
+    fn once_started_and_once_stopped() {
+        let module = Module::new();
+        assert_eq!(module.stop(), Err(Error::CryptokiNotInitialized));
+        assert!(module.share().is_none());
+        assert_eq!(module.start(|| Ok(Arc::new(7))), Ok(()));
+        assert_eq!(module.start(|| panic!("not asked")), Err(Error::CryptokiAlreadyInitialized));
+        assert_eq!(module.share().as_deref(), Some(&7));
+        assert_eq!(module.stop(), Ok(()));
+        assert!(module.share().is_none());
+        assert_eq!(module.start(|| Err(Error::DeviceError)), Err(Error::DeviceError));
+        assert_eq!(module.start(|| Ok(Arc::new(8))), Ok(()), "and again");
+    }
+
+    #[test]
+    fn of_all_threads_one_starts_it() {
+        let (module, together) = (Module::new(), Barrier::new(4));
+        let started = scope(|scope| {
+            let start = || {
+                together.wait();
+                module.start(|| Ok(Arc::new(1))).is_ok()
+            };
+            let threads = [0; 4].map(|_| scope.spawn(start));
+            threads.map(|thread| thread.join().unwrap()).into_iter().filter(|one| *one).count()
+        });
+        assert_eq!(started, 1);
+    }
+
+    #[test]
+    fn a_call_at_work_keeps_what_it_works_on() {
+        let (module, application) = (Module::new(), Arc::new(5));
+        module.start(|| Ok(Arc::clone(&application))).unwrap();
+        let call = module.share().unwrap();
+        module.stop().unwrap();
+        assert_eq!((*call, Arc::strong_count(&application)), (5, 2));
+        drop(call);
+        assert_eq!(Arc::strong_count(&application), 1, "gone with the last call");
+    }
+}
