@@ -78,7 +78,7 @@ impl<T> During<T> for cryptoki::error::Result<T> {
 /// Turns an answer of the module into words and an exit code.
 fn from_module(what: String, error: &ModuleError) -> Failure {
     match error {
-        ModuleError::Pkcs11(code, function) => from_code(what, *code, &format!("C_{function}")),
+        ModuleError::Pkcs11(code, function) => from_code(what, *code, &format!("C_{function:?}")),
         ModuleError::NullFunctionPointer | ModuleError::NotSupported => {
             Failure::new(Exit::Unsupported, what).cause(error)
         }

@@ -76,6 +76,7 @@ impl Source {
             let value = std::env::var(variable).map_err(|error| {
                 Failure::new(Exit::Pin, format!("cannot read {} from ${variable}", self.what))
                     .cause(error)
+                    .help(format!("set the variable, or use --{}-file FILE", self.stem))
             })?;
             return Ok(Some(Zeroizing::new(value)));
         }

@@ -55,7 +55,7 @@ fn a_wrong_pin_has_its_own_code_and_remedy() {
     let run = world.bare().env("STRONGROOM_PIN", "wrong-one").args(["key", "list"]).output();
     let run = common::Run::from(run.unwrap());
     assert_eq!(run.code, 5);
-    assert!(run.stderr.contains("CKR_PIN_INCORRECT"), "{}", run.stderr);
+    assert!(run.stderr.contains("C_Login answered CKR_PIN_INCORRECT"), "{}", run.stderr);
     assert!(run.stderr.contains("help: "), "{}", run.stderr);
     assert!(!run.stderr.contains("wrong-one"), "{}", run.stderr);
 }
