@@ -36,7 +36,8 @@ pub(crate) fn register(resident: Weak<dyn Resident>) {
 
 /// The right to use SQLite, until it is dropped.
 pub(crate) struct Entry {
-    _lock: Option<RwLockReadGuard<'static, ()>>,
+    /// Held by the outermost entry of a thread.
+    lock: Option<RwLockReadGuard<'static, ()>>,
     /// The depth is counted per thread.
     _not_send: PhantomData<*const ()>,
 }
@@ -44,9 +45,20 @@ pub(crate) struct Entry {
 /// Waits while a fork is under way, then enters.
 pub(crate) fn enter() -> Entry {
     // Without the thread's own count (a thread that is ending) the lock is taken.
-    let depth = DEPTH.try_with(|depth| depth.replace(depth.get().saturating_add(1))).unwrap_or(0);
+    let depth = DEPTH.try_with(Cell::get).unwrap_or(0);
     let lock = (depth == 0).then(|| GATE.read().unwrap_or_else(PoisonError::into_inner));
-    Entry { _lock: lock, _not_send: PhantomData }
+    let mut entry = Entry::inside();
+    entry.lock = lock;
+    entry
+}
+
+impl Entry {
+    /// The entry of a thread that holds the gate by other means.
+    fn inside() -> Self {
+        // A thread that is ending has no count, and then locks each time.
+        let _ = DEPTH.try_with(|depth| depth.set(depth.get().saturating_add(1)));
+        Self { lock: None, _not_send: PhantomData }
+    }
 }
 
 impl Drop for Entry {
@@ -79,8 +91,43 @@ pub fn quiesce() -> Quiesced {
         known.retain(|one| one.strong_count() > 0);
         known.iter().filter_map(Weak::upgrade).collect()
     };
+    // Whoever closes last may also drop, and dropping enters: this thread holds the gate already.
+    let _inside = Entry::inside();
     for resident in residents {
         resident.close();
     }
     Quiesced { _gate: gate }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    struct Last(Mutex<Option<Arc<Self>>>);
+
+    impl Resident for Last {
+        fn close(&self) {
+            drop(self.0.lock().unwrap().take());
+        }
+    }
+
+    impl Drop for Last {
+        fn drop(&mut self) {
+            drop(enter());
+        }
+    }
+
+    #[test]
+    fn what_is_dropped_while_the_gate_closes_does_not_wait_for_it() {
+        let last = Arc::new(Last(Mutex::new(None)));
+        *last.0.lock().unwrap() = Some(Arc::clone(&last));
+        let weak: Weak<Last> = Arc::downgrade(&last);
+        register(weak);
+        drop(last);
+        drop(quiesce());
+        let _outer = enter();
+        let _inner = enter();
+    }
 }

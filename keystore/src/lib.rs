@@ -18,6 +18,7 @@
 
 #![deny(unsafe_code)]
 
+mod audit;
 mod backend;
 mod bytes;
 mod check;

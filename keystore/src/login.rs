@@ -26,8 +26,6 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(5);
 /// The first wait, after the third wrong PIN; it doubles with each.
 const SHORTEST: Duration = Duration::from_millis(250);
-/// Up to so many objects a login also verifies the set hash (about 1 ms per thousand).
-const AUDITED: u64 = 10_000;
 
 /// The keys of a token, after a PIN was right. They are wiped when this is dropped.
 ///
@@ -188,7 +186,7 @@ impl Token {
         let mut head = known.head.clone();
         head.epoch = next_epoch(head.epoch)?;
         head.master = keys::master_name(&master, self.id);
-        (head.count, head.sum) = self.sum_of(known, |private| !private)?;
+        (head.count, head.sum) = self.sum_of_public(known)?;
         let mut ops = vec![Op::Wipe { private_only: true }];
         for (role, key) in [(Role::SecurityOfficer, officer), (Role::User, user)] {
             let revision = self.next_revision(role)?;
@@ -319,52 +317,6 @@ impl Token {
         let mac = known.keys.attempts_mac(role, slot.revision, fails, next)?;
         let now = Attempts { fails, next, mac };
         self.backend.attempts(role, slot.revision, &slot.attempts, &now)
-    }
-
-    /// Verifies the set hash, unless that was done at this version or there is too much.
-    fn audit_once(&self) -> Result<()> {
-        let known = self.known()?;
-        if known.head.count > AUDITED || self.audited.load(Ordering::Acquire) == known.version {
-            return Ok(());
-        }
-        self.audit()
-    }
-
-    /// Verifies the set hash over all objects.
-    pub(crate) fn audit(&self) -> Result<()> {
-        let (mut sum, mut count, mut failed) = (Sum::default(), 0, None);
-        let keys = std::sync::Arc::clone(&self.known()?.keys);
-        let header = self.backend.audit(&mut |id, mark| {
-            count += 1;
-            match keys.set_term(id, mark) {
-                Ok(term) => sum.add(&term),
-                Err(error) => failed = Some(error),
-            }
-        })?;
-        if let Some(error) = failed {
-            return Err(error);
-        }
-        let head = crate::head::Head::open(&*self.seal_keys(&header)?, &header)?;
-        if (head.count, head.sum) != (count, sum) {
-            return Err(Error::Corrupt("objects are missing, or were put back in an older state"));
-        }
-        self.audited.store(header.version, Ordering::Release);
-        Ok(())
-    }
-
-    /// The count and sum of some objects at the version that is known.
-    fn sum_of(&self, known: &Known, wanted: impl Fn(bool) -> bool) -> Result<(u64, Sum)> {
-        let (mut sum, mut count, mut failed) = (Sum::default(), 0, None);
-        self.backend.audit(&mut |id, mark| {
-            if wanted(mark.private) {
-                count += 1;
-                match known.keys.set_term(id, mark) {
-                    Ok(term) => sum.add(&term),
-                    Err(error) => failed = Some(error),
-                }
-            }
-        })?;
-        failed.map_or(Ok((count, sum)), Err)
     }
 }
 

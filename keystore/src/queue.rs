@@ -6,13 +6,12 @@
 //! ten seconds, the check goes on without it.
 
 use std::{
-    fs::{File, OpenOptions},
-    os::unix::fs::OpenOptionsExt,
+    fs::File,
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use crate::backend::sqlite::Wait;
+use crate::backend::sqlite::{Wait, files::beside};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The name of the lock file in the store.
@@ -30,9 +29,7 @@ impl PinQueue {
     }
 
     pub(crate) fn turn(&self) -> PinTurn {
-        let file =
-            OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&self.0);
-        let Ok(file) = file.or_else(|_| File::open(&self.0)) else {
+        let Ok(file) = beside(&self.0).or_else(|_| File::open(&self.0)) else {
             return PinTurn(None);
         };
         let mut wait = Wait::new(PATIENCE);

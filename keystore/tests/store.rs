@@ -219,6 +219,6 @@ fn a_store_shared_by_a_group_stays_shared() {
     assert_eq!(mode(&place.database(&token)), 0o660);
     for entry in fs::read_dir(place.path("store")).unwrap() {
         let path = entry.unwrap().path();
-        assert_eq!(mode(&path) & 0o007, 0, "{}", path.display());
+        assert_eq!(mode(&path), 0o660, "{}", path.display());
     }
 }

@@ -11,8 +11,10 @@
 
 mod connection;
 pub(crate) mod files;
+mod read;
 mod schema;
 pub(crate) mod transfer;
+mod write;
 
 use std::{
     fs::TryLockError,
@@ -24,14 +26,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use rusqlite::{
-    Connection, ErrorCode, OptionalExtension, Row as SqlRow, Transaction, TransactionBehavior,
-    params,
-};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 
 pub(crate) use self::connection::FRESH;
 use self::{connection::Open, files::Files, files::Presence};
-use super::{Attempts, Backend, Batch, Header, Mark, NAMED, Op, REMEMBERED, Row, Slot, Tag, Turn};
+use super::{Attempts, Backend, Batch, Header, Mark, Row, Slot, Tag, Turn};
 use crate::{
     ObjectId, Role,
     error::{self, Error, Result},
@@ -67,8 +66,8 @@ impl Sqlite {
     /// Makes the file of a new token.
     pub(crate) fn create(files: &Files, header: &Header, officer: &Slot) -> Result<()> {
         schema::make(files, None, |tx| {
-            put_header(tx, header)?;
-            put_slot(tx, Role::SecurityOfficer, Some(officer))
+            write::put_header(tx, header)?;
+            write::put_slot(tx, Role::SecurityOfficer, Some(officer))
         })
     }
 
@@ -94,7 +93,7 @@ impl Sqlite {
         let open = Open::new(&self.files)?;
         if open.writable {
             // Without the word every reader asks the database: slower, and just as right.
-            let word = self.files.beside(&self.files.generation()).and_then(|file| {
+            let word = files::beside(&self.files.generation()).and_then(|file| {
                 if file.metadata()?.len() < 4096 {
                     file.set_len(4096)?;
                 }
@@ -169,13 +168,13 @@ impl Backend for Sqlite {
     }
 
     fn header(&self) -> Result<Header> {
-        self.query(read_header)
+        self.query(read::header)
     }
 
     fn slot(&self, role: Role) -> Result<Option<Slot>> {
         self.query(|sql| {
             sql.prepare_cached("SELECT revision, sealed, fails, next, mac FROM slot WHERE role=?1")?
-                .query_row([role.number()], slot_of)
+                .query_row([role.number()], read::slot_of)
                 .optional()
         })
     }
@@ -183,7 +182,7 @@ impl Backend for Sqlite {
     fn row(&self, id: ObjectId) -> Result<Option<Row>> {
         self.query(|sql| {
             sql.prepare_cached("SELECT revision, epoch, private, sealed FROM object WHERE oid=?1")?
-                .query_row([id], row_of)
+                .query_row([id], read::row_of)
                 .optional()
         })
     }
@@ -192,7 +191,7 @@ impl Backend for Sqlite {
         let after = after.as_ref().map(ObjectId::as_slice).unwrap_or_default();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.query(|sql| {
-            let mut statement = sql.prepare_cached(&search(tags.len()))?;
+            let mut statement = sql.prepare_cached(&read::search(tags.len()))?;
             statement.raw_bind_parameter(1, limit)?;
             statement.raw_bind_parameter(2, after)?;
             for (at, tag) in (3..).zip(tags) {
@@ -208,14 +207,14 @@ impl Backend for Sqlite {
     }
 
     fn marks(&self, ids: &[ObjectId]) -> Result<Vec<Option<Mark>>> {
-        self.query(|sql| ids.iter().map(|id| mark(sql, id)).collect())
+        self.query(|sql| ids.iter().map(|id| read::mark(sql, id)).collect())
     }
 
     fn audit(&self, each: &mut dyn FnMut(ObjectId, &Mark)) -> Result<Header> {
         self.with(|open| {
             let tx = open.sql.transaction().map_err(failure)?;
-            let header = read_header(&tx).map_err(failure)?;
-            if walk(&tx, each).map_err(failure)? {
+            let header = read::header(&tx).map_err(failure)?;
+            if read::walk(&tx, each).map_err(failure)? {
                 Ok(header)
             } else {
                 Err(Error::Corrupt("the search tags do not belong to the objects"))
@@ -226,7 +225,7 @@ impl Backend for Sqlite {
     fn changes(&self, since: u64) -> Result<Option<Vec<ObjectId>>> {
         self.with(|open| {
             let tx = open.sql.transaction().map_err(failure)?;
-            changes(&tx, since).map_err(failure)
+            read::changes(&tx, since).map_err(failure)
         })
     }
 
@@ -269,10 +268,10 @@ impl Backend for Sqlite {
                 return Err(Error::Conflict);
             }
             for op in &batch.ops {
-                apply(&tx, op)?;
+                write::apply(&tx, op)?;
             }
-            put_header(&tx, &batch.header)?;
-            log_change(&tx, batch).map_err(failure)?;
+            write::put_header(&tx, &batch.header)?;
+            write::log_change(&tx, batch).map_err(failure)?;
             self.announced(|| tx.commit()).map_err(failure)
         })
     }
@@ -320,214 +319,6 @@ impl Wait {
         self.step = (self.step * 2).min(Duration::from_millis(1));
         true
     }
-}
-
-fn read_header(sql: &Connection) -> rusqlite::Result<Header> {
-    sql.prepare_cached("SELECT format, token, version, seal, sealed FROM header")?.query_row(
-        [],
-        |row| {
-            Ok(Header {
-                format: row.get(0)?,
-                token: row.get(1)?,
-                version: row.get(2)?,
-                seal: row.get(3)?,
-                sealed: row.get(4)?,
-            })
-        },
-    )
-}
-
-fn slot_of(row: &SqlRow<'_>) -> rusqlite::Result<Slot> {
-    let attempts = Attempts { fails: row.get(2)?, next: row.get(3)?, mac: row.get(4)? };
-    Ok(Slot { revision: row.get(0)?, sealed: row.get(1)?, attempts })
-}
-
-fn row_of(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
-    Ok(Row { revision: row.get(0)?, epoch: row.get(1)?, private: row.get(2)?, sealed: row.get(3)? })
-}
-
-/// The statement that searches for a number of tags at once: the first by the index, in the order
-/// of the objects, the others by looking each object up.
-fn search(tags: usize) -> String {
-    let mut statement = String::from("SELECT oid FROM tag AS first WHERE tag=?3 AND oid>?2");
-    for at in (4..).take(tags.saturating_sub(1)) {
-        statement
-            .push_str(&format!(" AND EXISTS(SELECT 1 FROM tag WHERE tag=?{at} AND oid=first.oid)"));
-    }
-    statement.push_str(" ORDER BY oid LIMIT ?1");
-    statement
-}
-
-fn mark(sql: &Connection, id: &ObjectId) -> rusqlite::Result<Option<Mark>> {
-    let mark = sql
-        .prepare_cached("SELECT revision, private, substr(sealed, -16) FROM object WHERE oid=?1")?
-        .query_row([id], |row| {
-            let (revision, private, seal_tag) = (row.get(0)?, row.get(1)?, row.get(2)?);
-            Ok(Mark { revision, private, seal_tag, tags: Vec::new() })
-        })
-        .optional()?;
-    let Some(mut mark) = mark else {
-        return Ok(None);
-    };
-    let mut statement = sql.prepare_cached("SELECT tag FROM tag WHERE oid=?1 ORDER BY tag")?;
-    mark.tags = statement.query_map([id], |row| row.get(0))?.collect::<rusqlite::Result<_>>()?;
-    Ok(Some(mark))
-}
-
-/// Visits all objects together with their tags, both in order; false if a tag has no object.
-fn walk(sql: &Connection, each: &mut dyn FnMut(ObjectId, &Mark)) -> rusqlite::Result<bool> {
-    let mut objects = sql.prepare_cached(
-        "SELECT oid, revision, private, substr(sealed, -16) FROM object ORDER BY oid",
-    )?;
-    let mut tags = sql.prepare_cached("SELECT oid, tag FROM tag ORDER BY oid, tag")?;
-    let mut objects = objects.query([])?;
-    let mut tags = tags.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let mut next: Option<(ObjectId, Tag)> = tags.next().transpose()?;
-    while let Some(row) = objects.next()? {
-        let id: ObjectId = row.get(0)?;
-        let (revision, private, seal_tag) = (row.get(1)?, row.get(2)?, row.get(3)?);
-        let mut mark = Mark { revision, private, seal_tag, tags: Vec::new() };
-        while let Some((_, tag)) = next.filter(|(of, _)| *of == id) {
-            mark.tags.push(tag);
-            next = tags.next().transpose()?;
-        }
-        each(id, &mark);
-    }
-    Ok(next.is_none())
-}
-
-fn changes(sql: &Connection, since: u64) -> rusqlite::Result<Option<Vec<ObjectId>>> {
-    let version: u64 =
-        sql.prepare_cached("SELECT version FROM header")?.query_row([], |row| row.get(0))?;
-    let Some(missing) = version.checked_sub(since) else {
-        return Ok(None);
-    };
-    let mut statement =
-        sql.prepare_cached("SELECT oids FROM change WHERE version>?1 ORDER BY version")?;
-    let mut rows = statement.query([since])?;
-    let mut changed = Vec::new();
-    let mut known = 0;
-    while let Some(row) = rows.next()? {
-        let Some(ids) = row.get::<_, Option<Vec<u8>>>(0)? else {
-            return Ok(None);
-        };
-        changed.extend_from_slice(ids.as_chunks().0);
-        known += 1;
-    }
-    if known != missing {
-        return Ok(None);
-    }
-    changed.sort_unstable();
-    changed.dedup();
-    Ok(Some(changed))
-}
-
-fn apply(tx: &Transaction<'_>, op: &Op) -> Result<()> {
-    match op {
-        Op::Insert { id, row, tags } => {
-            let done = tx
-                .prepare_cached("INSERT OR IGNORE INTO object VALUES(?1, ?2, ?3, ?4, ?5)")
-                .and_then(|mut statement| {
-                    let Row { revision, epoch, private, sealed } = row;
-                    statement.execute(params![id, revision, epoch, private, sealed])
-                })
-                .map_err(failure)?;
-            if done == 0 {
-                return Err(Error::Conflict);
-            }
-            put_tags(tx, id, tags)
-        }
-        Op::Update { id, expected, row, tags } => {
-            update(tx, id, *expected, row)?;
-            remove_tags(tx, id)?;
-            put_tags(tx, id, tags)
-        }
-        Op::Delete { id } => {
-            let done = tx
-                .prepare_cached("DELETE FROM object WHERE oid=?1")
-                .and_then(|mut statement| statement.execute([id]))
-                .map_err(failure)?;
-            if done == 0 {
-                return Err(Error::NotFound);
-            }
-            remove_tags(tx, id)
-        }
-        Op::Slot { role, slot } => put_slot(tx, *role, slot.as_ref()),
-        Op::Wipe { private_only } => {
-            let statements = if *private_only {
-                "DELETE FROM tag WHERE oid IN (SELECT oid FROM object WHERE private=1); \
-                 DELETE FROM object WHERE private=1;"
-            } else {
-                "DELETE FROM tag; DELETE FROM object;"
-            };
-            tx.execute_batch(statements).map_err(failure)
-        }
-    }
-}
-
-fn update(tx: &Transaction<'_>, id: &ObjectId, expected: u64, row: &Row) -> Result<()> {
-    let done = tx
-        .prepare_cached(
-            "UPDATE object SET revision=?2, epoch=?3, private=?4, sealed=?5 \
-             WHERE oid=?1 AND revision=?6",
-        )
-        .and_then(|mut statement| {
-            let Row { revision, epoch, private, sealed } = row;
-            statement.execute(params![id, revision, epoch, private, sealed, expected])
-        })
-        .map_err(failure)?;
-    if done == 1 {
-        return Ok(());
-    }
-    let there = mark(tx, id).map_err(failure)?.is_some();
-    Err(if there { Error::Conflict } else { Error::NotFound })
-}
-
-fn put_tags(tx: &Transaction<'_>, id: &ObjectId, tags: &[Tag]) -> Result<()> {
-    let mut statement = tx.prepare_cached("INSERT INTO tag VALUES(?1, ?2)").map_err(failure)?;
-    for tag in tags {
-        statement.execute(params![tag, id]).map_err(failure)?;
-    }
-    Ok(())
-}
-
-fn remove_tags(tx: &Transaction<'_>, id: &ObjectId) -> Result<()> {
-    tx.prepare_cached("DELETE FROM tag WHERE oid=?1")
-        .and_then(|mut statement| statement.execute([id]))
-        .map(drop)
-        .map_err(failure)
-}
-
-fn put_slot(tx: &Transaction<'_>, role: Role, slot: Option<&Slot>) -> Result<()> {
-    let done = match slot {
-        None => tx.execute("DELETE FROM slot WHERE role=?1", [role.number()]),
-        Some(Slot { revision, sealed, attempts: Attempts { fails, next, mac } }) => tx.execute(
-            "INSERT OR REPLACE INTO slot VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-            params![role.number(), revision, sealed, fails, next, mac],
-        ),
-    };
-    done.map(drop).map_err(failure)
-}
-
-fn put_header(tx: &Transaction<'_>, header: &Header) -> Result<()> {
-    let Header { format, token, version, seal, sealed } = header;
-    tx.prepare_cached("INSERT OR REPLACE INTO header VALUES(1, ?1, ?2, ?3, ?4, ?5)")
-        .and_then(|mut statement| statement.execute(params![format, token, version, seal, sealed]))
-        .map(drop)
-        .map_err(failure)
-}
-
-fn log_change(tx: &Transaction<'_>, batch: &Batch) -> rusqlite::Result<()> {
-    let version = batch.header.version;
-    let ids = batch.changed.as_deref().filter(|ids| ids.len() <= NAMED);
-    tx.prepare_cached("INSERT OR REPLACE INTO change VALUES(?1, ?2)")?
-        .execute(params![version, ids.map(<[ObjectId]>::as_flattened)])?;
-    // Not with each commit: the page with the oldest entries is written for nothing else.
-    if version.is_multiple_of(256) {
-        tx.prepare_cached("DELETE FROM change WHERE version<=?1")?
-            .execute([version.saturating_sub(REMEMBERED)])?;
-    }
-    Ok(())
 }
 
 /// Sorts a failure of SQLite. Its texts name tables and files, never values.

@@ -61,10 +61,8 @@ impl Files {
         [self.database(), self.log(), self.index(), self.generation(), self.lock()]
     }
 
-    /// New files are open to whom the directory is open, others never.
     pub(super) fn mode(&self) -> u32 {
-        let dir = fs::metadata(&self.dir).map_or(0, |dir| dir.mode());
-        0o600 | (dir & 0o060)
+        mode_in(&self.dir)
     }
 
     pub(super) fn remove_draft(&self) {
@@ -89,24 +87,30 @@ impl Files {
             .all(|path| accessat(CWD, path, Access::WRITE_OK, AtFlags::EACCESS).is_ok())
     }
 
-    /// Opens a file beside the database, and makes it if it is not there.
-    pub(super) fn beside(&self, path: &Path) -> io::Result<File> {
-        let open = || OpenOptions::new().read(true).write(true).open(path);
-        match open() {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            outcome => return outcome,
-        }
-        let mode = self.mode();
-        let made = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path);
-        match made {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open(),
-            Ok(file) => file.set_permissions(Permissions::from_mode(mode)).map(|()| file),
-            outcome => outcome,
-        }
-    }
-
     fn named(&self, end: &str) -> PathBuf {
         self.dir.join(format!("{}{end}", self.stem))
+    }
+}
+
+/// New files are open to whom the directory is open, others never.
+fn mode_in(dir: &Path) -> u32 {
+    let dir = fs::metadata(dir).map_or(0, |dir| dir.mode());
+    0o600 | (dir & 0o060)
+}
+
+/// Opens a file of the store that is no database, and makes it if it is not there.
+pub(crate) fn beside(path: &Path) -> io::Result<File> {
+    let open = || OpenOptions::new().read(true).write(true).open(path);
+    match open() {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        outcome => return outcome,
+    }
+    let mode = mode_in(path.parent().unwrap_or(Path::new("/")));
+    let made = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path);
+    match made {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open(),
+        Ok(file) => file.set_permissions(Permissions::from_mode(mode)).map(|()| file),
+        outcome => outcome,
     }
 }
 
@@ -150,7 +154,7 @@ impl Presence {
     pub(super) fn open(files: &Files) -> Result<Option<Self>> {
         let path = files.lock();
         let mut present = PRESENT.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(file) = files.beside(&path).or_else(|_| File::open(&path)) else {
+        let Ok(file) = beside(&path).or_else(|_| File::open(&path)) else {
             return Ok(None);
         };
         let inode = inode(&file)?;

@@ -4,9 +4,7 @@ use std::{fs, io::ErrorKind, path::Path, sync::PoisonError};
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, backup::Backup};
 
-use super::{
-    Sqlite, connection::frozen, failure, files::Files, put_header, read_header, schema, walk,
-};
+use super::{Sqlite, connection::frozen, failure, files::Files, read, schema, write};
 use crate::{
     ObjectId,
     backend::{Header, Mark},
@@ -126,8 +124,8 @@ pub(crate) fn inspect(from: &Path, each: &mut dyn FnMut(ObjectId, &Mark)) -> Res
     sql.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA mmap_size=0;").map_err(failure)?;
     super::connection::identify(&sql)?;
     schema::verify(&sql, "main")?;
-    let header = read_header(&sql).map_err(failure)?;
-    if !walk(&sql, each).map_err(failure)? {
+    let header = read::header(&sql).map_err(failure)?;
+    if !read::walk(&sql, each).map_err(failure)? {
         return Err(Error::Corrupt("the search tags do not belong to the objects"));
     }
     Ok(header)
@@ -149,5 +147,5 @@ fn copy(from: &Connection, to: &Path) -> Result<()> {
 fn fill(tx: &Transaction<'_>, header: &Header) -> Result<()> {
     schema::verify(tx, "source")?;
     tx.execute_batch(COPY).map_err(failure)?;
-    put_header(tx, header)
+    write::put_header(tx, header)
 }
