@@ -16,7 +16,7 @@ pub(crate) fn is_ours(named: Option<&Path>) -> bool {
 }
 
 /// Where modules are, relative to the program that is installed with them.
-const NEAR: &[&str] = &[".", "../lib", "../lib/pkcs11"];
+const NEAR: &[&str] = &["", "../lib", "../lib/pkcs11"];
 
 /// Where the system keeps modules, once Strongroom is installed.
 const SYSTEM: &[&str] = &[

@@ -70,12 +70,11 @@ pub(super) fn check(module: Option<&Path>, out: &Output) -> Result<Exit> {
                     Severity::Warning => (Style::Warn, "warning"),
                     Severity::Error => (Style::Bad, "error"),
                 };
-                let what = visible(&finding.what);
-                format!(
-                    "{}: {what}\n  help: {}",
-                    paint.paint(style, name),
-                    visible(&finding.remedy)
-                )
+                let what = format!("{}: {}", paint.paint(style, name), visible(&finding.what));
+                match finding.remedy.as_str() {
+                    "" => what,
+                    remedy => format!("{what}\n  help: {}", visible(remedy)),
+                }
             })
             .collect();
         lines.join("\n")
