@@ -73,14 +73,13 @@ impl Application {
     ) -> Result<()> {
         let mut activity = lock(&session.activity);
         let Some(call) = call else {
-            let active = activity.operation.take_if(|operation| operation.kind() == kind);
-            return active.map(drop).ok_or(Error::ArgumentsBad);
+            return activity.take(kind).map(drop).ok_or(Error::ArgumentsBad);
         };
-        if activity.operation.is_some() {
+        if activity.has(kind) {
             return Err(Error::OperationActive);
         }
         let mechanism = strongroom_mechanisms::mechanism(call.mechanism)?;
-        activity.operation = Some(self.operation(session, kind, mechanism, call, key)?);
+        activity.put(self.operation(session, kind, mechanism, call, key)?);
         Ok(())
     }
 

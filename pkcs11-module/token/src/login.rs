@@ -83,17 +83,11 @@ fn may_log_in(presence: &Presence, role: Role) -> Result<()> {
 
 /// Login for one use of a key with `CKA_ALWAYS_AUTHENTICATE`, after its operation has started.
 fn authenticate(session: &Session, pin: &[u8]) -> Result<()> {
-    let waits = |session: &Session| {
-        let activity = lock(&session.activity);
-        activity.operation.as_ref().is_some_and(|operation| operation.authenticate)
-    };
-    if !waits(session) {
+    if !lock(&session.activity).waits() {
         return Err(Error::OperationNotInitialized);
     }
     session.token.stored.verify(Role::User, pin).map_err(storage)?;
-    if let Some(operation) = &mut lock(&session.activity).operation {
-        operation.authenticate = false;
-    }
+    lock(&session.activity).authenticated();
     Ok(())
 }
 
@@ -110,10 +104,7 @@ impl Application {
         }
         self.handles.forget(|place| place.slot == session.slot.id && place.private);
         for session in self.sessions.of(token) {
-            let mut activity = lock(&session.activity);
-            if activity.operation.as_ref().is_some_and(|operation| operation.private) {
-                activity.operation = None;
-            }
+            lock(&session.activity).end_private();
         }
         Ok(())
     }

@@ -88,19 +88,13 @@ pub(crate) fn step<T>(
     call: impl FnOnce(Operation) -> Result<Next<T>>,
 ) -> Result<T> {
     let mut activity = lock(&session.activity);
-    let operation = match activity.operation.take() {
-        Some(operation) if operation.kind() == kind => operation,
-        other => {
-            activity.operation = other;
-            return Err(Error::OperationNotInitialized);
-        }
-    };
+    let operation = activity.take(kind).ok_or(Error::OperationNotInitialized)?;
     if operation.authenticate {
         return Err(Error::UserNotLoggedIn);
     }
     match call(operation)? {
         Next::Keep(operation, outcome) => {
-            activity.operation = Some(operation);
+            activity.put(operation);
             Ok(outcome)
         }
         Next::Done(outcome) => Ok(outcome),

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, RwLock};
 use strongroom_keystore::Role;
 use strongroom_types::{Error, Result, SessionHandle, SessionInfo, SessionState};
 
-use crate::operation::Operation;
+use crate::operation::{Kind, Operation};
 use crate::search::Search;
 use crate::slot::Slot;
 use crate::sync::{read, write};
@@ -23,11 +23,48 @@ pub(crate) struct Session {
     pub(crate) activity: Mutex<Activity>,
 }
 
-/// What is under way in a session: a cryptographic operation and a search, at most one of each.
+/// What is under way in a session: at most one operation of each kind, and a search.
 #[derive(Default)]
 pub(crate) struct Activity {
-    pub(crate) operation: Option<Operation>,
+    operations: Vec<Operation>,
     pub(crate) search: Option<Search>,
+}
+
+impl Activity {
+    /// Whether an operation of a kind is under way.
+    pub(crate) fn has(&self, kind: Kind) -> bool {
+        self.operations.iter().any(|operation| operation.kind() == kind)
+    }
+
+    /// Takes the operation of a kind out.
+    pub(crate) fn take(&mut self, kind: Kind) -> Option<Operation> {
+        let at = self.operations.iter().position(|operation| operation.kind() == kind)?;
+        Some(self.operations.remove(at))
+    }
+
+    /// Puts an operation in, where none of its kind is.
+    pub(crate) fn put(&mut self, operation: Operation) {
+        self.operations.push(operation);
+    }
+
+    /// Whether an operation waits for a context-specific login.
+    pub(crate) fn waits(&self) -> bool {
+        self.operations.iter().any(|operation| operation.authenticate)
+    }
+
+    /// Lets the operation that was last to wait for a context-specific login go on: one login is
+    /// good for one use.
+    pub(crate) fn authenticated(&mut self) {
+        let last = self.operations.iter_mut().rfind(|operation| operation.authenticate);
+        if let Some(operation) = last {
+            operation.authenticate = false;
+        }
+    }
+
+    /// Ends the operations that use private objects.
+    pub(crate) fn end_private(&mut self) {
+        self.operations.retain(|operation| !operation.private);
+    }
 }
 
 impl Session {
