@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
 use strongroom_functions::Cryptoki;
 use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle};
 
-use crate::abi::{Quiet, Replaceable, watch_forks};
+use crate::abi::{Quiet, Replaceable, watch_exit, watch_forks};
 
 /// The application, whatever it is made of.
 pub(crate) type Application = dyn Cryptoki;
@@ -34,6 +34,7 @@ pub(crate) fn initialize() -> Result<()> {
     keep_panics_quiet();
     MODULE.get_or_make(Module::new).start(|| {
         watch_forks()?;
+        watch_exit()?;
         Ok(Arc::new(strongroom_token::Application::open()?))
     })
 }

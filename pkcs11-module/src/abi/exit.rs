@@ -1,17 +1,20 @@
 //! The end of the process: from its first moment on, every call is refused.
 //!
 //! Hosts call PKCS#11 modules from their exit handlers, when half of the process is gone. Nothing
-//! of this module is destroyed at exit, and no handler of its own runs; but a call could still
-//! start work that nobody will see the end of. Two signs tell that the end has begun.
+//! of this module is destroyed at exit; but a call could still start work that nobody will see the
+//! end of. Three signs tell that the end has begun.
 //!
 //! `exit` destroys the variables of the calling thread before it runs the first handler, so a
 //! thread that finds its [`Sentinel`] destroyed is ending, alone or with the process. When that
 //! thread is the main thread, it is the process: `pthread_exit` there does not destroy them.
 //!
-//! The second sign is the module's own entry in `.fini_array`, for threads that the first one can
-//! not tell: those that never called before.
+//! The second sign is an exit handler that does nothing but tell, for a main thread that never
+//! called before: handlers run backwards, so those that were there before the first `C_Initialize`
+//! find it told. The third is the module's own entry in `.fini_array`.
 
 use core::sync::atomic::{AtomicBool, Ordering};
+
+use strongroom_types::{Error, Result};
 
 static BEGUN: AtomicBool = AtomicBool::new(false);
 
@@ -36,16 +39,30 @@ pub(super) fn begun() -> bool {
     BEGUN.load(Ordering::Relaxed) || SENTINEL.try_with(|_| ()).is_err()
 }
 
+/// Has the end of the process told, from the first call of this on. Once is enough; the caller sees
+/// to it that no two threads call this at once.
+pub(crate) fn watch_exit() -> Result<()> {
+    static WATCHED: AtomicBool = AtomicBool::new(false);
+    if WATCHED.load(Ordering::Acquire) {
+        return Ok(());
+    }
+    // SAFETY: the handler is a function of this module, which is never unloaded; it does not unwind.
+    if unsafe { libc::atexit(at_the_end) } != 0 {
+        return Err(Error::HostMemory);
+    }
+    WATCHED.store(true, Ordering::Release);
+    Ok(())
+}
+
+extern "C" fn at_the_end() {
+    BEGUN.store(true, Ordering::Relaxed);
+}
+
 /// The loader runs it after the exit handlers, or before those of objects that it unloads later.
 #[cfg(not(miri))]
 #[used]
 #[unsafe(link_section = ".fini_array")]
-static AT_THE_END: extern "C" fn() = {
-    extern "C" fn at_the_end() {
-        BEGUN.store(true, Ordering::Relaxed);
-    }
-    at_the_end
-};
+static AT_THE_END: extern "C" fn() = at_the_end;
 
 #[cfg(test)]
 mod tests {

@@ -23,6 +23,7 @@ mod template;
 #[macro_use]
 mod function;
 
+pub(crate) use exit::watch_exit;
 pub(crate) use fork::{Quiet, watch_forks};
 pub(crate) use function::guard;
 pub(crate) use info::{CStructure, numbers};
