@@ -126,6 +126,23 @@ static void exit_of_a_thread(void)
     pause();
 }
 
+static void *works(void *unused)
+{
+    CHECK(Initialize(NULL), OK);
+    CHECK(slots(), OK);
+    return NULL;
+}
+
+static void exit_of_a_thread_that_never_called(void)
+{
+    pthread_t thread;
+    atexit(refused);
+    load();
+    pthread_create(&thread, NULL, works, NULL);
+    pthread_join(thread, NULL);
+    exit(0);
+}
+
 static void exit_after_unloading(void)
 {
     load();
@@ -500,7 +517,7 @@ static void hostile_arguments(void)
 static const struct { const char *name; void (*run)(void); } cases[] = {
 #define CASE(name) { #name, name }
     CASE(exit_handler_before), CASE(exit_handler_after), CASE(exit_of_a_thread),
-    CASE(exit_after_unloading), CASE(exit_after_finalizing), CASE(exit_during_calls),
+    CASE(exit_of_a_thread_that_never_called), CASE(exit_after_unloading), CASE(exit_after_finalizing), CASE(exit_during_calls),
     CASE(main_thread_leaves), CASE(forks), CASE(forks_during_calls), CASE(forks_during_starts),
     CASE(threads_start_it_once), CASE(ends_during_calls), CASE(initialize_arguments),
     CASE(interfaces), CASE(names_of_the_host), CASE(hostile_arguments),

@@ -1,6 +1,8 @@
 //! The module in a host process: how it is loaded, asked by many threads, forked, and left. A C
 //! program plays the host, one run for each case.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test fails by panicking")]
+
 mod library;
 
 use std::fs;
@@ -22,6 +24,7 @@ cases! {
     exit_handler_before prints "refused";
     exit_handler_after prints "refused";
     exit_of_a_thread prints "refused";
+    exit_of_a_thread_that_never_called prints "refused";
     exit_after_unloading prints "refused";
     exit_after_finalizing prints "refused";
     exit_during_calls prints "refused";
