@@ -36,9 +36,15 @@ pub struct Unlocked {
     pub(crate) objects: ObjectKeys,
     pub(crate) master_name: [u8; 16],
     role: Role,
+    officer: Option<Officer>,
+}
+
+/// What only the security officer needs.
+struct Officer {
+    /// Wrapped for the user when he gets a PIN.
     master: Ring,
-    /// The security officer's, who may have to wrap a new master key.
-    pin: Option<PinKey>,
+    /// Wraps a new master key, if the old one is discarded.
+    pin: PinKey,
 }
 
 impl Unlocked {
@@ -49,14 +55,12 @@ impl Unlocked {
     }
 
     fn new(token: TokenId, role: Role, epoch: u32, master: &Key, pin: PinKey) -> Result<Self> {
-        Ok(Self {
-            token,
-            objects: ObjectKeys::derive(master, token, epoch)?,
-            master_name: keys::master_name(master, token),
-            role,
-            master: Ring::new(&[master])?,
-            pin: (role == Role::SecurityOfficer).then_some(pin),
-        })
+        let officer = match role {
+            Role::SecurityOfficer => Some(Officer { master: Ring::new(&[master])?, pin }),
+            Role::User => None,
+        };
+        let objects = ObjectKeys::derive(master, token, epoch)?;
+        Ok(Self { token, objects, master_name: keys::master_name(master, token), role, officer })
     }
 }
 
@@ -123,14 +127,14 @@ impl Token {
     pub fn set_user_pin(&self, so: &Unlocked, new: &[u8]) -> Result<()> {
         let key = self.pin_key(Role::User, new)?;
         self.transact(|known| {
-            let Some(officer) = so.pin.as_ref().filter(|_| self.opens(so, known)) else {
+            let Some(officer) = so.officer.as_ref().filter(|_| self.opens(so, known)) else {
                 return Err(Error::Locked);
             };
             let replaces = known.head.slot_tag(Role::User).is_some();
             match self.policy.so_reset {
                 SoReset::Deny if replaces => Err(Error::Denied),
-                SoReset::Wipe if replaces => self.wipe_private(known, officer, &key),
-                _ => self.wrap_for_user(known, so.master.key(0)?, &key),
+                SoReset::Wipe if replaces => self.wipe_private(known, &officer.pin, &key),
+                _ => self.wrap_for_user(known, officer.master.key(0)?, &key),
             }
         })
     }

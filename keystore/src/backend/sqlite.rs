@@ -27,6 +27,7 @@ use std::{
 };
 
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rustix::fs::{FallocateFlags, fallocate};
 
 pub(crate) use self::connection::FRESH;
 use self::{connection::Open, files::Files, files::Presence};
@@ -94,9 +95,8 @@ impl Sqlite {
         if open.writable {
             // Without the word every reader asks the database: slower, and just as right.
             let word = files::beside(&self.files.generation()).and_then(|file| {
-                if file.metadata()?.len() < 4096 {
-                    file.set_len(4096)?;
-                }
+                // Allocated, not sparse: writing a page that a full disk cannot give is fatal.
+                fallocate(&file, FallocateFlags::empty(), 0, 4096)?;
                 SharedWord::map(&file)
             });
             *self.word.write().unwrap_or_else(PoisonError::into_inner) = word.ok();

@@ -65,6 +65,8 @@ impl Open {
         let sql = mode.connect(&files.database())?;
         sql.busy_timeout(PATIENCE).map_err(failure)?;
         sql.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(failure)?;
+        // Otherwise this build of SQLite compiles a statement again for each value bound to it.
+        sql.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failure)?;
         sql.execute_batch(SETTINGS).map_err(failure)?;
         if mode == Mode::ReadWrite {
             // A backup that somebody copied here is in another mode.
