@@ -120,6 +120,26 @@ pub(crate) fn rsa_pairs() {
     wraps(&public, &private, &params);
 }
 
+/// Threads sign with the same key at once: its blindings are AWS-LC's to guard.
+#[test]
+fn a_key_is_shared_by_threads() {
+    let id = mechanism!(CKM_RSA_PKCS_KEY_PAIR_GEN).0;
+    let pair = Pair::generate(id, KeyType::RSA, rsa_template(2048, None)).unwrap();
+    let (public, private) = pair.keys();
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let (public, private) = (&public, &private);
+            scope.spawn(move || {
+                for n in 0..20 {
+                    let (id, data) = (mechanism!(CKM_RSA_PKCS).0, [thread, n]);
+                    let signature = sign(id, private, &Params::NONE, &data).unwrap();
+                    assert_eq!(verify(id, public, &Params::NONE, &data, &signature), Ok(()));
+                }
+            });
+        }
+    });
+}
+
 /// What is wrapped is unwrapped, and what is too long is refused.
 fn wraps(public: &Key, private: &Key, oaep: &Params) {
     let secret = [7; 32];

@@ -13,6 +13,7 @@ mod aes_support;
 mod aes_vectors;
 mod curve_vectors;
 mod hash_vectors;
+mod key_objects;
 mod key_pairs;
 mod key_wrap_vectors;
 mod rsa_vectors;
