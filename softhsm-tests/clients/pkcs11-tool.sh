@@ -241,6 +241,7 @@ run "--test-fork" test_fork
 test_threads() {
     tool --token-label box --use-locking --test-threads ILGISLT0GM --test-threads ILGISLT0GM
 }
+softhsm2_races "--test-threads" "two threads in C_Initialize at once crash"
 run "--test-threads" test_threads
 
 done_with

@@ -7,7 +7,6 @@
     clippy::unwrap_used,
     reason = "a test fails by panicking"
 )]
-
 #![allow(clippy::type_complexity, reason = "a row of a table is a tuple, read where it stands")]
 
 mod client;
