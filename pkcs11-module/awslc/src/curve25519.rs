@@ -3,7 +3,7 @@
 use aws_lc_sys as sys;
 use zeroize::Zeroizing;
 
-use crate::error::{Error, Result, check, failed};
+use crate::error::{Result, check, failed};
 use crate::owned::AnyKey;
 
 /// The length of a seed, a scalar, a public key and a shared secret, in bytes.
@@ -63,7 +63,7 @@ impl SigningKey {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the context is too long, or empty where it may not be.
+    /// [`Error::Invalid`](crate::Error) if the context is too long, or empty where it may not be.
     pub fn sign(&self, message: &[u8], scheme: Scheme<'_>) -> Result<[u8; SIGNATURE_LEN]> {
         let mut signature = [0; SIGNATURE_LEN];
         let (out, key) = (signature.as_mut_ptr(), self.0.as_ptr());
@@ -88,7 +88,7 @@ impl SigningKey {
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] if it is not, or if the scheme's context is not acceptable.
+/// [`Error::Invalid`](crate::Error) if it is not, or if the scheme's context is not acceptable.
 pub fn verify(
     public: &[u8; KEY_LEN],
     message: &[u8],
@@ -134,7 +134,7 @@ pub fn x25519_public(scalar: &[u8; KEY_LEN]) -> [u8; KEY_LEN] {
 ///
 /// # Errors
 ///
-/// [`Error::Invalid`] if it is all zero: the peer's key has a small order.
+/// [`Error::Invalid`](crate::Error) if it is all zero: the peer's key has a small order.
 pub fn x25519(scalar: &[u8; KEY_LEN], peer: &[u8; KEY_LEN]) -> Result<Zeroizing<[u8; KEY_LEN]>> {
     let mut secret = Zeroizing::new([0; KEY_LEN]);
     // SAFETY: 32 bytes can be written, and 32 each read, as curve25519.h says.
@@ -163,7 +163,7 @@ impl Algorithm {
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`].
+    /// [`Error::Memory`](crate::Error).
     pub fn to_spki(self, public: &[u8; KEY_LEN]) -> Result<Vec<u8>> {
         let (data, null) = (public.as_ptr(), core::ptr::null_mut());
         // SAFETY: 32 bytes can be read; the engine may be null.
@@ -176,7 +176,7 @@ impl Algorithm {
     ///
     /// # Errors
     ///
-    /// [`Error::Memory`].
+    /// [`Error::Memory`](crate::Error).
     pub fn to_pkcs8(self, private: &[u8; KEY_LEN]) -> Result<Zeroizing<Vec<u8>>> {
         let (data, null) = (private.as_ptr(), core::ptr::null_mut());
         // SAFETY: 32 bytes can be read; the engine may be null.
@@ -189,7 +189,7 @@ impl Algorithm {
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if it is none, or of another algorithm.
+    /// [`Error::Invalid`](crate::Error) if it is none, or of another algorithm.
     pub fn from_pkcs8(self, der: &[u8]) -> Result<Zeroizing<[u8; KEY_LEN]>> {
         let key = AnyKey::from_pkcs8(der, self.id())?;
         let mut private = Zeroizing::new([0; KEY_LEN]);
@@ -198,12 +198,5 @@ impl Algorithm {
         // SAFETY: the key is alive, and `out` writable for `len` bytes.
         check(unsafe { sys::EVP_PKEY_get_raw_private_key(key.as_ptr(), out, &mut len) })?;
         if len == KEY_LEN { Ok(private) } else { Err(failed()) }
-    }
-}
-
-impl From<core::array::TryFromSliceError> for Error {
-    /// A key or signature of another length is none.
-    fn from(_: core::array::TryFromSliceError) -> Self {
-        Self::Invalid
     }
 }

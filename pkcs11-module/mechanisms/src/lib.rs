@@ -69,7 +69,8 @@ pub static MECHANISMS: &[&[Mechanism]] = &[
 ];
 
 /// Every key type of the token.
-pub static KEY_TYPES: &[&KeyTypeRow] = &[&rsa_key::RSA,
+pub static KEY_TYPES: &[&KeyTypeRow] = &[
+    &rsa_key::RSA,
     &ec_key::EC,
     &eddsa::EC_EDWARDS,
     &montgomery::EC_MONTGOMERY,
