@@ -7,7 +7,6 @@
 //!
 //! ```toml
 //! so_reset = "allow"       # or "wipe", "deny": may the security officer replace a user PIN?
-//! legacy = false           # mechanisms that are only there for old data
 //!
 //! [store]
 //! path = "/var/lib/strongroom"
@@ -17,9 +16,6 @@
 //!
 //! [pin]
 //! lockout = 10             # wrong PINs in a row; without it attempts only get slower
-//!
-//! [mechanisms]
-//! deny = ["CKM_RSA_PKCS"]  # or: allow = [...]
 //! ```
 
 use std::{
@@ -49,10 +45,6 @@ pub struct Config {
     pub so_reset: SoReset,
     /// How many wrong PINs in a row lock it; nothing: they only make attempts slower.
     pub pin_lockout: Option<u32>,
-    /// Whether mechanisms that are only there for old data are offered.
-    pub legacy: bool,
-    /// Which mechanisms are offered, by name. The keystore only carries this.
-    pub mechanisms: Mechanisms,
 }
 
 /// Where the seal key is: 32 random bytes, without which a stolen store is noise.
@@ -75,16 +67,6 @@ pub enum SoReset {
     Wipe,
     /// It is refused.
     Deny,
-}
-
-/// The names of the mechanisms that are offered; both lists empty: all of them.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct Mechanisms {
-    /// If not empty, only these.
-    pub allow: Vec<String>,
-    /// Not these.
-    pub deny: Vec<String>,
 }
 
 /// Why there is no configuration; the text names the file, the line and a remedy.
@@ -170,8 +152,6 @@ impl Config {
             seal,
             so_reset: file.so_reset,
             pin_lockout: file.pin.lockout,
-            legacy: file.legacy,
-            mechanisms: file.mechanisms,
             source: Some(path),
         })
     }
@@ -179,15 +159,7 @@ impl Config {
     /// The configuration that needs no file: a store and a seal key at these two places.
     #[must_use]
     pub fn plain(store: PathBuf, seal: Seal) -> Self {
-        Self {
-            source: None,
-            store,
-            seal,
-            so_reset: SoReset::default(),
-            pin_lockout: None,
-            legacy: false,
-            mechanisms: Mechanisms::default(),
-        }
+        Self { source: None, store, seal, so_reset: SoReset::default(), pin_lockout: None }
     }
 }
 
@@ -276,8 +248,6 @@ struct File {
     seal: SealTable,
     pin: PinTable,
     so_reset: SoReset,
-    legacy: bool,
-    mechanisms: Mechanisms,
 }
 
 #[derive(Default, Deserialize)]
@@ -329,15 +299,12 @@ mod tests {
     #[test]
     fn everything_can_be_said() {
         let config = load(
-            "so_reset = 'wipe'\nlegacy = true\n[store]\npath = '/a'\n[seal]\nfile = 'b/c'\n[pin]\n\
-             lockout = 10\n[mechanisms]\ndeny = ['CKM_X']\n",
+            "so_reset = 'wipe'\n[store]\npath = '/a'\n[seal]\nfile = 'b/c'\n[pin]\nlockout = 10\n",
         )
         .unwrap();
         let expected = Config {
             so_reset: SoReset::Wipe,
-            legacy: true,
             pin_lockout: Some(10),
-            mechanisms: Mechanisms { allow: vec![], deny: vec!["CKM_X".into()] },
             ..Config::plain("/a".into(), Seal::File("b/c".into()))
         };
         assert_eq!(config, expected);
@@ -354,7 +321,7 @@ mod tests {
     #[test]
     fn a_fault_is_named_with_file_line_and_remedy() {
         for (text, expected) in [
-            ("legacy = true\n\nfoo = 1\n", "x.toml:3: unknown field `foo`"),
+            ("so_reset = 'deny'\n\nfoo = 1\n", "x.toml:3: unknown field `foo`"),
             ("[store]\npath = 1\n", "x.toml:2: invalid type"),
             ("[pin]\nlockout = -1\n", "x.toml:2: invalid value"),
             ("so_reset = 'maybe'\n", "x.toml:1: unknown variant `maybe`"),
