@@ -12,6 +12,7 @@ pub mod curve25519;
 pub mod digest;
 pub mod ec;
 mod error;
+pub mod gcm;
 pub mod key_wrap;
 pub mod mac;
 mod number;

@@ -52,6 +52,8 @@ owned! {
     DigestContext: EVP_MD_CTX, EVP_MD_CTX_free;
     /// A cipher under way, or one that has its key.
     CipherContext: EVP_CIPHER_CTX, EVP_CIPHER_CTX_free;
+    /// A key of an authenticated cipher.
+    AeadContext: EVP_AEAD_CTX, EVP_AEAD_CTX_free;
     /// A CMAC under way, or one that has its key.
     CmacContext: CMAC_CTX, CMAC_CTX_free;
     /// An HMAC under way, or one that has its key.

@@ -3,6 +3,7 @@
 use std::sync::OnceLock;
 
 use strongroom_awslc::cipher::{BLOCK, Direction, Keyed, Mode};
+use strongroom_awslc::gcm::GcmKey;
 use strongroom_awslc::mac::CmacKey;
 use strongroom_types::{Attributes, Bytes, Error, KeyType, Result, attribute, mechanism};
 
@@ -62,6 +63,7 @@ pub(crate) struct Aes {
     cbc_decrypt: OnceLock<Keyed>,
     ctr: OnceLock<Keyed>,
     gcm: OnceLock<Keyed>,
+    whole_gcm: OnceLock<GcmKey>,
     cmac: OnceLock<CmacKey>,
 }
 
@@ -77,6 +79,7 @@ impl Aes {
             cbc_decrypt: OnceLock::new(),
             ctr: OnceLock::new(),
             gcm: OnceLock::new(),
+            whole_gcm: OnceLock::new(),
             cmac: OnceLock::new(),
         };
         Ok(Parsed::new(size, aes))
@@ -108,6 +111,15 @@ impl Aes {
         }
         let keyed = Keyed::new(mode, direction, &self.value).map_err(or(Error::KeySizeRange))?;
         Ok(place.get_or_init(|| keyed))
+    }
+
+    /// The key expanded for GCM of messages that are there at once.
+    pub(crate) fn gcm(&self) -> Result<&GcmKey> {
+        if let Some(key) = self.whole_gcm.get() {
+            return Ok(key);
+        }
+        let key = GcmKey::new(&self.value).map_err(or(Error::KeySizeRange))?;
+        Ok(self.whole_gcm.get_or_init(|| key))
     }
 
     /// The key expanded for CMAC.

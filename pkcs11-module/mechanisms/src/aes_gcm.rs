@@ -2,7 +2,10 @@
 //!
 //! A decryption gives out nothing until the tag has verified, so its parts are kept until the end.
 
+use std::sync::Arc;
+
 use strongroom_awslc::cipher::{BLOCK, Direction, Mode, Running};
+use strongroom_awslc::gcm::TAG;
 use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, mechanism};
 
 use crate::aes::{self, Aes, Refusal};
@@ -19,14 +22,85 @@ static PARAMS: &[Layout] = &[
 /// The most that one IV can encrypt, in bytes (SP 800-38D, 5.2.1.1: 2^39 - 256 bits).
 const LONGEST: usize = (1 << 36) - 32;
 
+/// The longest IV in bytes: AWS-LC takes no more.
+const LONGEST_IV: usize = (1 << 31) - 1;
+
 /// The rows of this family.
 pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
-    encrypt: Some(|key, params| Ok(Box::new(Encrypting::start(key, params, Refusal::ENCRYPT)?))),
-    decrypt: Some(|key, params| Ok(Box::new(Decrypting::start(key, params, Refusal::DECRYPT)?))),
-    wrap: Some(|key, params, bytes| Encrypting::start(key, params, Refusal::WRAP)?.run(bytes)),
-    unwrap: Some(|key, params, bytes| Decrypting::start(key, params, Refusal::UNWRAP)?.run(bytes)),
+    encrypt: Some(|key, params| Ok(Box::new(Encrypting::start(key, params)?))),
+    decrypt: Some(|key, params| Ok(Box::new(Decrypting::start(key, params)?))),
+    wrap: Some(|key, params, bytes| Terms::read(params)?.seal(key, bytes, Refusal::WRAP)),
+    unwrap: Some(|key, params, bytes| Terms::read(params)?.open(key, bytes, Refusal::UNWRAP)),
     ..aes::row(mechanism!(CKM_AES_GCM), PARAMS)
 }];
+
+/// What the parameter says.
+struct Terms {
+    iv: Bytes,
+    aad: Bytes,
+    /// In bytes.
+    tag_len: usize,
+}
+
+impl Terms {
+    fn read(params: &Params) -> Result<Self> {
+        let (iv, aad, tag_bits) = match params.as_slice() {
+            [Param::Bytes(iv), Param::Ulong(bits), Param::Bytes(aad), Param::Ulong(tag_bits)] => {
+                check_iv_bits(*bits, iv)?;
+                (iv, aad, *tag_bits)
+            }
+            [Param::Bytes(iv), Param::Bytes(aad), Param::Ulong(tag_bits)] => (iv, aad, *tag_bits),
+            _ => return Err(Error::MechanismParamInvalid),
+        };
+        if iv.is_empty() || iv.len() > LONGEST_IV {
+            return Err(Error::MechanismParamInvalid);
+        }
+        Ok(Self { iv: iv.clone(), aad: aad.clone(), tag_len: tag_len(tag_bits)? })
+    }
+
+    /// Starts an operation in parts.
+    fn start(&self, key: &Key, direction: Direction) -> Result<Running> {
+        Aes::of(key)?
+            .keyed(Mode::Gcm, direction)?
+            .start_gcm(direction, &self.iv, &self.aad)
+            .map_err(or(Error::MechanismParamInvalid))
+    }
+
+    /// Encrypts all of the input at once.
+    fn seal(&self, key: &Key, input: &[u8], refusal: Refusal) -> Result<Bytes> {
+        if input.len() > LONGEST {
+            return Err(refusal.len);
+        }
+        let mut out = Bytes::new(Vec::with_capacity(input.len().saturating_add(TAG)));
+        Aes::of(key)?
+            .gcm()?
+            .seal(&self.iv, &self.aad, input, self.tag_len, &mut out)
+            .map_err(or(refusal.content))?;
+        Ok(out)
+    }
+
+    /// Decrypts all of the input at once.
+    fn open(&self, key: &Key, input: &[u8], refusal: Refusal) -> Result<Bytes> {
+        let len = input.len().checked_sub(self.tag_len).ok_or(refusal.len)?;
+        if len > LONGEST {
+            return Err(refusal.len);
+        }
+        let (ciphertext, tag) = input.split_at_checked(len).ok_or(refusal.len)?;
+        let mut out = Bytes::new(Vec::with_capacity(len.saturating_add(2 * BLOCK)));
+        let done = if tag.len() == TAG {
+            Aes::of(key)?.gcm()?.open(&self.iv, &self.aad, ciphertext, tag, &mut out)
+        } else {
+            // Only an operation in parts compares less than a whole tag.
+            let mut running = self.start(key, Direction::Decrypt)?;
+            running
+                .expect_tag(tag)
+                .and_then(|()| running.update(ciphertext, &mut out))
+                .and_then(|()| running.finish(&mut out))
+        };
+        done.map_err(or(refusal.content))?;
+        Ok(out)
+    }
+}
 
 /// The length of the tag in bytes: one of those of SP 800-38D, 5.2.1.2 and appendix C.
 fn tag_len(bits: u64) -> Result<usize> {
@@ -36,24 +110,6 @@ fn tag_len(bits: u64) -> Result<usize> {
         }
         _ => Err(Error::MechanismParamInvalid),
     }
-}
-
-/// Starts, and says the length of the tag.
-fn start(key: &Key, params: &Params, direction: Direction) -> Result<(Running, usize)> {
-    let (iv, aad, tag_bits) = match params.as_slice() {
-        [Param::Bytes(iv), Param::Ulong(iv_bits), Param::Bytes(aad), Param::Ulong(tag_bits)] => {
-            check_iv_bits(*iv_bits, iv)?;
-            (iv, aad, *tag_bits)
-        }
-        [Param::Bytes(iv), Param::Bytes(aad), Param::Ulong(tag_bits)] => (iv, aad, *tag_bits),
-        _ => return Err(Error::MechanismParamInvalid),
-    };
-    let tag_len = tag_len(tag_bits)?;
-    let running = Aes::of(key)?
-        .keyed(Mode::Gcm, direction)?
-        .start_gcm(direction, iv, aad)
-        .map_err(or(Error::MechanismParamInvalid))?;
-    Ok((running, tag_len))
 }
 
 /// The standard says that `ulIvLen` is the length and `ulIvBits` is not to be used for it. Most
@@ -69,37 +125,25 @@ fn check_iv_bits(bits: u64, iv: &[u8]) -> Result<()> {
 
 /// An encryption under way.
 struct Encrypting {
-    running: Running,
-    tag_len: usize,
+    key: Arc<Key>,
+    terms: Terms,
+    /// There once a part came; an encryption in a single part needs none.
+    running: Option<Running>,
     /// How many more bytes this IV can encrypt.
     left: usize,
-    refusal: Refusal,
 }
 
 impl Encrypting {
-    fn start(key: &Key, params: &Params, refusal: Refusal) -> Result<Self> {
-        let (running, tag_len) = start(key, params, Direction::Encrypt)?;
-        Ok(Self { running, tag_len, left: LONGEST, refusal })
+    fn start(key: &Arc<Key>, params: &Params) -> Result<Self> {
+        let terms = Terms::read(params)?;
+        Ok(Self { key: Arc::clone(key), terms, running: None, left: LONGEST })
     }
 
-    fn add(&mut self, part: &[u8], out: &mut Bytes) -> Result<()> {
-        self.left = self.left.checked_sub(part.len()).ok_or(self.refusal.len)?;
-        self.running.update(part, out).map_err(or(self.refusal.len))
-    }
-
-    fn end(&mut self, out: &mut Bytes) -> Result<()> {
-        self.running
-            .finish(out)
-            .and_then(|()| self.running.tag(self.tag_len, out))
-            .map_err(or(Error::FunctionFailed))
-    }
-
-    /// All of the input at once.
-    fn run(mut self, input: &[u8]) -> Result<Bytes> {
-        let mut out = Bytes::new(Vec::with_capacity(input.len().saturating_add(2 * BLOCK)));
-        self.add(input, &mut out)?;
-        self.end(&mut out)?;
-        Ok(out)
+    fn running(&mut self) -> Result<&mut Running> {
+        match &mut self.running {
+            Some(running) => Ok(running),
+            none => Ok(none.insert(self.terms.start(&self.key, Direction::Encrypt)?)),
+        }
     }
 }
 
@@ -109,55 +153,43 @@ impl Cipher for Encrypting {
     }
 
     fn update(&mut self, part: &[u8]) -> Result<Bytes> {
+        self.left = self.left.checked_sub(part.len()).ok_or(Error::DataLenRange)?;
         let mut out = Bytes::new(Vec::with_capacity(part.len().saturating_add(BLOCK)));
-        self.add(part, &mut out)?;
+        self.running()?.update(part, &mut out).map_err(or(Error::DataLenRange))?;
         Ok(out)
     }
 
     fn finish_len(&self, _part: usize) -> usize {
-        self.tag_len
+        self.terms.tag_len
     }
 
     fn finish(mut self: Box<Self>) -> Result<Bytes> {
+        let tag_len = self.terms.tag_len;
+        let running = self.running()?;
         let mut out = Bytes::new(Vec::with_capacity(BLOCK));
-        self.end(&mut out)?;
+        running
+            .finish(&mut out)
+            .and_then(|()| running.tag(tag_len, &mut out))
+            .map_err(or(Error::FunctionFailed))?;
         Ok(out)
     }
 
     fn whole(self: Box<Self>, input: &[u8]) -> Result<Bytes> {
-        self.run(input)
+        self.terms.seal(&self.key, input, Refusal::ENCRYPT)
     }
 }
 
 /// A decryption under way.
 struct Decrypting {
-    running: Running,
-    tag_len: usize,
+    key: Arc<Key>,
+    terms: Terms,
     /// The parts so far: ciphertext, and the tag at the end.
     so_far: Vec<u8>,
-    refusal: Refusal,
 }
 
 impl Decrypting {
-    fn start(key: &Key, params: &Params, refusal: Refusal) -> Result<Self> {
-        let (running, tag_len) = start(key, params, Direction::Decrypt)?;
-        Ok(Self { running, tag_len, so_far: Vec::new(), refusal })
-    }
-
-    /// All of the input at once.
-    fn run(mut self, input: &[u8]) -> Result<Bytes> {
-        let len = input.len().checked_sub(self.tag_len).ok_or(self.refusal.len)?;
-        if len > LONGEST {
-            return Err(self.refusal.len);
-        }
-        let (ciphertext, tag) = input.split_at_checked(len).ok_or(self.refusal.len)?;
-        let mut out = Bytes::new(Vec::with_capacity(len.saturating_add(2 * BLOCK)));
-        self.running
-            .expect_tag(tag)
-            .and_then(|()| self.running.update(ciphertext, &mut out))
-            .and_then(|()| self.running.finish(&mut out))
-            .map_err(or(self.refusal.content))?;
-        Ok(out)
+    fn start(key: &Arc<Key>, params: &Params) -> Result<Self> {
+        Ok(Self { key: Arc::clone(key), terms: Terms::read(params)?, so_far: Vec::new() })
     }
 }
 
@@ -167,23 +199,23 @@ impl Cipher for Decrypting {
     }
 
     fn update(&mut self, part: &[u8]) -> Result<Bytes> {
-        if part.len() > (LONGEST + self.tag_len).saturating_sub(self.so_far.len()) {
-            return Err(self.refusal.len);
+        let room = (LONGEST + self.terms.tag_len).saturating_sub(self.so_far.len());
+        if part.len() > room {
+            return Err(Error::EncryptedDataLenRange);
         }
         self.so_far.extend_from_slice(part);
         Ok(Bytes::default())
     }
 
     fn finish_len(&self, part: usize) -> usize {
-        self.so_far.len().saturating_add(part).saturating_sub(self.tag_len)
+        self.so_far.len().saturating_add(part).saturating_sub(self.terms.tag_len)
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Bytes> {
-        let input = core::mem::take(&mut self.so_far);
-        self.run(&input)
+    fn finish(self: Box<Self>) -> Result<Bytes> {
+        self.terms.open(&self.key, &self.so_far, Refusal::DECRYPT)
     }
 
     fn whole(self: Box<Self>, input: &[u8]) -> Result<Bytes> {
-        self.run(input)
+        self.terms.open(&self.key, input, Refusal::DECRYPT)
     }
 }

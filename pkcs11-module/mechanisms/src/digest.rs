@@ -4,13 +4,14 @@ use strongroom_awslc::digest::Context;
 use strongroom_types::{Bytes, Error, Result, mechanism};
 
 use crate::failure::or;
-use crate::{Digest, Mechanism, hash};
+use crate::hash::{self, Hash};
+use crate::{Digest, Mechanism};
 
 macro_rules! digests {
     ($($ckm:ident: $hash:ident;)*) => {
         /// The rows of this family.
         pub(crate) static ROWS: &[Mechanism] = &[$(Mechanism {
-            digest: Some(|_| Ok(Box::new(Digesting(hash::$hash.start()?)))),
+            digest: Some(|_| Ok(Box::new(Digesting { hash: &hash::$hash, context: None }))),
             ..Mechanism::named(mechanism!($ckm))
         }),*];
     };
@@ -26,18 +27,34 @@ digests! {
     CKM_SHA512_256: SHA512_256;
 }
 
-struct Digesting(Context);
+/// A digest under way.
+struct Digesting {
+    hash: &'static Hash,
+    /// There once a part came; a digest in a single part needs none.
+    context: Option<Context>,
+}
 
 impl Digest for Digesting {
     fn digest_len(&self) -> usize {
-        self.0.algorithm().output_len()
+        self.hash.output_len()
     }
 
     fn update(&mut self, part: &[u8]) -> Result<()> {
-        self.0.update(part).map_err(or(Error::FunctionFailed))
+        let context = match &mut self.context {
+            Some(context) => context,
+            none => none.insert(self.hash.start()?),
+        };
+        context.update(part).map_err(or(Error::FunctionFailed))
     }
 
     fn finish(self: Box<Self>) -> Result<Bytes> {
-        self.0.finish().map_err(or(Error::FunctionFailed))
+        match self.context {
+            Some(context) => context.finish().map_err(or(Error::FunctionFailed)),
+            None => self.hash.digest(&[]),
+        }
+    }
+
+    fn digest(self: Box<Self>, data: &[u8]) -> Result<Bytes> {
+        self.hash.digest(data)
     }
 }

@@ -21,6 +21,15 @@ pub trait Digest: Send {
     ///
     /// Those of the standard for `C_DigestFinal`.
     fn finish(self: Box<Self>) -> Result<Bytes>;
+    /// The digest of data in a single part; see [`Sign::sign`].
+    ///
+    /// # Errors
+    ///
+    /// Those of the standard for `C_Digest`.
+    fn digest(mut self: Box<Self>, data: &[u8]) -> Result<Bytes> {
+        self.update(data)?;
+        self.finish()
+    }
 }
 
 /// A signature or MAC under way.
