@@ -1,4 +1,4 @@
-//! Hash functions of FIPS 180-4.
+//! Hash functions of FIPS 180-4: the one table of what AWS-LC calls them.
 
 use core::ffi::c_int;
 use core::ptr;
@@ -6,42 +6,45 @@ use core::ptr;
 use aws_lc_sys as sys;
 use zeroize::Zeroizing;
 
-use crate::error::{Result, check};
+use crate::error::{Result, check, failed};
 use crate::owned::DigestContext;
 
 /// A hash function.
 pub struct Algorithm {
     md: unsafe extern "C" fn() -> *const sys::EVP_MD,
+    /// All of a digest in one call, which needs no context.
+    at_once: unsafe extern "C" fn(*const u8, usize, *mut u8) -> *mut u8,
     output_len: usize,
     block_len: usize,
 }
 
-/// The longest digest, in bytes.
-pub const MAX_LEN: usize = 64;
-
 macro_rules! algorithms {
-    ($($(#[$doc:meta])* $name:ident = $md:ident, $len:literal, $block_len:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $md:ident, $at_once:ident, $len:literal, $block_len:literal;)*) => {$(
         $(#[$doc])*
-        pub static $name: Algorithm =
-            Algorithm { md: sys::$md, output_len: $len, block_len: $block_len };
+        pub static $name: Algorithm = Algorithm {
+            md: sys::$md,
+            at_once: sys::$at_once,
+            output_len: $len,
+            block_len: $block_len,
+        };
     )*};
 }
 
 algorithms! {
     /// SHA-1.
-    SHA1 = EVP_sha1, 20, 64;
+    SHA1 = EVP_sha1, SHA1, 20, 64;
     /// SHA-224.
-    SHA224 = EVP_sha224, 28, 64;
+    SHA224 = EVP_sha224, SHA224, 28, 64;
     /// SHA-256.
-    SHA256 = EVP_sha256, 32, 64;
+    SHA256 = EVP_sha256, SHA256, 32, 64;
     /// SHA-384.
-    SHA384 = EVP_sha384, 48, 128;
+    SHA384 = EVP_sha384, SHA384, 48, 128;
     /// SHA-512.
-    SHA512 = EVP_sha512, 64, 128;
+    SHA512 = EVP_sha512, SHA512, 64, 128;
     /// SHA-512/224.
-    SHA512_224 = EVP_sha512_224, 28, 128;
+    SHA512_224 = EVP_sha512_224, SHA512_224, 28, 128;
     /// SHA-512/256.
-    SHA512_256 = EVP_sha512_256, 32, 128;
+    SHA512_256 = EVP_sha512_256, SHA512_256, 32, 128;
 }
 
 impl Algorithm {
@@ -74,13 +77,11 @@ impl Algorithm {
     /// [`Error::Memory`](crate::Error).
     pub fn digest(&self, data: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         let mut out = Zeroizing::new(vec![0; self.output_len]);
-        let (data, len) = (data.as_ptr().cast(), data.len());
-        let (out_ptr, no_len, no_engine) = (out.as_mut_ptr(), ptr::null_mut(), ptr::null_mut());
-        // SAFETY: `data` is readable for `len` bytes, `out` has room for a digest of `md`, and the
-        // length of the output and the engine may be null.
-        let done = unsafe { sys::EVP_Digest(data, len, out_ptr, no_len, self.md(), no_engine) };
-        check(done)?;
-        Ok(out)
+        let (from, len, to) = (data.as_ptr(), data.len(), out.as_mut_ptr());
+        // SAFETY: this is the function of this algorithm; the data is readable for its length, and
+        // there is room for the digest. It returns where it wrote it, or null.
+        let done = unsafe { (self.at_once)(from, len, to) };
+        if done.is_null() { Err(failed()) } else { Ok(out) }
     }
 }
 
@@ -107,11 +108,6 @@ impl Context {
         // SAFETY: the context is alive, `md` a valid `EVP_MD`, and the engine may be null.
         check(unsafe { sys::EVP_DigestInit_ex(ctx.as_ptr(), algorithm.md(), ptr::null_mut()) })?;
         Ok(Self { ctx, algorithm })
-    }
-
-    /// The hash function.
-    pub fn algorithm(&self) -> &'static Algorithm {
-        self.algorithm
     }
 
     /// Adds data.

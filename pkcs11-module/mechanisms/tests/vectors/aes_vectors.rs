@@ -222,3 +222,20 @@ fn check_cmac(key: &[u8], message: &[u8], mac: &[u8]) {
         assert_eq!(answer, Some(Error::MechanismParamInvalid));
     }
 }
+
+#[test]
+fn a_key_shared_by_threads() {
+    let key = &aes(&[7; 32]);
+    let params = &gcm(&[1; 12], 96, b"header", 96);
+    let work = || {
+        let ciphertext = gcm_call(key, params).encrypt(&[5; 100]).unwrap();
+        let mac = sign(mechanism!(CKM_AES_CMAC).0, key, &Params::NONE, &ciphertext).unwrap();
+        (gcm_call(key, params).decrypt(&ciphertext).unwrap(), mac)
+    };
+    // All of them want the key's expansions at the same moment, before there are any.
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(all.iter().all(|one| *one == all[0] && *one.0 == [5; 100]));
+}
