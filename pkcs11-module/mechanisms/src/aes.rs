@@ -1,4 +1,4 @@
-//! AES (FIPS 197): keys, and what its modes have in common (PKCS#11 3.2, 6.13).
+//! AES (FIPS 197): keys, and what its modes have in common (PKCS#11 3.2, "AES").
 
 use std::sync::OnceLock;
 
@@ -16,7 +16,7 @@ pub(crate) const KEY_SIZE: core::ops::RangeInclusive<u64> = 16..=32;
 
 const KIND: Kind = Kind {
     takes: |len| matches!(len, 16 | 24 | 32),
-    // 4.10.2: the start of a block of zeros, encrypted.
+    // "Secret key objects", `CKA_CHECK_VALUE`: the start of a block of zeros, encrypted.
     check_value: |value| {
         let keyed = Keyed::new(Mode::Ecb, Direction::Encrypt, value);
         let mut out = Bytes::default();
@@ -133,7 +133,7 @@ impl Aes {
 }
 
 /// What a function answers to input that its mechanism does not take: each of the four has its own
-/// words for the same two things (section 5.1.6).
+/// words for the same two things ("function return values").
 #[derive(Clone, Copy)]
 pub(crate) struct Refusal {
     /// The input has a length that can not be.

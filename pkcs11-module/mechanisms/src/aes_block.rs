@@ -1,5 +1,5 @@
-//! AES block by block: `CKM_AES_ECB`, `CKM_AES_CBC`, `CKM_AES_CBC_PAD` (PKCS#11 3.2, 6.13.4 to
-//! 6.13.6; SP 800-38A).
+//! AES block by block: `CKM_AES_ECB`, `CKM_AES_CBC`, `CKM_AES_CBC_PAD` (PKCS#11 3.2,
+//! "AES"; SP 800-38A).
 //!
 //! Wrapping with ECB and CBC takes keys of whole blocks only. The standard would fill up the others
 //! with zeros, and leave it to the one who unwraps to know how many; nobody can, for a key whose

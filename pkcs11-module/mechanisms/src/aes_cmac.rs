@@ -1,4 +1,4 @@
-//! CMAC of AES: `CKM_AES_CMAC` and `CKM_AES_CMAC_GENERAL` (PKCS#11 3.2, 6.13.9 and 6.13.8;
+//! CMAC of AES: `CKM_AES_CMAC` and `CKM_AES_CMAC_GENERAL` (PKCS#11 3.2, "AES-CMAC";
 //! SP 800-38B, RFC 4493).
 
 use strongroom_awslc::cipher::BLOCK;

@@ -1,4 +1,4 @@
-//! AES in counter mode: `CKM_AES_CTR` (PKCS#11 3.2, 6.14; SP 800-38A).
+//! AES in counter mode: `CKM_AES_CTR` (PKCS#11 3.2, "AES with counter"; SP 800-38A).
 //!
 //! It does not wrap keys, though the standard's table would let it: whoever can flip a bit of what
 //! is wrapped would flip that bit of the key.
@@ -52,7 +52,7 @@ impl Cipher for Counting {
     }
 
     fn update(&mut self, part: &[u8]) -> Result<Bytes> {
-        // 6.14.2: what would overflow the counter is CKR_DATA_LEN_RANGE, in both directions.
+        // "AES with counter": what would overflow it is CKR_DATA_LEN_RANGE, in both directions.
         // Otherwise the key stream would repeat, or bits would change that do not count.
         let len = u128::try_from(part.len()).map_err(|_| Error::DataLenRange)?;
         self.left = self.left.checked_sub(len).ok_or(Error::DataLenRange)?;

@@ -1,4 +1,4 @@
-//! AES-GCM: `CKM_AES_GCM` (PKCS#11 3.2, 6.15; SP 800-38D).
+//! AES-GCM: `CKM_AES_GCM` (PKCS#11 3.2, "additional AES mechanisms"; SP 800-38D).
 //!
 //! A decryption gives out nothing until the tag has verified, so its parts are kept until the end.
 

@@ -1,5 +1,5 @@
 //! AES key wrap: `CKM_AES_KEY_WRAP` (KW), `CKM_AES_KEY_WRAP_KWP` and `CKM_AES_KEY_WRAP_PAD` (KWP)
-//! (PKCS#11 3.2, 6.16; RFC 3394, RFC 5649, SP 800-38F).
+//! (PKCS#11 3.2, "AES key wrap"; RFC 3394, RFC 5649, SP 800-38F).
 //!
 //! All of them also encrypt and decrypt. Input in parts is kept until the end, since the first
 //! byte of the output depends on the last of the input.

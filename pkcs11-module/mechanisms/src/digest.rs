@@ -1,4 +1,5 @@
-//! Digests: `CKM_SHA_1`, `CKM_SHA256` and their like (PKCS#11 3.2, 6.20 to 6.26).
+//! Digests: `CKM_SHA_1`, `CKM_SHA256` and their like (PKCS#11 3.2, "SHA-1" to
+//! "SHA-512/256").
 
 use strongroom_awslc::digest::Context;
 use strongroom_types::{Bytes, Error, Result, mechanism};

@@ -1,5 +1,5 @@
 //! HMAC (RFC 2104, FIPS 198-1): `CKM_SHA256_HMAC`, `CKM_SHA256_HMAC_GENERAL` and their like
-//! (PKCS#11 3.2, 6.20 to 6.26).
+//! (PKCS#11 3.2, "SHA-1" to "SHA-512/256").
 
 use strongroom_awslc::mac::Hmac;
 use strongroom_types::{Error, KeyType, Result, ck, mechanism};

@@ -1,5 +1,5 @@
 //! Secret keys: what all their types have in common, and those without a structure of their own
-//! (PKCS#11 3.2, 6.8 "generic secret key objects", and the `_HMAC` key types).
+//! (PKCS#11 3.2, "generic secret key", and the `_HMAC` key types).
 
 use std::sync::OnceLock;
 
@@ -60,7 +60,7 @@ impl Kind {
         let computed = computed.get(..3).ok_or(Error::GeneralError)?;
         match attributes.get(attribute::CHECK_VALUE) {
             None => attributes.set(attribute::CHECK_VALUE, computed),
-            // 4.10.2: an empty one says that the object shall have none.
+            // "Secret key objects": an empty one says that the object shall have none.
             Some(given) if given.is_empty() || given == computed => {}
             Some(_) => return Err(Error::AttributeValueInvalid),
         }
@@ -70,7 +70,7 @@ impl Kind {
 }
 
 /// A secret without a structure: any bytes, but not none. Its check value is the start of its
-/// SHA-1 digest (4.10.2).
+/// SHA-1 digest ("secret key objects").
 const PLAIN: Kind = Kind { takes: |len| len > 0, check_value: |value| hash::SHA1.digest(value) };
 
 const GENERATED: Kind = Kind { takes: |len| 0 < len && len <= LONGEST_GENERATED, ..PLAIN };
