@@ -55,7 +55,9 @@ impl Padding {
         else {
             return Err(Error::MechanismParamInvalid);
         };
-        if *source != ck!(CKZ_DATA_SPECIFIED) {
+        // Many programs leave the source out with the label.
+        let no_label = *source == 0 && label.is_empty();
+        if *source != ck!(CKZ_DATA_SPECIFIED) && !no_label {
             return Err(Error::MechanismParamInvalid);
         }
         Ok(Self {

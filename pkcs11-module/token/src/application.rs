@@ -102,7 +102,7 @@ impl Application {
     ) -> Result<Vec<ObjectHandle>> {
         let objects = objects.into_iter().map(Object::new).collect::<Result<Vec<_>>>()?;
         let places: Vec<_> = objects.iter().map(|object| place(session, object)).collect();
-        session.token.add(session.handle, objects)?;
+        session.token.add(session, objects)?;
         Ok(places.into_iter().map(|place| self.handles.of(place)).collect())
     }
 
@@ -143,6 +143,16 @@ impl Application {
     fn final_call(&self, session: SessionHandle, kind: Kind, room: Room) -> Result<Output> {
         step(&*self.sessions.find(session)?, kind, |operation| finish(operation, room))
     }
+}
+
+/// The value of a secret key, if its digest does not serve in its place. HMAC uses the digest of a
+/// key that is longer than a block, so of a key that may not leave the token that is not given.
+fn digestible(key: &Attributes) -> Option<&[u8]> {
+    /// The block of the hash function that has the smallest, in bytes.
+    const BLOCK: usize = 64;
+    let secret = key.get(attribute::CLASS) == Some(Class::SECRET_KEY.0);
+    let open = !key.is(attribute::SENSITIVE) && key.is(attribute::EXTRACTABLE);
+    key.get(attribute::VALUE).filter(|value| secret && (open || value.len() <= BLOCK))
 }
 
 impl Cryptoki for Application {
@@ -253,7 +263,13 @@ impl Cryptoki for Application {
     }
 
     fn login(&self, session: SessionHandle, user: UserType, pin: &[u8]) -> Result<()> {
-        login::login(&*self.sessions.find(session)?, user, pin)
+        let session = self.sessions.find(session)?;
+        let outcome = login::login(&session, user, pin);
+        if user == UserType::CONTEXT_SPECIFIC && outcome == Err(Error::PinLocked) {
+            // "This also logs the user out from the token" (C_Login). Who is out stays out.
+            let _ = self.log_out(&session);
+        }
+        outcome
     }
 
     fn logout(&self, session: SessionHandle) -> Result<()> {
@@ -419,14 +435,13 @@ impl Cryptoki for Application {
 
     fn digest_key(&self, session: SessionHandle, key: ObjectHandle) -> Result<()> {
         let session = self.sessions.find(session)?;
-        step(&session, Kind::Digest, |operation| {
+        step(&session, Kind::Digest, |mut operation| {
             let key = self.object(&session, key).map_err(|error| match error {
                 Error::ObjectHandleInvalid => Error::KeyHandleInvalid,
                 error => error,
             })?;
-            let secret = key.attributes.get(attribute::CLASS) == Some(Class::SECRET_KEY.0);
-            let value = key.attributes.get(attribute::VALUE).filter(|_| secret);
-            absorb(operation, value.ok_or(Error::KeyIndigestible)?)
+            operation.private |= key.private();
+            absorb(operation, digestible(&key.attributes).ok_or(Error::KeyIndigestible)?)
         })
     }
 

@@ -15,6 +15,14 @@ use crate::sync::lock;
 /// about 2 MB if all of them are RSA keys in use.
 const GENERATION: usize = 128;
 
+/// What an object must have been read after, to be kept: a version of the keystore, and how often
+/// everything has been forgotten.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Seen {
+    version: u64,
+    clears: u64,
+}
+
 /// Objects by identifier, in two generations: what is asked for moves to the young one; when that
 /// is full it becomes the old one, and what nobody asked for meanwhile is forgotten.
 #[derive(Default)]
@@ -22,25 +30,34 @@ pub(crate) struct Cache(Mutex<Generations>);
 
 #[derive(Default)]
 struct Generations {
-    /// The keystore's version for which all of it is right.
-    version: u64,
+    /// The state for which all of it is right.
+    seen: Seen,
     young: HashMap<ObjectId, Arc<Object>>,
     old: HashMap<ObjectId, Arc<Object>>,
 }
 
 impl Cache {
-    /// The object, if it is here and still as the keystore has it.
-    pub(crate) fn get(&self, token: &Token, id: &ObjectId) -> Result<Option<Arc<Object>>> {
+    /// The object, if it is here and still as the keystore has it; else what it is to be kept with
+    /// once it has been read.
+    pub(crate) fn get(
+        &self,
+        token: &Token,
+        id: &ObjectId,
+    ) -> Result<core::result::Result<Arc<Object>, Seen>> {
+        let now = token.version().map_err(storage)?;
         let mut generations = lock(&self.0);
-        generations.follow(token)?;
-        Ok(generations.get(id))
+        generations.follow(token, now)?;
+        Ok(generations.get(id).ok_or(generations.seen))
     }
 
-    /// Keeps an object that was read after [`get`](Self::get) had found nothing.
-    ///
-    /// If it changed since, the next `get` hears of that change and drops it.
-    pub(crate) fn put(&self, object: Arc<Object>) {
-        lock(&self.0).put(object);
+    /// Keeps an object that was read after [`get`](Self::get) had not found it, unless anything
+    /// has changed since: another thread may have followed that change already, and nobody would
+    /// hear of it again.
+    pub(crate) fn put(&self, object: Arc<Object>, seen: Seen) {
+        let mut generations = lock(&self.0);
+        if generations.seen == seen {
+            generations.put(object);
+        }
     }
 
     /// Forgets everything.
@@ -48,17 +65,17 @@ impl Cache {
         let mut generations = lock(&self.0);
         generations.young.clear();
         generations.old.clear();
+        generations.seen.clears += 1;
     }
 }
 
 impl Generations {
     /// Drops what has changed since the version that the cache is right for.
-    fn follow(&mut self, token: &Token) -> Result<()> {
-        let now = token.version().map_err(storage)?;
-        if now == self.version {
+    fn follow(&mut self, token: &Token, now: u64) -> Result<()> {
+        if now == self.seen.version {
             return Ok(());
         }
-        match token.changes(self.version).map_err(storage)? {
+        match token.changes(self.seen.version).map_err(storage)? {
             Changes::List(ids) => {
                 for id in &ids {
                     self.young.remove(id);
@@ -70,7 +87,7 @@ impl Generations {
                 self.old.clear();
             }
         }
-        self.version = now;
+        self.seen.version = now;
         Ok(())
     }
 

@@ -49,6 +49,9 @@ impl Application {
             Error::ObjectHandleInvalid => errors.handle,
             error => error,
         })?;
+        if !object.attributes.has(attribute::KEY_TYPE.info) {
+            return Err(errors.handle);
+        }
         let translate = |error| match error {
             Error::KeyTypeInconsistent => errors.key_type,
             Error::KeySizeRange => errors.size,

@@ -62,6 +62,19 @@ impl Handles {
         });
     }
 
+    /// Takes back the handles of these objects.
+    pub(crate) fn forget_objects(&self, slot: SlotId, ids: &[ObjectId]) {
+        if ids.is_empty() {
+            return;
+        }
+        let mut maps = write(&self.0);
+        for id in ids {
+            if let Some(number) = maps.numbers.remove(&(slot, *id)) {
+                maps.places.remove(&number);
+            }
+        }
+    }
+
     /// Takes back one handle.
     pub(crate) fn forget_one(&self, handle: ObjectHandle) {
         let mut maps = write(&self.0);

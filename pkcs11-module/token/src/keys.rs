@@ -117,17 +117,18 @@ impl Application {
         call: &MechanismCall,
         unwrapping_key: ObjectHandle,
         wrapped: &[u8],
-        mut template: Attributes,
+        template: Attributes,
     ) -> Result<ObjectHandle> {
         let mechanism = strongroom_mechanisms::mechanism(call.mechanism)?;
         let unwrap = mechanism.unwrap.ok_or(Error::MechanismInvalid)?;
         let Chosen { object, key } =
             self.choose(session, unwrapping_key, mechanism, attribute::UNWRAP, &UNWRAPPING)?;
-        // Some clients name the length of a secret key here, which it then must have.
-        let len = value_len(&mut template)?;
+        without_authentication(&object)?;
         let officer = self.is_security_officer(session);
         let mut draft = Draft::new(template, Origin::Unwrap, None, None, officer)?;
         demand(&mut draft, &object, attribute::UNWRAP_TEMPLATE)?;
+        // Some clients name the length of a secret key, which it then must have.
+        let len = value_len(&mut draft.attributes)?;
         let class = draft.attributes.need(attribute::CLASS).map(Class)?;
         self.may_keep(session, &draft.attributes, class)?;
         let bytes = unwrap(&key, &call.params, wrapped).map_err(|error| match error {
@@ -149,13 +150,13 @@ impl Application {
         session: &Session,
         call: &MechanismCall,
         base_key: ObjectHandle,
-        mut template: Attributes,
+        template: Attributes,
     ) -> Result<ObjectHandle> {
         let mechanism = strongroom_mechanisms::mechanism(call.mechanism)?;
         let derive = mechanism.derive.ok_or(Error::MechanismInvalid)?;
         let Chosen { object, key } =
             self.choose(session, base_key, mechanism, attribute::DERIVE, &KEY)?;
-        let len = value_len(&mut template)?;
+        without_authentication(&object)?;
         let key_type = template.get(attribute::KEY_TYPE).map_or(KeyType::GENERIC_SECRET, KeyType);
         let origin = Origin::Derive {
             always_sensitive: object.attributes.is(attribute::ALWAYS_SENSITIVE),
@@ -165,6 +166,7 @@ impl Application {
         let mut draft =
             Draft::new(template, origin, Some(Class::SECRET_KEY), Some(key_type), officer)?;
         demand(&mut draft, &object, attribute::DERIVE_TEMPLATE)?;
+        let len = value_len(&mut draft.attributes)?;
         self.may_keep(session, &draft.attributes, Class::SECRET_KEY)?;
         draft.attributes.set(attribute::VALUE, derive(&key, &call.params, len)?);
         let attributes = draft.finish().map_err(|error| match error {
@@ -178,6 +180,14 @@ impl Application {
 
 fn one(handles: Vec<ObjectHandle>) -> Result<ObjectHandle> {
     handles.first().copied().ok_or(Error::GeneralError)
+}
+
+/// A key that wants a login for each use can not be used where nothing can wait for one.
+fn without_authentication(key: &Object) -> Result<()> {
+    match key.attributes.is(attribute::ALWAYS_AUTHENTICATE) {
+        true => Err(Error::UserNotLoggedIn),
+        false => Ok(()),
+    }
 }
 
 /// Takes `CKA_VALUE_LEN`, in bytes, out of a template.
@@ -202,6 +212,11 @@ fn demand(
 
 /// Whether a key may leave the token under this wrapping key (4.8, 4.9, 4.10).
 fn may_wrap(wrapping: &Object, target: &Object) -> Result<()> {
+    match target.attributes.get(attribute::CLASS).map(Class) {
+        Some(Class::SECRET_KEY | Class::PRIVATE_KEY) => {}
+        Some(Class::PUBLIC_KEY) => return Err(Error::KeyNotWrappable),
+        _ => return Err(Error::KeyHandleInvalid),
+    }
     if !target.attributes.is(attribute::EXTRACTABLE) {
         return Err(Error::KeyUnextractable);
     }
@@ -236,13 +251,18 @@ fn key_bytes(key: &Object) -> Result<Bytes> {
     }
 }
 
+/// The block of AES in bytes.
+const BLOCK: usize = 16;
+
 /// Sets the attributes of an unwrapped key from its bytes.
 fn fill(key: &mut Attributes, class: Class, mut bytes: Bytes, len: Option<usize>) -> Result<()> {
     match class {
         Class::SECRET_KEY => {
             if let Some(len) = len {
-                // A cipher without padding gives back the blanks that filled its last block.
-                if len > bytes.len() {
+                // Whoever could cut a key as he likes would learn it byte by byte. Only a cipher
+                // without padding leaves blanks to cut: zeros, less than a block of them.
+                let blanks = bytes.get(len..).ok_or(Error::TemplateInconsistent)?;
+                if blanks.len() >= BLOCK || blanks.iter().any(|byte| *byte != 0) {
                     return Err(Error::TemplateInconsistent);
                 }
                 bytes.truncate(len);

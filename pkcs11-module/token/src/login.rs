@@ -1,6 +1,7 @@
 //! Login, logout and PINs (5.6.8 and following).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use strongroom_keystore::{PinState, Role};
 use strongroom_types::{Error, Result, SessionHandle, SlotId, UserType, ck};
@@ -66,6 +67,10 @@ pub(crate) fn login(session: &Session, user: UserType, pin: &[u8]) -> Result<()>
     let keys = Arc::new(session.token.stored.unlock(role, pin).map_err(storage)?);
     let mut presence = write(&session.token.presence);
     may_log_in(&presence, role)?;
+    if presence.sessions == 0 {
+        // The last session went meanwhile, and with it whoever was to be logged in.
+        return Err(Error::SessionHandleInvalid);
+    }
     presence.login = Some(Login { role, keys });
     Ok(())
 }
@@ -113,8 +118,10 @@ impl Application {
     pub(crate) fn leave(&self, handle: SessionHandle) -> Result<()> {
         let session = self.sessions.close(handle)?;
         let token = &session.token;
-        token.remove_session_objects(handle);
         let mut presence = write(&token.presence);
+        session.closed.store(true, Ordering::Release);
+        let gone = token.remove_session_objects(handle);
+        self.handles.forget_objects(session.slot.id, &gone);
         presence.sessions = presence.sessions.saturating_sub(1);
         if session.read_write {
             presence.rw_sessions = presence.rw_sessions.saturating_sub(1);
@@ -145,6 +152,7 @@ impl Application {
             token,
             read_write,
             activity: Default::default(),
+            closed: AtomicBool::new(false),
         }))
     }
 

@@ -16,7 +16,7 @@ pub(crate) struct Object {
     pub(crate) attributes: Attributes,
     /// The keystore's revision of the record; 0 for session objects.
     pub(crate) revision: u64,
-    key: OnceLock<Result<Arc<Key>>>,
+    key: OnceLock<Arc<Key>>,
 }
 
 impl Object {
@@ -40,7 +40,11 @@ impl Object {
 
     /// The key, parsed at its first use.
     pub(crate) fn key(&self) -> Result<Arc<Key>> {
-        self.key.get_or_init(|| Key::parse(&self.attributes).map(Arc::new)).clone()
+        if let Some(key) = self.key.get() {
+            return Ok(Arc::clone(key));
+        }
+        let key = Arc::new(Key::parse(&self.attributes)?);
+        Ok(Arc::clone(self.key.get_or_init(|| key)))
     }
 
     /// Whether it has all the values of a search template. A value that may not leave the token
@@ -48,8 +52,9 @@ impl Object {
     pub(crate) fn matches(&self, template: &Attributes) -> bool {
         let Ok(rules) = Rules::of_object(&self.attributes) else { return false };
         template.iter().all(|(id, wanted)| {
-            self.attributes.value(id) == Some(wanted)
-                && rules.find(id).is_some_and(|rule| !hidden(&self.attributes, rule))
+            // Hidden values first: not even the time of a comparison may tell of them.
+            rules.find(id).is_some_and(|rule| !hidden(&self.attributes, rule))
+                && self.attributes.value(id) == Some(wanted)
         })
     }
 

@@ -114,11 +114,8 @@ pub(crate) fn whole(operation: Operation, input: &[u8], room: Room) -> Outcome {
             len if room.fits(len) => done(sign.sign(input)?),
             len => keep(Running::Sign(sign), len),
         },
-        Running::Digest(mut digest) => match digest.digest_len() {
-            len if room.fits(len) => {
-                digest.update(input)?;
-                done(digest.finish()?)
-            }
+        Running::Digest(digest) => match digest.digest_len() {
+            len if room.fits(len) => done(digest.digest(input)?),
             len => keep(Running::Digest(digest), len),
         },
         Running::Encrypt(cipher) => match cipher.whole_len(input.len()) {
@@ -165,8 +162,11 @@ pub(crate) fn absorb(mut operation: Operation, part: &[u8]) -> Result<Next<()>> 
 
 /// `C_EncryptUpdate`, `C_DecryptUpdate`: a part with output.
 pub(crate) fn update(mut operation: Operation, part: &[u8], room: Room) -> Outcome {
-    let (Running::Encrypt(cipher) | Running::Decrypt(cipher, _)) = &mut operation.running else {
-        return Err(Error::GeneralError);
+    let cipher = match &mut operation.running {
+        Running::Encrypt(cipher) | Running::Decrypt(cipher, _) => cipher,
+        // After the last part there is no other.
+        Running::Decrypted(_) => return Err(Error::OperationNotInitialized),
+        _ => return Err(Error::GeneralError),
     };
     let len = cipher.update_len(part.len());
     if !room.fits(len) {

@@ -70,6 +70,12 @@ impl Search {
         Ok(self.found.drain(..most).map(|place| handles.of(place)).collect())
     }
 
+    /// Leaves out private objects from now on.
+    pub(crate) fn end_private(&mut self) {
+        self.found.retain(|place| !place.private);
+        self.stages.retain(|stage| !stage.private);
+    }
+
     /// Searches one page more; false if there is none.
     fn page(&mut self, session: &Session, most: usize) -> Result<bool> {
         let Some(stage) = self.stages.front_mut() else { return Ok(false) };
@@ -80,11 +86,17 @@ impl Search {
             return Ok(true);
         }
         let limit = most.saturating_sub(self.found.len()).clamp(PAGE.0, PAGE.1);
-        let ids = session
-            .token
-            .stored
-            .find(keys.as_deref(), stage.private, &self.terms.as_terms(), stage.after, limit)
-            .map_err(storage)?;
+        let terms = self.terms.as_terms();
+        let found =
+            session.token.stored.find(keys.as_deref(), stage.private, &terms, stage.after, limit);
+        let ids = match found {
+            // Another process initialised the token: what this login could see is no more.
+            Err(strongroom_keystore::Error::Locked) => {
+                self.stages.pop_front();
+                return Ok(true);
+            }
+            found => found.map_err(storage)?,
+        };
         let private = stage.private;
         stage.after = ids.last().copied();
         if ids.len() < limit {

@@ -1,7 +1,7 @@
 //! Sessions of an application.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use strongroom_keystore::Role;
@@ -21,6 +21,9 @@ pub(crate) struct Session {
     pub(crate) token: Arc<Token>,
     pub(crate) read_write: bool,
     pub(crate) activity: Mutex<Activity>,
+    /// Set when it closes, under the lock of the token's presence: a call that is still at work
+    /// must leave no objects behind.
+    pub(crate) closed: AtomicBool,
 }
 
 /// What is under way in a session: at most one operation of each kind, and a search.
@@ -61,9 +64,12 @@ impl Activity {
         }
     }
 
-    /// Ends the operations that use private objects.
+    /// Ends the operations that use private objects, and searches for them.
     pub(crate) fn end_private(&mut self) {
         self.operations.retain(|operation| !operation.private);
+        if let Some(search) = &mut self.search {
+            search.end_private();
+        }
     }
 }
 

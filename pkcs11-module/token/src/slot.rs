@@ -51,10 +51,15 @@ impl Slots {
     /// Looks at the store again: tokens that came have a slot, those that went have none, and one
     /// slot is free.
     pub(crate) fn refresh(&self, store: &Store) -> Result<()> {
+        // What is initialised while the store is being listed is not on the list, and stays.
+        let before: Vec<_> = self.all().iter().filter_map(|slot| slot.token()).collect();
         let tokens = store.tokens().map_err(storage)?;
         let mut slots = write(&self.0);
         slots.retain(|slot| match slot.token() {
-            Some(token) => tokens.iter().any(|stored| stored.id() == token.stored.id()),
+            Some(token) => {
+                !before.iter().any(|known| Arc::ptr_eq(known, &token))
+                    || tokens.iter().any(|stored| stored.id() == token.stored.id())
+            }
             None => true,
         });
         let known = |slots: &[Arc<Slot>], stored: &Stored| {

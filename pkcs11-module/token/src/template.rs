@@ -113,6 +113,9 @@ impl Draft {
         if !object.has(attribute::PRIVATE.info) {
             object.set(attribute::PRIVATE, self.rules.private());
         }
+        if object.is(attribute::ALWAYS_AUTHENTICATE) && !object.is(attribute::PRIVATE) {
+            return Err(Error::TemplateInconsistent);
+        }
         history(object, self.rules, self.origin);
         if let Some(key_type) = object.get(attribute::KEY_TYPE) {
             (strongroom_mechanisms::key_type(KeyType(key_type))?.complete)(object)?;

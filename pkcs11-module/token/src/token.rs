@@ -2,14 +2,16 @@
 //! its session objects.
 
 use std::collections::HashMap;
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
 use strongroom_keystore::{Change, ObjectId, Role, Token as Stored, Unlocked};
 use strongroom_types::{Attributes, Error, Result, SessionHandle, attribute};
 
-use crate::cache::Cache;
+use crate::cache::{Cache, Seen};
 use crate::error::storage;
 use crate::object::{Object, Terms};
+use crate::session::Session;
 use crate::sync::{read, write};
 
 pub(crate) struct Token {
@@ -70,8 +72,8 @@ impl Token {
     /// A token object, if this application may see it.
     pub(crate) fn token_object(&self, id: &ObjectId) -> Result<Arc<Object>> {
         let object = match self.cache.get(&self.stored, id)? {
-            Some(object) => object,
-            None => self.load(id)?,
+            Ok(object) => object,
+            Err(seen) => self.load(id, seen)?,
         };
         self.show(object)
     }
@@ -91,7 +93,7 @@ impl Token {
         Ok(object)
     }
 
-    fn load(&self, id: &ObjectId) -> Result<Arc<Object>> {
+    fn load(&self, id: &ObjectId, seen: Seen) -> Result<Arc<Object>> {
         let keys = self.keys();
         let record =
             self.stored.load(keys.as_deref(), *id).map_err(|error| match storage(error) {
@@ -100,15 +102,26 @@ impl Token {
             })?;
         let attributes = Attributes::decode(&record.body).ok_or(Error::DeviceError)?;
         let object = Arc::new(Object::stored(*id, record.revision, attributes));
-        self.cache.put(Arc::clone(&object));
+        self.cache.put(Arc::clone(&object), seen);
         Ok(object)
     }
 
-    /// Adds objects, token objects in one durable step and all of them or none.
-    pub(crate) fn add(&self, owner: SessionHandle, objects: Vec<Object>) -> Result<()> {
+    /// Adds objects, token objects in one durable step and all of them or none. Making them may have
+    /// taken long, so whether the session may have them is asked again.
+    pub(crate) fn add(&self, session: &Session, objects: Vec<Object>) -> Result<()> {
+        let owner = session.handle;
+        // Held until the end: neither close nor logout comes between.
+        let presence = read(&self.presence);
+        if session.closed.load(Ordering::Acquire) {
+            return Err(Error::SessionHandleInvalid);
+        }
+        let user = presence.login.as_ref().filter(|login| login.role == Role::User);
+        if user.is_none() && objects.iter().any(Object::private) {
+            return Err(Error::UserNotLoggedIn);
+        }
         let (on_token, in_session): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|object| object.attributes.is(attribute::TOKEN));
-        self.store(&on_token)?;
+        self.store(user.map(|login| &*login.keys), &on_token)?;
         let mut all = write(&self.session_objects);
         for object in in_session {
             all.insert(object.id, (owner, Arc::new(object)));
@@ -116,7 +129,7 @@ impl Token {
         Ok(())
     }
 
-    fn store(&self, objects: &[Object]) -> Result<()> {
+    fn store(&self, keys: Option<&Unlocked>, objects: &[Object]) -> Result<()> {
         if objects.is_empty() {
             return Ok(());
         }
@@ -134,7 +147,7 @@ impl Token {
                 terms,
             })
             .collect();
-        self.stored.commit(self.keys().as_deref(), &changes).map_err(storage)
+        self.stored.commit(keys, &changes).map_err(storage)
     }
 
     /// Replaces the attributes of an object by what `change` makes of them.
@@ -198,8 +211,9 @@ impl Token {
             .collect()
     }
 
-    /// Destroys the session objects of a session.
-    pub(crate) fn remove_session_objects(&self, owner: SessionHandle) {
-        write(&self.session_objects).retain(|_, (of, _)| *of != owner);
+    /// Destroys the session objects of a session, and says which they were.
+    pub(crate) fn remove_session_objects(&self, owner: SessionHandle) -> Vec<ObjectId> {
+        let mut all = write(&self.session_objects);
+        all.extract_if(|_, (of, _)| *of == owner).map(|(id, _)| id).collect()
     }
 }
