@@ -11,7 +11,10 @@ use crate::errors::{Failure, Result};
 use crate::exit::Exit;
 
 /// Key files and certificates are small; a larger one was named by mistake.
-const MAX_DOCUMENT: u64 = 16 << 20;
+const MAX_DOCUMENT: usize = 16 << 20;
+
+/// How much is read at once.
+const PIECE: usize = 64 << 10;
 
 /// A file, or standard input for `-` and nothing.
 pub(crate) struct Input {
@@ -52,23 +55,46 @@ impl Input {
 
     /// Everything there is.
     pub(crate) fn all(&mut self) -> Result<Zeroizing<Vec<u8>>> {
-        let mut bytes = Zeroizing::new(Vec::new());
-        self.reader
-            .read_to_end(&mut bytes)
-            .map_err(|error| Failure::file("read", &self.path, &error))?;
+        self.more_than(usize::MAX)
+    }
+
+    /// Everything there is, or more than this many bytes of it.
+    fn more_than(&mut self, most: usize) -> Result<Zeroizing<Vec<u8>>> {
+        let expected = usize::try_from(self.len).unwrap_or(0).min(MAX_DOCUMENT);
+        let mut bytes = Zeroizing::new(Vec::with_capacity(expected));
+        let mut piece = Zeroizing::new(vec![0; PIECE]);
+        while bytes.len() <= most {
+            match self.reader.read(&mut piece) {
+                Ok(0) => break,
+                Ok(read) => append(&mut bytes, piece.get(..read).unwrap_or(&piece)),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(Failure::file("read", &self.path, &error)),
+            }
+        }
         Ok(bytes)
     }
 }
 
+/// Appends bytes that may be secret: what a buffer leaves behind when it grows is wiped.
+pub(crate) fn append(buffer: &mut Zeroizing<Vec<u8>>, bytes: &[u8]) {
+    let needed = buffer.len().saturating_add(bytes.len());
+    if needed > buffer.capacity() {
+        let room = needed.max(buffer.capacity().saturating_mul(2));
+        let mut larger = Zeroizing::new(Vec::with_capacity(room));
+        larger.extend_from_slice(buffer);
+        *buffer = larger;
+    }
+    buffer.extend_from_slice(bytes);
+}
+
 /// Everything in a small file, which may be a secret.
 pub(crate) fn document(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
-    let input = Input::open(Some(path))?;
-    let mut bytes = Zeroizing::new(Vec::new());
-    input
-        .reader
-        .take(MAX_DOCUMENT)
-        .read_to_end(&mut bytes)
-        .map_err(|error| Failure::file("read", path, &error))?;
+    let bytes = Input::open(Some(path))?.more_than(MAX_DOCUMENT)?;
+    if bytes.len() > MAX_DOCUMENT {
+        let limit = MAX_DOCUMENT >> 20;
+        let what = format!("{} is longer than {limit} MiB", path.display());
+        return Err(Failure::new(Exit::File, what).help("check that the path is right"));
+    }
     if bytes.is_empty() {
         return Err(Failure::new(Exit::File, format!("{} is empty", path.display())));
     }
@@ -167,4 +193,40 @@ pub(crate) fn write(path: Option<&Path>, bytes: &[u8]) -> Result<()> {
     let mut sink = Sink::public(path)?;
     sink.write(bytes)?;
     sink.finish()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_document_is_read_whole_or_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("document");
+        for (len, exit) in [
+            (0, Some(Exit::File)),
+            (1, None),
+            (PIECE + 1, None),
+            (MAX_DOCUMENT, None),
+            (MAX_DOCUMENT + 1, Some(Exit::File)),
+        ] {
+            std::fs::write(&path, vec![7; len]).unwrap();
+            let read = document(&path);
+            assert_eq!(read.as_ref().err().map(|failure| failure.exit), exit);
+            assert!(read.is_err() || read.is_ok_and(|bytes| *bytes == vec![7; len]));
+        }
+        let endless = document(Path::new("/dev/zero"));
+        assert_eq!(endless.err().map(|failure| failure.exit), Some(Exit::File));
+    }
+
+    #[test]
+    fn a_buffer_of_unknown_length_grows() {
+        let mut buffer = Zeroizing::new(Vec::new());
+        for byte in 0..=u8::MAX {
+            append(&mut buffer, &[byte; 3]);
+        }
+        let expected: Vec<u8> = (0..=u8::MAX).flat_map(|byte| [byte; 3]).collect();
+        assert_eq!(*buffer, expected);
+    }
 }

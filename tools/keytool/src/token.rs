@@ -1,6 +1,8 @@
 //! Choosing a token, and being in session with it.
 
 use std::cell::Cell;
+use std::io::Write;
+use std::sync::Once;
 
 use cryptoki::error::{Error as ModuleError, RvError};
 use cryptoki::session::{Session, UserType};
@@ -48,18 +50,46 @@ impl Place {
     }
 }
 
-/// Every slot with a token in it, initialised or not.
-pub(crate) fn places(module: &Module) -> Result<Vec<Place>> {
+/// Every slot with a token in it, initialised or not, and why those that cannot be read cannot.
+pub(crate) fn ask(module: &Module) -> Result<Vec<Result<Place>>> {
     let slots = module.get_slots_with_token().during("cannot list the slots")?;
-    slots
-        .into_iter()
-        .map(|slot| {
-            let info = module
-                .get_token_info(slot)
-                .during(format!("cannot ask about the token in slot {}", slot.id()))?;
-            Ok(Place { slot, info })
-        })
-        .collect()
+    let ask = |slot: Slot| {
+        let info = module
+            .get_token_info(slot)
+            .during(format!("cannot ask about the token in slot {}", slot.id()))?;
+        Ok(Place { slot, info })
+    };
+    Ok(slots.into_iter().map(ask).collect())
+}
+
+/// Every slot with a token in it that can be read. Others are left out, which is said once.
+pub(crate) fn places(module: &Module) -> Result<Vec<Place>> {
+    static SAID: Once = Once::new();
+    let (places, left_out) = readable(ask(module)?)?;
+    SAID.call_once(|| {
+        for failure in left_out {
+            let text: Vec<&str> = failure.lines().map(|(_, text)| text).collect();
+            // There is nobody left to tell when standard error is closed.
+            let _unheard = writeln!(std::io::stderr(), "warning: left out: {}", text.join("; "));
+        }
+    });
+    Ok(places)
+}
+
+/// What could be read, and the failures; the first failure when nothing could be read.
+fn readable<T>(asked: Vec<Result<T>>) -> Result<(Vec<T>, Vec<Failure>)> {
+    let mut read = Vec::new();
+    let mut failures = Vec::new();
+    for answer in asked {
+        match answer {
+            Ok(place) => read.push(place),
+            Err(failure) => failures.push(failure),
+        }
+    }
+    if read.is_empty() && !failures.is_empty() {
+        return Err(failures.swap_remove(0));
+    }
+    Ok((read, failures))
 }
 
 /// The token that the option names, or the object's URI, or the only one.
@@ -222,5 +252,20 @@ impl<'m> Token<'m> {
             .generate_random_slice(&mut bytes)
             .during("cannot get random bytes from the token")?;
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_unreadable_token_does_not_hide_the_others() {
+        let damaged = |what: &str| Err(Failure::new(Exit::Module, what));
+        assert!(readable::<u8>(Vec::new()).is_ok_and(|(read, _)| read.is_empty()));
+        let some = readable(vec![Ok(1), damaged("two"), Ok(3)]);
+        assert!(some.is_ok_and(|(read, failures)| read == [1, 3] && failures.len() == 1));
+        let none = readable::<u8>(vec![damaged("one"), damaged("two")]);
+        assert!(none.is_err_and(|failure| failure.lines().next() == Some(("error", "one"))));
     }
 }

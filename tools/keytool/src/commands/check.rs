@@ -85,12 +85,19 @@ pub(super) fn check(module: Option<&Path>, out: &Output) -> Result<Exit> {
 
 /// What the tokens of the module say about themselves.
 fn tokens(module: &Module) -> Vec<Finding> {
-    let places = match token::places(module) {
-        Ok(places) => places,
+    let asked = match token::ask(module) {
+        Ok(asked) => asked,
         Err(failure) => return vec![Finding::failure(&failure)],
     };
     let mut findings = Vec::new();
-    if !places.iter().any(|place| place.info.token_initialized()) {
+    let mut places = Vec::new();
+    for answer in asked {
+        match answer {
+            Ok(place) => places.push(place),
+            Err(failure) => findings.push(Finding::failure(&failure)),
+        }
+    }
+    if findings.is_empty() && !places.iter().any(|place| place.info.token_initialized()) {
         findings.push(Finding::new(
             Severity::Info,
             "there is no token yet",

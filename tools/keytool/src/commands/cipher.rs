@@ -94,7 +94,7 @@ impl<'m> Job<'m> {
         while !chunk.is_empty() {
             let part = self.update(&chunk, direction)?;
             if hold {
-                held.extend_from_slice(&part)
+                files::append(&mut held, &part)
             } else {
                 sink.write(&part)?
             }
