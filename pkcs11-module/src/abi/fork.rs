@@ -40,6 +40,13 @@ pub(crate) fn watch_forks() -> Result<()> {
 }
 
 unsafe extern "C" fn before() {
+    // A child that came into being while its parent registered these handlers registers them again,
+    // and they run twice: the first run quietens, and the first run after the fork ends that.
+    let held = QUIET.take();
+    if held.is_some() {
+        QUIET.set(held);
+        return;
+    }
     // A panic here would end the host. It leaves the rooms below as they are: no worse than a fork
     // without this handler.
     if let Ok(quiet) = catch_unwind(module::quiesce) {
@@ -56,8 +63,29 @@ unsafe extern "C" fn in_child() {
     module::MODULE.abandon();
 }
 
+/// Ends the quiet, unless another run of the handlers has.
 fn end_quiet() {
     if let Some(quiet) = QUIET.take() {
         drop(catch_unwind(std::panic::AssertUnwindSafe(|| drop(ManuallyDrop::into_inner(quiet)))));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handlers_that_run_twice_quieten_once() {
+        for _ in 0..2 {
+            for _ in 0..2 {
+                // SAFETY: it asks nothing of its caller, and does not unwind.
+                unsafe { before() };
+            }
+            for _ in 0..2 {
+                // SAFETY: as above.
+                unsafe { in_parent() };
+            }
+            assert!(QUIET.take().is_none());
+        }
     }
 }
