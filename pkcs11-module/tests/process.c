@@ -24,6 +24,7 @@ enum {
     NOT_SUPPORTED = 0x54,
     NOT_PARALLEL = 0x51,
     NO_SESSION = 0xB3,
+    NOT_LOGGED_IN = 0x101,
     PARALLEL = 0xB4,
     NOT_INITIALIZED = 0x190,
     ALREADY_INITIALIZED = 0x191,
@@ -37,7 +38,7 @@ static void *module;
 static const char *path;
 static ck (*Initialize)(void *), (*Finalize)(void *), (*GetInfo)(void *);
 static ck (*GetSlotList)(byte, ck *, ck *), (*CloseAllSessions)(ck);
-static ck (*OpenSession)(ck, ck, void *, void *, ck *), (*CloseSession)(ck);
+static ck (*OpenSession)(ck, ck, void *, void *, ck *), (*CloseSession)(ck), (*Logout)(ck);
 
 #define CHECK(is, wanted) check(__LINE__, #is, (ck)(is), (ck)(wanted))
 static void check(int line, const char *text, ck is, ck wanted)
@@ -72,6 +73,7 @@ static void load(void)
     CloseAllSessions = symbol("C_CloseAllSessions");
     OpenSession = symbol("C_OpenSession");
     CloseSession = symbol("C_CloseSession");
+    Logout = symbol("C_Logout");
 }
 
 static ck slots(void)
@@ -81,16 +83,31 @@ static ck slots(void)
 }
 
 /* Exit handlers: each call is refused, and none crashes. */
-static void refused(void)
+static void mostly_refused(void)
 {
     byte info[256];
-    CHECK(CloseAllSessions(0), NOT_INITIALIZED);
     CHECK(slots(), NOT_INITIALIZED);
     CHECK(GetInfo(info), NOT_INITIALIZED);
     CHECK(Finalize(NULL), NOT_INITIALIZED);
     CHECK(Initialize(NULL), NOT_INITIALIZED);
     puts("refused");
     fflush(stdout);
+}
+
+static void refused(void)
+{
+    CHECK(CloseAllSessions(0), NOT_INITIALIZED);
+    CHECK(CloseSession(1), NOT_INITIALIZED);
+    CHECK(Logout(1), NOT_INITIALIZED);
+    mostly_refused();
+}
+
+/* A thread that is not the first ends, perhaps with the process: it may still close sessions. */
+static void refused_but_closing(void)
+{
+    CHECK(CloseSession(99), NO_SESSION);
+    CHECK(Logout(99), NO_SESSION);
+    mostly_refused();
 }
 
 static void *exits(void *unused)
@@ -120,10 +137,49 @@ static void exit_of_a_thread(void)
 {
     pthread_t thread;
     load();
-    CHECK(Initialize(NULL), OK);
     atexit(refused);
+    CHECK(Initialize(NULL), OK);
+    atexit(refused_but_closing);
     pthread_create(&thread, NULL, exits, NULL);
     pause();
+}
+
+/* A thread closes its session in its last moments, and the process goes on. */
+static void closes(void *session)
+{
+    ck handle = (ck)session;
+    CHECK(slots(), NOT_INITIALIZED);
+    CHECK(Logout(handle), NOT_LOGGED_IN);
+    CHECK(CloseSession(handle), OK);
+    CHECK(CloseSession(handle), NO_SESSION);
+}
+
+static pthread_key_t at_its_end;
+
+static void *opens(void *unused)
+{
+    ck list[64], count = 64, handle;
+    CHECK(GetSlotList(0, list, &count), OK);
+    CHECK(OpenSession(list[0], 4, NULL, NULL, &handle), OK);
+    pthread_setspecific(at_its_end, (void *)handle);
+    return (void *)handle;
+}
+
+static void thread_ends(void)
+{
+    pthread_t thread;
+    void *handle;
+    load();
+    ck (*InitToken)(ck, const char *, ck, const char *) = symbol("C_InitToken");
+    ck list[64], count = 64;
+    CHECK(Initialize(NULL), OK);
+    CHECK(GetSlotList(0, list, &count), OK);
+    CHECK(InitToken(list[0], "1234", 4, "0123456789abcdef0123456789abcdef"), OK);
+    pthread_key_create(&at_its_end, closes);
+    pthread_create(&thread, NULL, opens, NULL);
+    pthread_join(thread, &handle);
+    CHECK(CloseSession((ck)handle), NO_SESSION);
+    CHECK(Finalize(NULL), OK);
 }
 
 static void *works(void *unused)
@@ -516,7 +572,7 @@ static void hostile_arguments(void)
 
 static const struct { const char *name; void (*run)(void); } cases[] = {
 #define CASE(name) { #name, name }
-    CASE(exit_handler_before), CASE(exit_handler_after), CASE(exit_of_a_thread),
+    CASE(exit_handler_before), CASE(exit_handler_after), CASE(exit_of_a_thread), CASE(thread_ends),
     CASE(exit_of_a_thread_that_never_called), CASE(exit_after_unloading), CASE(exit_after_finalizing), CASE(exit_during_calls),
     CASE(main_thread_leaves), CASE(forks), CASE(forks_during_calls), CASE(forks_during_starts),
     CASE(threads_start_it_once), CASE(ends_during_calls), CASE(initialize_arguments),

@@ -23,7 +23,8 @@ macro_rules! cases {
 cases! {
     exit_handler_before prints "refused";
     exit_handler_after prints "refused";
-    exit_of_a_thread prints "refused";
+    exit_of_a_thread prints "refused\nrefused";
+    thread_ends;
     exit_of_a_thread_that_never_called prints "refused";
     exit_after_unloading prints "refused";
     exit_after_finalizing prints "refused";

@@ -6,7 +6,9 @@
 //!
 //! `exit` destroys the variables of the calling thread before it runs the first handler, so a
 //! thread that finds its [`Sentinel`] destroyed is ending, alone or with the process. When that
-//! thread is the main thread, it is the process: `pthread_exit` there does not destroy them.
+//! thread is the main thread, it is the process: `pthread_exit` there does not destroy them. Of
+//! another thread nobody can tell yet, so what it says in its last moments is taken only where
+//! refusing it would leave sessions open in a process that goes on: it may close them and log out.
 //!
 //! The second sign is an exit handler that does nothing but tell, for a main thread that never
 //! called before: handlers run backwards, so those that were there before the first `C_Initialize`
@@ -37,6 +39,13 @@ impl Drop for Sentinel {
 /// Whether the process, or this thread, has begun to end.
 pub(super) fn begun() -> bool {
     BEGUN.load(Ordering::Relaxed) || SENTINEL.try_with(|_| ()).is_err()
+}
+
+/// Whether the process is known to have begun to end, whatever becomes of this thread.
+pub(super) fn begun_for_all() -> bool {
+    // Asked for its effect: from here on the thread has a sentinel.
+    let _this_thread_ends = begun();
+    BEGUN.load(Ordering::Relaxed)
 }
 
 /// Has the end of the process told, from the first call of this on. Once is enough; the caller sees
@@ -70,10 +79,10 @@ mod tests {
 
     #[test]
     fn a_thread_that_ends_is_told() {
-        struct Late(std::sync::mpsc::Sender<bool>);
+        struct Late(std::sync::mpsc::Sender<[bool; 2]>);
         impl Drop for Late {
             fn drop(&mut self) {
-                self.0.send(begun()).unwrap();
+                self.0.send([begun(), begun_for_all()]).unwrap();
             }
         }
         thread_local! {
@@ -87,7 +96,7 @@ mod tests {
         })
         .join()
         .unwrap();
-        assert!(told.recv().unwrap());
+        assert_eq!(told.recv().unwrap(), [true, false]);
         assert!(!begun(), "the process goes on");
     }
 }

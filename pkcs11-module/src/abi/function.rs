@@ -10,7 +10,16 @@ use super::{CkUlong, exit, narrow};
 /// Runs the body of a C function: turns its outcome into a `CK_RV`, and stops a panic at the
 /// border, where it would otherwise take the host process with it.
 pub(crate) fn guard(body: impl FnOnce() -> Result<()>) -> CkUlong {
-    let outcome = if exit::begun() {
+    run(exit::begun(), body)
+}
+
+/// The same for a function that a thread may still call when it ends.
+pub(crate) fn guard_late(body: impl FnOnce() -> Result<()>) -> CkUlong {
+    run(exit::begun_for_all(), body)
+}
+
+fn run(refused: bool, body: impl FnOnce() -> Result<()>) -> CkUlong {
+    let outcome = if refused {
         Err(Error::CryptokiNotInitialized)
     } else {
         catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Error::GeneralError))
@@ -22,9 +31,15 @@ pub(crate) fn guard(body: impl FnOnce() -> Result<()>) -> CkUlong {
 }
 
 /// Declares C functions. A body is safe Rust with `?`; it is a function of its own, so that what
-/// the C function may do is not allowed to it. The C functions are in the module `c`.
+/// the C function may do is not allowed to it. The C functions are in the module `c`. A thread that
+/// ends may still call those marked `@late`.
 macro_rules! functions {
-    ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block)*) => {
+    (@guard) => { $crate::abi::guard };
+    (@guard late) => { $crate::abi::guard_late };
+    ($(
+        $(#[$doc:meta])*
+        $(@$when:ident)? fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block
+    )*) => {
         $(
             $(#[$doc])*
             #[allow(non_snake_case, reason = "the standard's name")]
@@ -39,7 +54,7 @@ macro_rules! functions {
         pub(crate) mod c {
             #[allow(unused_imports, reason = "the types of arguments")]
             use super::*;
-            use $crate::abi::{Argument, CkUlong, guard};
+            use $crate::abi::{Argument, CkUlong};
 
             $(
                 $(#[$doc])*
@@ -51,7 +66,7 @@ macro_rules! functions {
                 pub(crate) unsafe extern "C" fn $name(
                     $($arg: <$ty as Argument>::C),*
                 ) -> CkUlong {
-                    guard(|| super::$name($(
+                    functions!(@guard $($when)?)(|| super::$name($(
                         // SAFETY: the caller of this function promises just that.
                         unsafe { <$ty as Argument>::from_c($arg) }
                     ),*))

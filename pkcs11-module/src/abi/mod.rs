@@ -25,7 +25,7 @@ mod function;
 
 pub(crate) use exit::watch_exit;
 pub(crate) use fork::{Quiet, watch_forks};
-pub(crate) use function::guard;
+pub(crate) use function::{guard, guard_late};
 pub(crate) use info::{CStructure, numbers};
 pub(crate) use interface::Interface;
 pub(crate) use output::{OutBuf, OutList};

@@ -29,12 +29,12 @@ functions! {
     }
 
     /// Closes a session.
-    fn C_CloseSession(handle: CkUlong) {
+    @late fn C_CloseSession(handle: CkUlong) {
         module()?.close_session(session(handle))
     }
 
     /// Closes every session that this application has with a token.
-    fn C_CloseAllSessions(slot_id: CkUlong) {
+    @late fn C_CloseAllSessions(slot_id: CkUlong) {
         module()?.close_all_sessions(slot(slot_id))
     }
 
@@ -55,7 +55,7 @@ functions! {
     }
 
     /// Logs the user out.
-    fn C_Logout(handle: CkUlong) {
+    @late fn C_Logout(handle: CkUlong) {
         module()?.logout(session(handle))
     }
 }
