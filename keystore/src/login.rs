@@ -121,6 +121,7 @@ impl Token {
     /// `so` opens no private object any more, and the security officer logs in again to go on.
     ///
     /// # Errors
+    /// [`Error::Corrupt`] if there is something to wipe in a token that was tampered with;
     /// [`Error::Locked`] unless `so` is the security officer's and of the present master key;
     /// [`Error::Denied`] under `so_reset = "deny"` if a PIN is set; [`Error::ReadOnly`],
     /// [`Error::Full`] or [`Error::Busy`] if the store cannot be written.
@@ -186,6 +187,8 @@ impl Token {
     }
 
     fn wipe_private(&self, known: &Known, officer: &PinKey, user: &PinKey) -> Result<Plan> {
+        // A new set hash over what is there must not make a tampered token whole.
+        self.audit()?;
         let master = keys::new_master()?;
         let mut head = known.head.clone();
         head.epoch = next_epoch(head.epoch)?;
@@ -230,12 +233,14 @@ impl Token {
                 Err(Error::Corrupt(_)) if self.reread()?.version != known.version => continue,
                 outcome => outcome?,
             };
-            if self.policy.lockout.is_some_and(|limit| slot.attempts.fails >= limit) {
+            let fails = self.fails(role, &slot.attempts);
+            if self.policy.lockout.is_some_and(|limit| fails >= limit) {
                 return Err(Error::PinLocked);
             }
             let wait = self.delay(role, &slot.attempts);
             if !waited && !wait.is_zero() {
-                // Once: whoever guesses in parallel must not keep the rightful user out.
+                // Once: whoever guesses in parallel must not keep the rightful user out. It is
+                // the lockout alone that bounds parallel guesses.
                 drop(turn);
                 thread::sleep(wait);
                 waited = true;
@@ -265,12 +270,17 @@ impl Token {
     /// How long an attempt has to wait. The clock may be wrong: never longer than the failures
     /// themselves ask for.
     fn delay(&self, role: Role, attempts: &Attempts) -> Duration {
-        let uncounted = self.uncounted(role).load(Ordering::Acquire);
-        if uncounted > 0 {
-            return delay_after(attempts.fails.saturating_add(uncounted));
+        let fails = self.fails(role, attempts);
+        if fails > attempts.fails {
+            return delay_after(fails);
         }
         let left = Duration::from_millis(attempts.next.saturating_sub(now()));
         left.min(delay_after(attempts.fails))
+    }
+
+    /// The wrong PINs since the last right one, with those that could not be stored.
+    pub(crate) fn fails(&self, role: Role, attempts: &Attempts) -> u32 {
+        attempts.fails.saturating_add(self.uncounted(role).load(Ordering::Acquire))
     }
 
     fn uncounted(&self, role: Role) -> &std::sync::atomic::AtomicU32 {
@@ -288,17 +298,17 @@ impl Token {
             let delay = u64::try_from(delay_after(fails).as_millis()).unwrap_or(u64::MAX);
             match self.set_attempts(known, role, &slot, fails, now().saturating_add(delay)) {
                 Ok(true) => return,
-                Ok(false) => match self.backend.slot(role) {
-                    Ok(Some(now)) if now.revision == slot.revision => slot = now,
-                    // The PIN was changed meanwhile: nothing is left to count for.
-                    _ => return,
+                // Verified: what somebody put there must not be signed.
+                Ok(false) => match self.slot(known, role) {
+                    Ok(now) if now.revision == slot.revision => slot = now,
+                    // Somebody changed the PIN, or the slot.
+                    _ => break,
                 },
-                Err(_) => {
-                    self.uncounted(role).fetch_add(1, Ordering::AcqRel);
-                    return;
-                }
+                Err(_) => break,
             }
         }
+        // For this process at least.
+        self.uncounted(role).fetch_add(1, Ordering::AcqRel);
     }
 
     /// Forgets wrong PINs after a right one.

@@ -47,6 +47,8 @@ impl Pages {
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         let pages = Self { start, len };
         pages.advise(Advice::LinuxDontDump);
+        // Secrets and the memory of a derivation are the parent's; a child uses neither.
+        pages.advise(Advice::LinuxWipeOnFork);
         Ok(pages)
     }
 
@@ -81,7 +83,6 @@ impl Secret {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let pages = Pages::new(PAGE)?;
-        pages.advise(Advice::LinuxWipeOnFork);
         // SAFETY: the range is the mapping just made. Failure (the limit) costs the hardening.
         let _ = unsafe { mlock(pages.start.as_ptr().cast(), pages.len) };
         let mut secret = Self { pages, len };
@@ -182,9 +183,12 @@ impl SharedWord {
         self.word().fetch_or(1, Ordering::AcqRel);
     }
 
-    /// Makes the word even and new: the commit is over.
+    /// Makes the word even and new: the commit is over. The word may be even already, because
+    /// the end of the commit before this one can come after the beginning of this one.
     pub(crate) fn end(&self) {
-        self.word().fetch_add(1, Ordering::AcqRel);
+        let next = |word: u64| Some((word | 1).wrapping_add(1));
+        // The closure always has a next word.
+        let _ = self.word().fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
     }
 
     fn word(&self) -> &AtomicU64 {
@@ -227,6 +231,22 @@ mod tests {
         let waited = unsafe { libc::waitpid(child, &raw mut status, 0) };
         assert_eq!((waited, status), (child, 0));
         assert_eq!(secret.bytes(), Some(b"abcd".as_slice()));
+    }
+
+    #[test]
+    fn a_word_is_even_and_new_after_commits_that_overlap() {
+        let dir = crate::scratch::Scratch::new();
+        let path = dir.path().join("word");
+        std::fs::write(&path, [0; PAGE]).unwrap();
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let (one, other) = (SharedWord::map(&file).unwrap(), SharedWord::map(&file).unwrap());
+        one.begin();
+        other.begin();
+        one.end();
+        let between = other.load();
+        other.end();
+        assert_eq!(one.load() % 2, 0);
+        assert_ne!(one.load(), between);
     }
 
     #[test]

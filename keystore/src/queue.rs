@@ -1,9 +1,13 @@
 //! One PIN check at a time per store.
 //!
 //! Thirty-two workers that log in together would need thirty-two times the memory of a
-//! derivation, and parallel guesses would pass the delay between them. A lock file serializes
-//! them over all processes. It is a courtesy: where it cannot be made, or somebody keeps it for
-//! ten seconds, the check goes on without it.
+//! derivation. A lock file serializes them over all processes. It is a courtesy: where it cannot
+//! be made, or somebody keeps it for ten seconds, the check goes on without it.
+//!
+//! It does not make parallel guesses wait for each other. An attempt waits for the delay once and
+//! without the lock, so as many guesses as there are guessers are made in each delay: if the wait
+//! began again after each wrong PIN of somebody else, one guesser could keep the rightful user
+//! out for ever. What bounds parallel guessing is `[pin] lockout`, and nothing else.
 
 use std::{
     fs::File,
@@ -11,7 +15,10 @@ use std::{
     time::Duration,
 };
 
-use crate::backend::sqlite::{Wait, files::beside};
+use crate::backend::sqlite::{
+    Wait,
+    files::{beside, read_beside},
+};
 
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The name of the lock file in the store.
@@ -29,7 +36,7 @@ impl PinQueue {
     }
 
     pub(crate) fn turn(&self) -> PinTurn {
-        let Ok(file) = beside(&self.0).or_else(|_| File::open(&self.0)) else {
+        let Ok(file) = beside(&self.0).or_else(|_| read_beside(&self.0)) else {
             return PinTurn(None);
         };
         let mut wait = Wait::new(PATIENCE);

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicU32, AtomicU64},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use crate::{
@@ -154,7 +154,10 @@ impl Token {
     pub fn status(&self) -> Result<Status> {
         let word = self.backend.peek();
         let known = self.known()?;
+        // The word does not move with what this process alone has counted.
+        let counted = self.uncounted.iter().all(|count| count.load(Ordering::Acquire) == 0);
         if let Some((seen, status)) = *lock(&self.status)
+            && counted
             && word == Some(seen)
         {
             return Ok(status);
@@ -166,7 +169,7 @@ impl Token {
             }
             outcome => outcome?,
         };
-        *lock(&self.status) = word.map(|word| (word, status));
+        *lock(&self.status) = word.filter(|_| counted).map(|word| (word, status));
         Ok(status)
     }
 
@@ -183,7 +186,7 @@ impl Token {
     fn pin_state(&self, known: &Known, role: Role) -> Result<PinState> {
         let fails = match self.slot(known, role) {
             Err(Error::NotInitialized) => return Ok(PinState::Fine),
-            slot => slot?.attempts.fails,
+            slot => self.fails(role, &slot?.attempts),
         };
         Ok(match self.policy.lockout {
             Some(limit) if fails >= limit => PinState::Locked,

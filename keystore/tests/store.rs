@@ -173,6 +173,20 @@ fn a_backup_brings_a_token_back() {
 }
 
 #[test]
+fn the_name_of_a_backup_is_never_an_address() {
+    let place = Place::new();
+    let (store, token, _) = place.token();
+    let stem = place.path("x").to_str().unwrap().replace('/', "_");
+    for name in [format!("file:{stem}?mode=memory"), format!(":memory:{stem}")] {
+        let path = std::path::PathBuf::from(&name);
+        store.backup(&token, &path).unwrap();
+        let len = fs::metadata(&path).unwrap().len();
+        fs::remove_file(&path).unwrap();
+        assert!(len > 4096, "{name} has {len} bytes");
+    }
+}
+
+#[test]
 fn a_backup_of_another_seal_or_a_damaged_one_is_refused() {
     let place = Place::new();
     let (store, token, user) = place.token();

@@ -12,9 +12,9 @@ mod common;
 
 use std::sync::Arc;
 
-use common::{Place, USER_PIN, create, id, term};
+use common::{Place, SO_PIN, USER_PIN, create, id, term};
 use rusqlite::Connection;
-use strongroom_keystore::{Change, Error, Role, Severity, Store, Token, Unlocked};
+use strongroom_keystore::{Change, Error, Role, Severity, Store, Token, Unlocked, config::SoReset};
 
 /// A token with two private objects (one of them replaced once) and a public one.
 struct Victim {
@@ -185,6 +185,44 @@ fn a_trigger_is_noticed() {
     victim.tamper("CREATE TRIGGER t AFTER INSERT ON object BEGIN DELETE FROM tag; END");
     let findings = victim.place.store().check();
     assert!(findings.iter().any(|finding| finding.severity == Severity::Fault), "{findings:?}");
+}
+
+#[test]
+fn a_trigger_does_not_run() {
+    let victim = Victim::new();
+    victim.token.verify(Role::User, b"bad").unwrap_err();
+    // The state after one wrong PIN is a valid one.
+    victim.tamper(
+        "CREATE TABLE keep AS SELECT * FROM slot;
+         CREATE TRIGGER t AFTER UPDATE ON slot WHEN new.fails>1 BEGIN
+             UPDATE slot SET fails=1, next=0, mac=(SELECT mac FROM keep WHERE role=new.role)
+             WHERE role=new.role;
+         END;",
+    );
+    let token = victim.reopened();
+    token.verify(Role::User, b"bad").unwrap_err();
+    let fails = "SELECT fails FROM slot WHERE role=1";
+    assert_eq!(victim.sql().query_row(fails, [], |row| row.get::<_, i64>(0)).unwrap(), 2);
+    token.unlock(Role::User, USER_PIN).unwrap();
+}
+
+#[test]
+fn a_view_is_no_table() {
+    let victim = Victim::new();
+    victim.tamper("ALTER TABLE slot RENAME TO keep; CREATE VIEW slot AS SELECT * FROM keep");
+    assert!(victim.reopened().unlock(Role::User, USER_PIN).is_err());
+}
+
+#[test]
+fn wiping_private_objects_does_not_make_a_tampered_token_whole() {
+    let victim = Victim::new();
+    let mut config = victim.place.config();
+    config.so_reset = SoReset::Wipe;
+    let token = common::first(&Store::open(&config).unwrap());
+    let so = token.unlock(Role::SecurityOfficer, SO_PIN).unwrap();
+    victim.tamper("DELETE FROM tag WHERE oid=(SELECT oid FROM object WHERE private=0); DELETE FROM object WHERE private=0");
+    assert!(matches!(token.set_user_pin(&so, b"new"), Err(Error::Corrupt(_))));
+    victim.assert_noticed();
 }
 
 #[test]

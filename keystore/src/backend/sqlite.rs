@@ -108,7 +108,7 @@ impl Sqlite {
         Ok(open)
     }
 
-    /// Runs a commit with the shared word odd.
+    /// Runs a commit, whose transaction holds the write lock, with the shared word odd.
     fn announced<T>(&self, commit: impl FnOnce() -> T) -> T {
         let word = self.word.read().unwrap_or_else(PoisonError::into_inner);
         if let Some(word) = word.as_ref() {
@@ -281,15 +281,22 @@ impl Backend for Sqlite {
             if !open.writable {
                 return Err(Error::ReadOnly);
             }
-            let mut statement = open
+            let tx = open
                 .sql
+                .transaction_with_behavior(TransactionBehavior::Immediate)
+                .map_err(failure)?;
+            let values = params![now.fails, now.next, now.mac, role.number(), revision, seen.mac];
+            let rows = tx
                 .prepare_cached(
                     "UPDATE slot SET fails=?1, next=?2, mac=?3 \
                      WHERE role=?4 AND revision=?5 AND mac=?6",
                 )
+                .and_then(|mut statement| statement.execute(values))
                 .map_err(failure)?;
-            let values = params![now.fails, now.next, now.mac, role.number(), revision, seen.mac];
-            self.announced(|| statement.execute(values)).map(|rows| rows == 1).map_err(failure)
+            if rows != 1 {
+                return Ok(false);
+            }
+            self.announced(|| tx.commit()).map(|()| true).map_err(failure)
         })
     }
 

@@ -34,7 +34,6 @@ const SETTINGS: &str = "
     PRAGMA temp_store=MEMORY;
     PRAGMA cache_size=-4096;
     PRAGMA mmap_size=0;
-    PRAGMA trusted_schema=OFF;
     PRAGMA journal_size_limit=4194304;
 ";
 
@@ -58,13 +57,18 @@ struct State {
 
 impl Open {
     pub(super) fn new(files: &Files) -> Result<Self> {
-        let mode = Mode::choose(files)?;
+        let mut mode = Mode::choose(files)?;
         filesystem::check(files.dir())?;
         let presence = Presence::open(files)?;
-        let seen = State::of(files, mode)?;
+        let mut seen = State::of(files, mode)?;
+        if mode == Mode::Frozen && log_is_there(files) {
+            // Somebody began to write in between; taken for unchanging the file would stay so.
+            mode = Mode::ReadOnly;
+            seen = State::of(files, mode)?;
+        }
         let sql = mode.connect(&files.database())?;
         sql.busy_timeout(PATIENCE).map_err(failure)?;
-        sql.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true).map_err(failure)?;
+        harden(&sql)?;
         // Otherwise this build of SQLite compiles a statement again for each value bound to it.
         sql.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failure)?;
         sql.execute_batch(SETTINGS).map_err(failure)?;
@@ -119,10 +123,15 @@ enum Mode {
 
 impl Mode {
     fn choose(files: &Files) -> Result<Self> {
+        let linked = fs::symlink_metadata(files.database()).is_ok_and(|file| file.is_symlink());
         match fs::metadata(files.database()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NotFound),
             Err(error) => Err(error::io(error)),
             Ok(file) if !file.is_file() => Err(Error::Corrupt("the token is not a regular file")),
+            // What is mounted read-only, a secret of a container for one, may consist of links.
+            Ok(_) if linked && files.writable() => {
+                Err(Error::Corrupt("the token is a symbolic link, which leads its locks astray"))
+            }
             Ok(_) if files.writable() => Ok(Self::ReadWrite),
             Ok(_) if log_is_there(files) => Ok(Self::ReadOnly),
             Ok(_) => Ok(Self::Frozen),
@@ -169,6 +178,19 @@ fn address(path: &Path) -> String {
         }
     }
     uri
+}
+
+/// Lets the file be data only: nothing that somebody wrote into its schema runs.
+pub(super) fn harden(sql: &Connection) -> Result<()> {
+    for (setting, value) in [
+        (DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true),
+        (DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_TRIGGER, false),
+        (DbConfig::SQLITE_DBCONFIG_ENABLE_VIEW, false),
+    ] {
+        sql.set_db_config(setting, value).map_err(failure)?;
+    }
+    Ok(())
 }
 
 /// Refuses files that are no tokens, and tokens of the future.

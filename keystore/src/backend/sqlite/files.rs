@@ -9,7 +9,10 @@ use std::{
     sync::{Mutex, PoisonError},
 };
 
-use rustix::fs::{Access, AtFlags, CWD, accessat};
+use rustix::{
+    fs::{Access, AtFlags, CWD, OFlags, accessat},
+    io::Errno,
+};
 
 use crate::{
     backend::TokenId,
@@ -99,8 +102,10 @@ fn mode_in(dir: &Path) -> u32 {
 }
 
 /// Opens a file of the store that is no database, and makes it if it is not there.
+///
+/// Never through a symbolic link: it could lead to a file that only this process may write.
 pub(crate) fn beside(path: &Path) -> io::Result<File> {
-    let open = || OpenOptions::new().read(true).write(true).open(path);
+    let open = || unlinked().write(true).open(path);
     match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         outcome => return outcome,
@@ -112,6 +117,17 @@ pub(crate) fn beside(path: &Path) -> io::Result<File> {
         Ok(file) => file.set_permissions(Permissions::from_mode(mode)).map(|()| file),
         outcome => outcome,
     }
+}
+
+/// As [`beside`], to read, and only what is there.
+pub(crate) fn read_beside(path: &Path) -> io::Result<File> {
+    unlinked().open(path)
+}
+
+fn unlinked() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).custom_flags(OFlags::NOFOLLOW.bits().cast_signed());
+    options
 }
 
 /// The name of a token's files, without what they end in.
@@ -154,16 +170,21 @@ impl Presence {
     pub(super) fn open(files: &Files) -> Result<Option<Self>> {
         let path = files.lock();
         let mut present = PRESENT.lock().unwrap_or_else(PoisonError::into_inner);
-        let Ok(file) = beside(&path).or_else(|_| File::open(&path)) else {
-            return Ok(None);
+        let file = match beside(&path).or_else(|_| read_beside(&path)) {
+            Ok(file) => file,
+            Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
+                return Err(Error::Corrupt("the lock file of the token is a symbolic link"));
+            }
+            Err(_) => return Ok(None),
         };
         let inode = inode(&file)?;
         let count = present.get_or_insert_default().entry(inode).or_default();
         *count += 1;
-        let ours = *count;
+        // Under the lock: meanwhile no other thread opens or closes one of ours.
+        let foreign = descriptors(&path, inode) > *count;
         drop(present);
         let presence = Self { file: Some(file), inode };
-        if descriptors(&path, inode) > ours {
+        if foreign {
             return Err(Error::Unsupported(
                 "another copy of this module has the token open in this process; load the module \
                  under one path only"
@@ -229,6 +250,32 @@ mod tests {
         for name in ["x.db", "a1.db", &"a1".repeat(16), &format!("{}.db", "A1".repeat(16))] {
             assert_eq!(token_of(name), None, "{name}");
         }
+    }
+
+    #[test]
+    fn links_are_not_followed() {
+        let dir = Scratch::new();
+        let files = Files::new(dir.path(), [7; 16]);
+        let elsewhere = dir.path().join("elsewhere");
+        fs::write(&elsewhere, b"").unwrap();
+        std::os::unix::fs::symlink(&elsewhere, files.lock()).unwrap();
+        assert!(beside(&files.lock()).is_err() && read_beside(&files.lock()).is_err());
+        assert!(matches!(Presence::open(&files), Err(Error::Corrupt(_))));
+    }
+
+    #[test]
+    fn threads_of_one_copy_do_not_take_each_other_for_another() {
+        let dir = Scratch::new();
+        let files = Files::new(dir.path(), [7; 16]);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        Presence::open(&files).unwrap().unwrap().again().unwrap();
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::{
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
 
-use super::{failure, files::Files};
+use super::{connection::harden, failure, files::Files};
 use crate::{
     error::{self, Error, Result},
     gate,
@@ -74,8 +74,9 @@ fn write(
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
     let mut sql = Connection::open_with_flags(draft, flags).map_err(failure)?;
+    harden(&sql)?;
     sql.execute_batch(&format!(
-        "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; PRAGMA trusted_schema=OFF; \
+        "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; \
          PRAGMA application_id={APPLICATION}; PRAGMA user_version={FORMAT};"
     ))
     .map_err(failure)?;

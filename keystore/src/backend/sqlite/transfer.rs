@@ -2,9 +2,18 @@
 
 use std::{fs, io::ErrorKind, path::Path, sync::PoisonError};
 
-use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior, backup::Backup};
+use rusqlite::{
+    Connection, OpenFlags, Transaction, TransactionBehavior,
+    backup::{Backup, StepResult},
+};
 
-use super::{Sqlite, connection::frozen, failure, files::Files, read, schema, write};
+use super::{
+    Sqlite,
+    connection::{frozen, harden},
+    failure,
+    files::Files,
+    read, schema, write,
+};
 use crate::{
     ObjectId,
     backend::{Header, Mark},
@@ -24,16 +33,17 @@ const COPY: &str = "
 impl Sqlite {
     /// Copies the token as it is at one moment into a new file.
     pub(crate) fn copy_to(&self, to: &Path) -> Result<()> {
+        // SQLite takes a relative `file:...` for an address and `:memory:` for no file at all.
+        let to = std::path::absolute(to).map_err(error::io)?;
         self.with(|open| {
-            schema::new_file(to, 0o600)?;
-            let copied = copy(&open.sql, to);
+            schema::new_file(&to, 0o600)?;
+            let copied = copy(&open.sql, &to);
             if copied.is_err() {
-                let _ = fs::remove_file(to);
+                let _ = fs::remove_file(&to);
             }
             copied
         })?;
-        let dir = to.parent().filter(|dir| !dir.as_os_str().is_empty());
-        sync_dir(dir.unwrap_or(Path::new(".")))
+        sync_dir(to.parent().unwrap_or(Path::new("/")))
     }
 
     /// Replaces the content by that of another token file, in one commit, with this header.
@@ -121,7 +131,8 @@ pub(crate) fn inspect(from: &Path, each: &mut dyn FnMut(ObjectId, &Mark)) -> Res
         | OpenFlags::SQLITE_OPEN_NO_MUTEX
         | OpenFlags::SQLITE_OPEN_URI;
     let sql = Connection::open_with_flags(frozen(from), flags).map_err(failure)?;
-    sql.execute_batch("PRAGMA trusted_schema=OFF; PRAGMA mmap_size=0;").map_err(failure)?;
+    harden(&sql)?;
+    sql.execute_batch("PRAGMA mmap_size=0").map_err(failure)?;
     super::connection::identify(&sql)?;
     schema::verify(&sql, "main")?;
     let header = read::header(&sql).map_err(failure)?;
@@ -136,7 +147,11 @@ fn copy(from: &Connection, to: &Path) -> Result<()> {
     let mut copy = Connection::open_with_flags(to, flags).map_err(failure)?;
     {
         let backup = Backup::new(from, &mut copy).map_err(failure)?;
-        backup.step(-1).map_err(failure)?;
+        // A copy that waits for a lock is no failure to SQLite, and no copy either.
+        match backup.step(-1).map_err(failure)? {
+            StepResult::Done => {}
+            _ => return Err(Error::Busy),
+        }
     }
     // One file, with nothing beside it.
     copy.execute_batch("PRAGMA synchronous=EXTRA; PRAGMA journal_mode=DELETE").map_err(failure)?;
