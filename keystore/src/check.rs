@@ -11,7 +11,7 @@ use crate::{
     backend::sqlite::files::{stem, token_of},
     config::Seal,
     filesystem, queue,
-    seal::EXPOSED,
+    seal::{DRAFT, EXPOSED},
 };
 
 /// Something that [`Store::check`] found.
@@ -85,6 +85,13 @@ impl Store {
             return false;
         };
         check_mode(findings, dir, &about, 0o007);
+        if about.mode() & 0o070 != 0 && about.mode() & 0o2000 == 0 {
+            findings.add(
+                Severity::Warning,
+                format!("{} is shared by a group, but new files get another", dir.display()),
+                format!("run `chmod g+s {}`", dir.display()),
+            );
+        }
         match filesystem::check(dir) {
             Ok(()) => findings.fine(format!("the store is {}, on a local volume", dir.display())),
             Err(error) => findings.add(
@@ -117,14 +124,15 @@ impl Store {
                 "put the seal key back in its place, with mode 0600",
             ),
         }
-        if self.seal_path().and_then(|path| path.parent().map(|dir| dir == self.dir()))
-            == Some(true)
-        {
+        let Some(beside) = path.parent() else { return };
+        if beside == self.dir() {
             findings.add(
                 Severity::Warning,
                 "the seal key lies in the store: whoever copies the one has the other",
                 "move it elsewhere, out of the backups of the store, and change [seal] file",
             );
+        } else {
+            check_drafts(findings, beside);
         }
     }
 
@@ -169,6 +177,19 @@ impl Store {
             Err(error) => {
                 findings.add(Severity::Fault, error.to_string(), "give this user access");
             }
+        }
+    }
+}
+
+/// Seal keys that were never finished, or never came into use.
+fn check_drafts(findings: &mut Findings, dir: &Path) {
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        if entry.file_name().to_string_lossy().starts_with(DRAFT) {
+            findings.add(
+                Severity::Warning,
+                format!("{} was left by a process that was killed", entry.path().display()),
+                "remove it, unless a token is being made at this moment",
+            );
         }
     }
 }

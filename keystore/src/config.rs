@@ -2,8 +2,8 @@
 //!
 //! One small TOML file, or none: then everything lies under the user's home. The file is found by
 //! `STRONGROOM_CONF`, then `$XDG_CONFIG_HOME/strongroom/strongroom.toml` (`~/.config` without the
-//! variable), then `/etc/strongroom/strongroom.toml`. A setuid program follows no variable, since
-//! its caller sets them.
+//! variable), then `/etc/strongroom/strongroom.toml`. A program with more rights than its caller
+//! (setuid, setgid, file capabilities) follows no variable, since its caller sets them.
 //!
 //! ```toml
 //! so_reset = "allow"       # or "wipe", "deny": may the security officer replace a user PIN?
@@ -23,7 +23,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use rustix::process::{getegid, geteuid, getgid, getuid};
+use rustix::{
+    process::{getegid, geteuid, getgid, getuid},
+    thread::capabilities,
+};
 use serde::Deserialize;
 
 /// The variable that names the configuration file.
@@ -173,7 +176,7 @@ struct Surroundings {
 
 impl Surroundings {
     fn of_process() -> Self {
-        let trusted = getuid() == geteuid() && getgid() == getegid();
+        let trusted = getuid() == geteuid() && getgid() == getegid() && !secured();
         let variable = |name| {
             env::var_os(name).filter(|value| trusted && !value.is_empty()).map(PathBuf::from)
         };
@@ -206,6 +209,26 @@ impl Surroundings {
         };
         Ok(Config::plain(data.join("strongroom"), Seal::File(own.join(SEAL_FILE))))
     }
+}
+
+/// Says whether the kernel gave the program rights that its caller does not have.
+fn secured() -> bool {
+    match fs::read("/proc/self/auxv") {
+        Ok(vector) => is_secured(&vector),
+        // Without /proc there is no more to know.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => false,
+        // Hidden from programs with file capabilities, and from those that hide their memory.
+        Err(_) => capabilities(None).is_ok_and(|sets| !sets.permitted.is_empty()),
+    }
+}
+
+/// The entry `AT_SECURE` of an auxiliary vector, which is pairs of words.
+fn is_secured(vector: &[u8]) -> bool {
+    const AT_SECURE: usize = 23;
+    let (words, _) = vector.as_chunks().0.as_chunks::<2>();
+    words.iter().any(|&[kind, value]| {
+        usize::from_ne_bytes(kind) == AT_SECURE && usize::from_ne_bytes(value) != 0
+    })
 }
 
 /// A file that is not there, or lies where this user may not look, is not this user's.
@@ -364,6 +387,16 @@ mod tests {
         around.named = Some(dir.path().join("named.toml"));
         let text = around.find().unwrap_err().to_string();
         assert!(text.contains("named.toml") && text.contains(VARIABLE), "{text}");
+    }
+
+    #[test]
+    fn rights_beyond_the_callers_are_noticed() {
+        let vector = |secure: usize| {
+            [6, 4096, 23, secure, 0, 0].map(usize::to_ne_bytes).as_flattened().to_vec()
+        };
+        assert!(!is_secured(&vector(0)) && is_secured(&vector(1)));
+        assert!(!is_secured(&[]));
+        assert!(!secured());
     }
 
     #[test]

@@ -363,6 +363,23 @@ fn now() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Config, PinState, Store, config::Seal, scratch::Scratch};
+
+    #[test]
+    fn what_could_not_be_stored_locks_too() {
+        let dir = Scratch::new();
+        let seal = Seal::File(dir.path().join("seal/seal.key"));
+        let mut config = Config::plain(dir.path().join("store"), seal);
+        config.pin_lockout = Some(2);
+        let store = Store::open(&config).unwrap();
+        let role = Role::SecurityOfficer;
+        let token = store.create(&[b'x'; 32], b"87654321").unwrap();
+        token.verify(role, b"bad").unwrap_err();
+        assert_eq!(token.status().unwrap().so_pin, PinState::FinalTry);
+        token.uncounted(role).store(1, Ordering::Release);
+        assert_eq!(token.status().unwrap().so_pin, PinState::Locked);
+        assert!(matches!(token.verify(role, b"87654321"), Err(Error::PinLocked)));
+    }
 
     #[test]
     fn delays_grow_to_five_seconds() {

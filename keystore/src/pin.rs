@@ -129,7 +129,9 @@ impl Place<'_> {
         let master = sealed::open(key.ring.key(0)?, &binding, inner.blob, DAMAGED)?;
         let master =
             <&[u8; 32]>::try_from(master.as_slice()).map_err(|_| Error::Corrupt(DAMAGED))?;
-        Ok((Key::new(*master), key))
+        let mut copy = Key::new([0; 32]);
+        copy.copy_from_slice(master);
+        Ok((copy, key))
     }
 }
 

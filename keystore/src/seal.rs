@@ -67,12 +67,18 @@ impl SealSource {
 }
 
 fn read_or_make(path: &Path) -> Result<Secret> {
-    match read(path) {
+    let key = match read(path) {
         Err(Error::SealMissing(_)) => {
             make(path)?;
             read(path)
         }
         outcome => outcome,
+    }?;
+    // Whoever made the key: no token may be durable before it is.
+    match sync_dir(path.parent().unwrap_or(Path::new("/"))) {
+        // An operator put the key where this user writes nothing.
+        Err(Error::ReadOnly) => Ok(key),
+        outcome => outcome.map(|()| key),
     }
 }
 
@@ -112,9 +118,9 @@ fn read(path: &Path) -> Result<Secret> {
 /// Makes the key, unless somebody else just did: the file appears complete, under its name, once.
 fn make(path: &Path) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
-    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(error::io)?;
+    make_dirs(dir)?;
     let draft = Draft::new(dir)?;
-    let key = Zeroizing::new(sealed::random::<LEN>()?);
+    let key = sealed::random_key()?;
     let mut file = OpenOptions::new()
         .write(true)
         .create_new(true)
@@ -124,12 +130,13 @@ fn make(path: &Path) -> Result<()> {
     file.write_all(key.as_slice()).map_err(error::io)?;
     file.sync_all().map_err(error::io)?;
     match fs::hard_link(&draft.0, path) {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-        outcome => outcome.map_err(error::io)?,
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error::io(error)),
+        _ => Ok(()),
     }
-    drop(draft);
-    sync_dir(dir)
 }
+
+/// What the name of a draft begins with.
+pub(crate) const DRAFT: &str = ".seal-";
 
 /// A file that is not yet what it will be, removed in any case.
 struct Draft(PathBuf);
@@ -137,7 +144,7 @@ struct Draft(PathBuf);
 impl Draft {
     fn new(dir: &Path) -> Result<Self> {
         let name = u64::from_le_bytes(sealed::random()?);
-        Ok(Self(dir.join(format!(".seal-{name:016x}.new"))))
+        Ok(Self(dir.join(format!("{DRAFT}{name:016x}.new"))))
     }
 }
 
@@ -148,8 +155,16 @@ impl Drop for Draft {
     }
 }
 
+/// Makes a directory, and those above it that are missing, durably.
+pub(crate) fn make_dirs(dir: &Path) -> Result<()> {
+    let missing: Vec<_> = dir.ancestors().take_while(|dir| !dir.exists()).collect();
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(error::io)?;
+    missing.iter().filter_map(|dir| dir.parent()).try_for_each(sync_dir)
+}
+
 /// Makes names in a directory durable.
 pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
+    let dir = if dir.as_os_str().is_empty() { Path::new(".") } else { dir };
     File::open(dir).and_then(|dir| dir.sync_all()).map_err(error::io)
 }
 

@@ -53,11 +53,22 @@ pub(crate) fn expand(from: &Prk, info: &[&[u8]]) -> Key {
     key
 }
 
-/// Random bytes of the operating system's quality.
+/// Random bytes of the operating system's quality, for what is no secret.
 pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
     let mut bytes = [0; N];
-    rand::fill(&mut bytes).map_err(|_| Error::Unsupported("no random bytes are left".into()))?;
+    fill(&mut bytes)?;
     Ok(bytes)
+}
+
+/// A random key, written where it will be wiped.
+pub(crate) fn random_key() -> Result<Key> {
+    let mut key = Key::new([0; 32]);
+    fill(key.as_mut_slice())?;
+    Ok(key)
+}
+
+fn fill(bytes: &mut [u8]) -> Result<()> {
+    rand::fill(bytes).map_err(|_| Error::Unsupported("no random bytes are left".into()))
 }
 
 /// HMAC-SHA-256 over the parts, one after the other; lengths must be fixed or in the parts.

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fs::{self, Metadata},
     io::ErrorKind,
-    os::unix::fs::{DirBuilderExt, MetadataExt},
+    os::unix::fs::MetadataExt,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, SystemTime},
@@ -27,8 +27,8 @@ use crate::{
     login,
     pin::{PinKey, Place},
     queue::PinQueue,
-    seal::SealSource,
-    sealed::{self, Key},
+    seal::{SealSource, make_dirs},
+    sealed,
     token::{Policy, Token, serial},
 };
 
@@ -244,7 +244,7 @@ impl Store {
                 Ok((SealColumn::Outside(keys.name()).encode(), keys))
             }
             None => {
-                let key = Key::new(sealed::random()?);
+                let key = sealed::random_key()?;
                 let keys = SealKeys::derive(key.as_slice(), id)?;
                 Ok((SealColumn::Inside(key).encode(), keys))
             }
@@ -252,7 +252,7 @@ impl Store {
     }
 
     pub(crate) fn make_dir(&self) -> Result<()> {
-        fs::DirBuilder::new().recursive(true).mode(0o700).create(self.dir()).map_err(error::io)
+        make_dirs(self.dir())
     }
 
     fn unreadable(&self, error: std::io::Error) -> Error {

@@ -13,7 +13,7 @@ mod common;
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 use common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id};
-use strongroom_keystore::{Error, Role, Severity, Store, config::Seal};
+use strongroom_keystore::{Error, Finding, Role, Severity, Store, config::Seal};
 
 fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -217,11 +217,16 @@ fn a_check_names_what_is_open_and_what_is_left_over() {
     set(&place.path("store"), 0o755);
     set(&place.database(&token), 0o644);
     fs::write(place.path("store/x.new"), b"").unwrap();
+    fs::write(place.path("seal/.seal-0123456789abcdef.new"), b"").unwrap();
     let findings = store.check();
     let faults: Vec<_> = findings.iter().filter(|f| f.severity == Severity::Fault).collect();
     assert_eq!(faults.len(), 2, "{findings:?}");
     assert!(faults.iter().all(|fault| fault.remedy.starts_with("run `chmod 0")));
-    assert!(findings.iter().any(|f| f.severity == Severity::Warning && f.what.contains("x.new")));
+    let warnings: Vec<_> = findings.iter().filter(|f| f.severity == Severity::Warning).collect();
+    for (what, remedy) in [("x.new", "remove"), (".seal-", "remove"), ("group", "run `chmod g+s")] {
+        let found = |f: &&&Finding| f.what.contains(what) && f.remedy.starts_with(remedy);
+        assert!(warnings.iter().any(|f| found(&f)), "{what}: {findings:?}");
+    }
 }
 
 #[test]
