@@ -3,7 +3,7 @@
 use cryptoki_sys::*;
 use sha2::Digest;
 use strongroom_softhsm_tests::SoftHsm2::{self, Fails, Passes};
-use strongroom_softhsm_tests::{In, Mechanism, PLENTY, Room, Rv, case, table};
+use strongroom_softhsm_tests::{In, Mechanism, PLENTY, Room, Rv, case, merge, t, table};
 
 use crate::keys;
 
@@ -157,6 +157,20 @@ fn a_key_is_digested() {
         assert_eq!(module.digest_final(handle, PLENTY).ok(), Ok(wanted));
         assert_eq!(module.digest_init(handle, Some(&Mechanism::plain(CKM_SHA256))), Rv::OK);
         assert_eq!(module.digest_key(handle, key + 1000), CKR_KEY_HANDLE_INVALID);
+    });
+}
+
+#[test]
+fn the_digest_of_an_hmac_key_that_may_not_leave() {
+    // HMAC uses the digest of a key that is longer than a block in place of the key.
+    case(Fails("gives the digest"), |world| {
+        let session = world.user();
+        let hidden = t![CKA_SENSITIVE => true, CKA_EXTRACTABLE => false];
+        let key = merge(&keys::secret(CKK_GENERIC_SECRET, &[7; 65]), &hidden);
+        let key = session.create(&key).expect("a key");
+        let (module, handle) = (session.module, session.handle);
+        assert_eq!(module.digest_init(handle, Some(&Mechanism::plain(CKM_SHA256))), Rv::OK);
+        assert_eq!(module.digest_key(handle, key), CKR_KEY_INDIGESTIBLE);
     });
 }
 

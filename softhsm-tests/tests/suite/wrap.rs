@@ -528,6 +528,50 @@ fn a_length_in_the_template_of_an_unwrapped_key() {
     });
 }
 
+#[test]
+fn an_unwrapped_key_is_not_cut() {
+    case(Fails("CKR_ATTRIBUTE_READ_ONLY (pkcs11-tool sends one)"), |world| {
+        let session = world.user();
+        let wrapping = aes(&session, &[1; 32]);
+        let wrapped =
+            session.wrap(CKM_AES_KEY_WRAP, wrapping, aes(&session, &[2; 32])).expect("C_WrapKey");
+        for len in [1_u64, 31, 33] {
+            let template = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => len]);
+            let answer = session.unwrap(CKM_AES_KEY_WRAP, wrapping, &wrapped, &template);
+            assert_eq!(answer, Err(Rv(CKR_TEMPLATE_INCONSISTENT)), "{len} bytes");
+        }
+    });
+}
+
+#[test]
+fn a_length_that_a_derive_template_demands() {
+    case(Fails("no CKA_DERIVE_TEMPLATE"), |world| {
+        let session = world.user();
+        let demanded = t![CKA_DERIVE_TEMPLATE => t![CKA_VALUE_LEN => 32_u64]];
+        let (_, private) = keys::ec_with(&session, keys::P256, &demanded);
+        let (public, _) = keys::ec(&session, keys::P256);
+        let point = session.get(public, CKA_EC_POINT).expect("CKA_EC_POINT");
+        let short = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => 1_u64]);
+        let answer = session.derive(ecdh(&point), private, &short);
+        assert_eq!(answer, Err(Rv(CKR_TEMPLATE_INCONSISTENT)));
+        let key = session.derive(ecdh(&point), private, &open_key(CKK_GENERIC_SECRET));
+        assert_eq!(session.get(key.expect("C_DeriveKey"), CKA_VALUE).map(|v| v.len()), Ok(32));
+    });
+}
+
+#[test]
+fn a_key_that_wants_a_login_for_each_use_does_not_derive() {
+    case(Fails("derives without the login"), |world| {
+        let session = world.user();
+        let always = t![CKA_ALWAYS_AUTHENTICATE => true, CKA_DERIVE => true];
+        let (_, private) = keys::ec_with(&session, keys::P256, &always);
+        let (public, _) = keys::ec(&session, keys::P256);
+        let point = session.get(public, CKA_EC_POINT).expect("CKA_EC_POINT");
+        let answer = session.derive(ecdh(&point), private, &open_key(CKK_GENERIC_SECRET));
+        assert_eq!(answer, Err(Rv(CKR_USER_NOT_LOGGED_IN)));
+    });
+}
+
 fn ecdh(public: &[u8]) -> Mechanism<'_> {
     let param = Param::Ecdh { kdf: CKD_NULL, shared: In::NONE, public: In::Bytes(public) };
     Mechanism::with(CKM_ECDH1_DERIVE, param)
