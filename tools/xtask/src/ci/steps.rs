@@ -1,10 +1,11 @@
 //! The steps, one row each.
 
+use std::path::Path;
 use std::process::Command;
 
 use super::Step;
 use crate::failure::{Failure, Result};
-use crate::process::{capture, cargo, program, run, succeeds};
+use crate::process::{capture, cargo, find, program, run, succeeds};
 use crate::{debian, demo, release, tables};
 
 /// SoftHSM2's module, for comparison.
@@ -33,21 +34,15 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "softhsm2",
-        about: "black-box tests against SoftHSM2",
+        about: "black-box tests and other people's programs, on SoftHSM2",
         needs: &["packages"],
         run: black_box_softhsm2,
     },
     Step {
         name: "strongroom",
-        about: "the same tests against Strongroom",
+        about: "the same on Strongroom",
         needs: &["packages", "release"],
         run: black_box_strongroom,
-    },
-    Step {
-        name: "clients",
-        about: "other people's programs on both modules",
-        needs: &["packages", "release"],
-        run: clients,
     },
     Step {
         name: "demo",
@@ -79,7 +74,9 @@ fn docs() -> Result {
 
 /// Everything but the black-box tests, which want a module.
 fn tests() -> Result {
-    nextest(["--workspace", "--exclude=strongroom-softhsm-tests"], None)
+    tool("cargo-nextest")?;
+    run(cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
+        .arg("--exclude=strongroom-softhsm-tests"))
 }
 
 fn examples() -> Result {
@@ -111,31 +108,20 @@ fn symbols() -> Result {
 }
 
 fn black_box_softhsm2() -> Result {
-    black_box(&softhsm2()?.to_string_lossy())
+    let module = debian::library(SOFTHSM2).ok_or_else(|| {
+        Failure::new("SoftHSM2's module is missing.", "Install what Debian calls libsofthsm2.")
+    })?;
+    black_box(&module)
 }
 
 fn black_box_strongroom() -> Result {
-    black_box(&release::build()?.module.to_string_lossy())
+    black_box(&release::build()?.module)
 }
 
-fn black_box(module: &str) -> Result {
-    nextest(["--package=strongroom-softhsm-tests"], Some(module))
-}
-
-fn clients() -> Result {
-    let ours = release::build()?.module;
-    let theirs = softhsm2()?;
-    let outcomes = [theirs, ours].map(|module| run(program(CLIENTS, []).arg(module)));
-    outcomes.into_iter().collect()
-}
-
-/// Runs real programs on a module.
-const CLIENTS: &str = "softhsm-tests/run-clients";
-
-fn softhsm2() -> Result<std::path::PathBuf> {
-    debian::library(SOFTHSM2).ok_or_else(|| {
-        Failure::new("SoftHSM2's module is missing.", "Install what Debian calls libsofthsm2.")
-    })
+/// Everything that is asked of a module from outside.
+fn black_box(module: &Path) -> Result {
+    tool("cargo-nextest")?;
+    run(program("softhsm-tests/run", []).arg(module))
 }
 
 /// The interpreter of Rust, which sees what no test can: wrong pointers.
@@ -163,16 +149,10 @@ fn deny() -> Result {
     Ok(())
 }
 
-fn nextest<const N: usize>(arguments: [&str; N], module: Option<&str>) -> Result {
-    tool("cargo-nextest")?;
-    let mut command = cargo(["nextest", "run", "--locked", "--no-fail-fast"]);
-    run(command.args(arguments).envs(module.map(|module| ("MODULE_UNDER_TEST", module))))
-}
-
 /// Installs a program of cargo's, unless it is there. Unoptimised: it is built in half the time,
 /// and mostly waits for others.
 fn tool(name: &'static str) -> Result {
-    if crate::process::find(name).is_some() {
+    if find(name).is_some() {
         return Ok(());
     }
     let mut command: Command = cargo(["install", "--locked", "--debug", name]);
