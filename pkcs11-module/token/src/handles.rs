@@ -27,19 +27,20 @@ pub(crate) struct Handles(RwLock<Maps>);
 struct Maps {
     last: u64,
     places: HashMap<u64, Place>,
-    numbers: HashMap<(SlotId, ObjectId), u64>,
+    /// By identifier alone: identifiers are random, so no two tokens have the same.
+    numbers: HashMap<ObjectId, u64>,
 }
 
 impl Handles {
     /// The handle of an object, given at first sight.
     pub(crate) fn of(&self, place: Place) -> ObjectHandle {
         let mut maps = write(&self.0);
-        if let Some(number) = maps.numbers.get(&(place.slot, place.id)) {
+        if let Some(number) = maps.numbers.get(&place.id) {
             return ObjectHandle(*number);
         }
         maps.last += 1;
         let number = maps.last;
-        maps.numbers.insert((place.slot, place.id), number);
+        maps.numbers.insert(place.id, number);
         maps.places.insert(number, place);
         ObjectHandle(number)
     }
@@ -56,20 +57,20 @@ impl Handles {
         places.retain(|_, place| {
             let goes = chosen(place);
             if goes {
-                numbers.remove(&(place.slot, place.id));
+                numbers.remove(&place.id);
             }
             !goes
         });
     }
 
     /// Takes back the handles of these objects.
-    pub(crate) fn forget_objects(&self, slot: SlotId, ids: &[ObjectId]) {
+    pub(crate) fn forget_objects(&self, ids: &[ObjectId]) {
         if ids.is_empty() {
             return;
         }
         let mut maps = write(&self.0);
         for id in ids {
-            if let Some(number) = maps.numbers.remove(&(slot, *id)) {
+            if let Some(number) = maps.numbers.remove(id) {
                 maps.places.remove(&number);
             }
         }
@@ -79,7 +80,7 @@ impl Handles {
     pub(crate) fn forget_one(&self, handle: ObjectHandle) {
         let mut maps = write(&self.0);
         if let Some(place) = maps.places.remove(&handle.0) {
-            maps.numbers.remove(&(place.slot, place.id));
+            maps.numbers.remove(&place.id);
         }
     }
 }

@@ -121,7 +121,7 @@ impl Application {
         let mut presence = write(&token.presence);
         session.closed.store(true, Ordering::Release);
         let gone = token.remove_session_objects(handle);
-        self.handles.forget_objects(session.slot.id, &gone);
+        self.handles.forget_objects(&gone);
         presence.sessions = presence.sessions.saturating_sub(1);
         if session.read_write {
             presence.rw_sessions = presence.rw_sessions.saturating_sub(1);

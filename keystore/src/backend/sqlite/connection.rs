@@ -32,7 +32,7 @@ const SETTINGS: &str = "
     PRAGMA synchronous=FULL;
     PRAGMA secure_delete=ON;
     PRAGMA temp_store=MEMORY;
-    PRAGMA cache_size=-4096;
+    PRAGMA cache_size=-2048;
     PRAGMA mmap_size=0;
     PRAGMA journal_size_limit=4194304;
 ";
