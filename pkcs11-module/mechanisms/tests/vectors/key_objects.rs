@@ -114,16 +114,19 @@ fn rsa_parameters() {
     }
     let public = key(public).unwrap();
     let oaep = mechanism!(CKM_RSA_PKCS_OAEP).0;
-    let params = |source| with_label(ulongs(&[sha256, mgf, source]));
-    let specified = params(ck!(CKZ_DATA_SPECIFIED));
+    let params = |source, label| with_label(ulongs(&[sha256, mgf, source]), label);
+    let specified = params(ck!(CKZ_DATA_SPECIFIED), b"");
     assert!(encrypt(oaep, &public, &specified, &[0; 190]).is_ok());
     let long = encrypt(oaep, &public, &specified, &[0; 191]);
     assert_eq!(long.err(), Some(Error::DataLenRange));
-    assert_eq!(encrypt(oaep, &public, &params(0), b"x").err(), invalid);
+    assert!(encrypt(oaep, &public, &params(0, b""), b"x").is_ok(), "no label, and no source of it");
+    for without_source in [params(0, b"label"), params(2, b"")] {
+        assert_eq!(encrypt(oaep, &public, &without_source, b"x").err(), invalid);
+    }
 }
 
-fn with_label(mut params: Params) -> Params {
-    params.push(Param::from(&b""[..]));
+fn with_label(mut params: Params, label: &[u8]) -> Params {
+    params.push(Param::from(label));
     params
 }
 
