@@ -58,19 +58,22 @@ fn run(case: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The host, compiled once. Its own symbols are exported, as those of many hosts are.
+/// The host, compiled once in each process of tests. It gets its name when it is whole: another
+/// process may be about to run it. Its own symbols are exported, as those of many hosts are.
 fn host() -> &'static Path {
     static HOST: OnceLock<PathBuf> = OnceLock::new();
     HOST.get_or_init(|| {
         let program = Path::new(env!("CARGO_TARGET_TMPDIR")).join("process");
         let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/process.c");
+        let draft = program.with_extension(std::process::id().to_string());
         let compiled = Command::new("cc")
             .args(["-std=gnu11", "-O1", "-g", "-rdynamic", "-pthread", "-o"])
-            .args([&program, &source])
+            .args([&draft, &source])
             .arg("-ldl")
             .status()
             .expect("a C compiler, which AWS-LC needs as well");
         assert!(compiled.success());
+        fs::rename(&draft, &program).unwrap();
         program
     })
 }
