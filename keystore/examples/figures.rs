@@ -198,18 +198,18 @@ fn reader(dir: &Path) -> Outcome<()> {
     let started = Instant::now();
     let user = token.unlock(Role::User, PIN)?;
     let login = started.elapsed();
-    let size = u64::try_from(token.find(Some(&user), true, &[], None, usize::MAX)?.len())?;
+    let size = u64::try_from(token.find(Some(&user), None, &[], None, usize::MAX)?.len())?;
     let some = |turn: u64| turn.wrapping_mul(7919) % size;
 
     let one = median(2000, |turn| {
         let label = label(some(turn));
         let terms = [Term { name: LABEL, value: &label }];
-        expect_one(token.find(Some(&user), true, &terms, None, 2)?)
+        expect_one(token.find(Some(&user), None, &terms, None, 2)?)
     })?;
     let two = median(2000, |turn| {
         let id = some(turn).to_be_bytes();
         let terms = [Term { name: ID, value: &id }, Term { name: CLASS, value: &[3] }];
-        expect_one(token.find(Some(&user), true, &terms, None, 2)?)
+        expect_one(token.find(Some(&user), None, &terms, None, 2)?)
     })?;
     let load = median(2000, |turn| {
         token.load(Some(&user), id(some(turn)))?;
@@ -223,7 +223,7 @@ fn reader(dir: &Path) -> Outcome<()> {
         started.elapsed().as_nanos() / 1_000_000
     };
     let all = median(5, |_| {
-        token.find(Some(&user), true, &[], None, usize::MAX)?;
+        token.find(Some(&user), None, &[], None, usize::MAX)?;
         Ok(())
     })?;
     let status = fs::read_to_string("/proc/self/status")?;
@@ -244,7 +244,7 @@ fn reader(dir: &Path) -> Outcome<()> {
     Ok(())
 }
 
-fn expect_one(found: Vec<ObjectId>) -> Outcome<()> {
+fn expect_one(found: Vec<Found>) -> Outcome<()> {
     if found.len() == 1 { Ok(()) } else { Err("an object was not found once".into()) }
 }
 

@@ -216,11 +216,11 @@ fn inspect(token: &Token) -> Result<u64, String> {
     token.audit().map_err(text)?;
     let mut after = None;
     loop {
-        let page = token.find(None, false, &[], after, 1000).map_err(text)?;
+        let page = token.find(None, Some(false), &[], after, 1000).map_err(text)?;
         let Some(last) = page.last() else { break };
         after = Some(*last);
-        for id in page {
-            match token.load(None, id) {
+        for found in page {
+            match token.load(None, found.id) {
                 // Removed meanwhile by another process.
                 Ok(_) | Err(Error::NotFound) => {}
                 Err(error) => return Err(text(error)),

@@ -50,7 +50,7 @@ pub use self::{
     error::{Error, Result},
     gate::{Quiesced, quiesce},
     login::Unlocked,
-    objects::{Change, Changes, Record, Term},
+    objects::{Change, Changes, Found, Record, Term},
     store::Store,
     token::{PinState, Status, Token},
 };

@@ -22,6 +22,15 @@ pub struct Term<'a> {
     pub value: &'a [u8],
 }
 
+/// An object that a search met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Whether it can only be opened after a login.
+    pub private: bool,
+    /// Its name.
+    pub id: ObjectId,
+}
+
 /// An object, opened.
 pub struct Record {
     /// Whether it can only be opened after a login.
@@ -92,8 +101,9 @@ struct Sealed {
 }
 
 impl Token {
-    /// Finds the public or the private objects that have all these terms (all of them if there
-    /// are none), in ascending order after `after`, at most `limit`.
+    /// Finds the objects that have all these terms (all objects if there are none): the public
+    /// and then the private ones, or only those that `private` says; each in ascending order;
+    /// those after `after`, at most `limit`.
     ///
     /// The first term decides the cost: put the most selective one there.
     ///
@@ -103,18 +113,33 @@ impl Token {
     pub fn find(
         &self,
         keys: Option<&Unlocked>,
-        private: bool,
+        private: Option<bool>,
         terms: &[Term<'_>],
-        after: Option<ObjectId>,
+        after: Option<Found>,
         limit: usize,
-    ) -> Result<Vec<ObjectId>> {
+    ) -> Result<Vec<Found>> {
         let known = self.known()?;
-        let keys = self.keys_for(&known, keys, private)?;
-        let tags = match terms {
-            [] => vec![keys.every()?],
-            terms => terms.iter().map(|term| keys.tag(term)).collect::<Result<_>>()?,
+        let wanted = |of: bool| {
+            private.is_none_or(|private| private == of) && after.is_none_or(|met| of >= met.private)
         };
-        self.backend.find(&tags, after, limit)
+        let parts: Vec<_> = [false, true].into_iter().filter(|of| wanted(*of)).collect();
+        let tags = |of: &bool| {
+            let keys = self.keys_for(&known, keys, *of)?;
+            match terms {
+                [] => Ok(vec![keys.every()?]),
+                terms => terms.iter().map(|term| keys.tag(term)).collect::<Result<_>>(),
+            }
+        };
+        let sets = parts.iter().map(tags).collect::<Result<Vec<_>>>()?;
+        if sets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let after = after.filter(|met| parts.first() == Some(&met.private)).map(|met| met.id);
+        let found = self.backend.find(&sets, after, limit)?;
+        let named = |(set, id): (usize, ObjectId)| {
+            parts.get(set).map(|private| Found { private: *private, id })
+        };
+        Ok(found.into_iter().filter_map(named).collect())
     }
 
     /// Opens an object.

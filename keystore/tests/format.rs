@@ -23,7 +23,7 @@ use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     hmac,
 };
-use common::{NAME, Place, SO_PIN, USER_PIN, create, first, id};
+use common::{NAME, Place, SO_PIN, USER_PIN, create, first, id, private, public};
 use rusqlite::Connection;
 use strongroom_keystore::{Change, Role, Severity, Store, Term, Token};
 
@@ -78,12 +78,12 @@ fn check(store: &Store, token: &Token) {
         let load = |number| token.load(Some(keys), id(number)).unwrap();
         assert_eq!(load(1).body.as_slice(), b"a private object");
         assert_eq!((load(3).revision, load(3).body.as_slice()), (2, [0x5a; 300].as_slice()));
-        let find = |terms| token.find(Some(keys), true, terms, None, 9).unwrap();
-        assert_eq!(find(&TERMS[..1]), [id(1)]);
-        assert_eq!(find(&TERMS[1..]), [id(1), id(3)]);
+        let find = |terms| token.find(Some(keys), Some(true), terms, None, 9).unwrap();
+        assert_eq!(find(&TERMS[..1]), [private(1)]);
+        assert_eq!(find(&TERMS[1..]), [private(1), private(3)]);
     }
     assert_eq!(token.load(None, id(2)).unwrap().body.as_slice(), b"a public object");
-    assert_eq!(token.find(None, false, &TERMS[..1], None, 9).unwrap(), [id(2)]);
+    assert_eq!(token.find(None, Some(false), &TERMS[..1], None, 9).unwrap(), [public(2)]);
     token.commit(Some(&user), &[create(4, true, b"new", &[])]).unwrap();
     assert!(store.check().iter().all(|finding| finding.severity == Severity::Fine));
 }

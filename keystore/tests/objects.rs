@@ -10,8 +10,8 @@
 
 mod common;
 
-use common::{NAME, Place, SO_PIN, create, id, term};
-use strongroom_keystore::{Change, Changes, Error, Role, Term};
+use common::{NAME, Place, SO_PIN, create, id, private, public, term};
+use strongroom_keystore::{Change, Changes, Error, Found, Role, Term};
 
 #[test]
 fn an_object_comes_back_as_it_was_stored() {
@@ -39,9 +39,9 @@ fn private_objects_need_keys_and_public_ones_do_not() {
 
     assert_eq!(token.load(None, id(1)).unwrap().body.as_slice(), b"public");
     assert!(matches!(token.load(None, id(2)), Err(Error::Locked)));
-    assert_eq!(token.find(None, false, &term(b"x"), None, 9).unwrap(), [id(1)]);
-    assert!(matches!(token.find(None, true, &term(b"x"), None, 9), Err(Error::Locked)));
-    assert_eq!(token.find(Some(&user), true, &term(b"x"), None, 9).unwrap(), [id(2)]);
+    assert_eq!(token.find(None, Some(false), &term(b"x"), None, 9).unwrap(), [public(1)]);
+    assert!(matches!(token.find(None, Some(true), &term(b"x"), None, 9), Err(Error::Locked)));
+    assert_eq!(token.find(Some(&user), Some(true), &term(b"x"), None, 9).unwrap(), [private(2)]);
     let delete = [Change::Delete { id: id(2) }];
     assert!(matches!(token.commit(None, &delete), Err(Error::Locked)));
     token.commit(None, &[Change::Delete { id: id(1) }]).unwrap();
@@ -74,15 +74,15 @@ fn a_search_is_an_and_of_exact_terms() {
         create(4, true, b"", &twice),
     ];
     token.commit(Some(&user), &changes).unwrap();
-    let find = |terms: &[Term<'_>]| token.find(Some(&user), true, terms, None, 99).unwrap();
-    assert_eq!(find(&both), [id(1)]);
-    assert_eq!(find(&both[..1]), [id(1), id(2), id(4)]);
-    assert_eq!(find(&both[1..]), [id(1), id(3)]);
-    assert_eq!(find(&[]), [id(1), id(2), id(3), id(4)]);
+    let find = |terms: &[Term<'_>]| token.find(Some(&user), Some(true), terms, None, 99).unwrap();
+    assert_eq!(find(&both), [private(1)]);
+    assert_eq!(find(&both[..1]), [private(1), private(2), private(4)]);
+    assert_eq!(find(&both[1..]), [private(1), private(3)]);
+    assert_eq!(find(&[]), [private(1), private(2), private(3), private(4)]);
     assert!(find(&[Term { name: NAME, value: b"xx" }]).is_empty());
     assert!(find(&[Term { name: NAME, value: b"" }]).is_empty());
     assert!(find(&[Term { name: 9, value: b"x" }]).is_empty());
-    assert!(token.find(None, false, &both, None, 99).unwrap().is_empty());
+    assert!(token.find(None, Some(false), &both, None, 99).unwrap().is_empty());
 }
 
 #[test]
@@ -91,18 +91,25 @@ fn results_come_in_pages() {
     let (_store, token, user) = place.token();
     let changes: Vec<_> = (0..25).map(|number| create(number, number % 5 != 0, b"", &[])).collect();
     token.commit(Some(&user), &changes).unwrap();
-    let mut after = None;
-    let mut found = Vec::new();
-    loop {
-        let page = token.find(Some(&user), true, &[], after, 7).unwrap();
-        let Some(last) = page.last() else { break };
-        assert!(page.len() <= 7);
-        after = Some(*last);
-        found.extend(page);
-    }
-    let expected: Vec<_> = (0..25).filter(|number| number % 5 != 0).map(id).collect();
-    assert_eq!(found, expected);
-    assert_eq!(token.find(None, false, &[], None, 99).unwrap().len(), 5);
+    let pages = |scope| {
+        let mut found: Vec<Found> = Vec::new();
+        loop {
+            let after = found.last().copied();
+            let page = token.find(Some(&user), scope, &[], after, 7).unwrap();
+            assert!(page.len() <= 7);
+            if page.is_empty() {
+                return found;
+            }
+            found.extend(page);
+        }
+    };
+    let publics: Vec<_> = (0..25).filter(|number| number % 5 == 0).map(public).collect();
+    let privates: Vec<_> = (0..25).filter(|number| number % 5 != 0).map(private).collect();
+    assert_eq!(pages(Some(false)), publics);
+    assert_eq!(pages(Some(true)), privates);
+    assert_eq!(pages(None), [publics, privates].concat());
+    assert!(matches!(token.find(None, None, &[], None, 9), Err(Error::Locked)));
+    assert!(token.find(None, Some(false), &[], Some(private(0)), 9).unwrap().is_empty());
 }
 
 #[test]
@@ -121,12 +128,12 @@ fn a_replacement_names_the_revision_it_saw() {
     assert!(matches!(replace(3, b"lost", true, &old), Err(Error::Conflict)));
     let record = token.load(Some(&user), id(1)).unwrap();
     assert_eq!((record.revision, record.body.as_slice()), (2, b"two".as_slice()));
-    assert!(token.find(Some(&user), true, &old, None, 9).unwrap().is_empty());
-    assert_eq!(token.find(Some(&user), true, &new, None, 9).unwrap(), [id(1)]);
+    assert!(token.find(Some(&user), Some(true), &old, None, 9).unwrap().is_empty());
+    assert_eq!(token.find(Some(&user), Some(true), &new, None, 9).unwrap(), [private(1)]);
 
     replace(2, b"three", false, &new).unwrap();
     assert_eq!(token.load(None, id(1)).unwrap().body.as_slice(), b"three");
-    assert!(token.find(Some(&user), true, &new, None, 9).unwrap().is_empty());
+    assert!(token.find(Some(&user), Some(true), &new, None, 9).unwrap().is_empty());
 }
 
 #[test]
@@ -143,7 +150,7 @@ fn a_commit_is_all_or_nothing() {
     for change in bad {
         let changes = [create(2, true, b"", &[]), Change::Delete { id: id(1) }, change];
         token.commit(Some(&user), &changes).unwrap_err();
-        assert_eq!(token.find(Some(&user), true, &[], None, 9).unwrap(), [id(1)]);
+        assert_eq!(token.find(Some(&user), Some(true), &[], None, 9).unwrap(), [private(1)]);
         assert_eq!(token.version().unwrap(), version);
     }
     token.commit(Some(&user), &[]).unwrap();

@@ -12,7 +12,7 @@ mod common;
 
 use std::time::{Duration, Instant};
 
-use common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id};
+use common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, private};
 use strongroom_keystore::{Error, PinState, Role, Store, config::SoReset};
 
 #[test]
@@ -120,7 +120,7 @@ fn initializing_again_takes_the_right_pin_and_wipes() {
     token.commit(Some(&user), &[create(1, true, b"", &[]), create(2, false, b"", &[])]).unwrap();
     assert!(matches!(token.initialize(b"bad", &[b'n'; 32]), Err(Error::WrongPin)));
     assert_eq!(token.status().unwrap().label, LABEL);
-    assert_eq!(token.find(Some(&user), true, &[], None, 9).unwrap(), [id(1)]);
+    assert_eq!(token.find(Some(&user), Some(true), &[], None, 9).unwrap(), [private(1)]);
 
     token.initialize(SO_PIN, &[b'n'; 32]).unwrap();
     let status = token.status().unwrap();
@@ -129,8 +129,8 @@ fn initializing_again_takes_the_right_pin_and_wipes() {
     assert!(matches!(token.load(None, id(2)), Err(Error::NotFound)));
     assert!(matches!(token.unlock(Role::User, USER_PIN), Err(Error::NotInitialized)));
     let so = token.unlock(Role::SecurityOfficer, SO_PIN).unwrap();
-    assert!(token.find(Some(&so), true, &[], None, 9).unwrap().is_empty());
-    assert!(matches!(token.find(Some(&user), true, &[], None, 9), Err(Error::Locked)));
+    assert!(token.find(Some(&so), Some(true), &[], None, 9).unwrap().is_empty());
+    assert!(matches!(token.find(Some(&user), Some(true), &[], None, 9), Err(Error::Locked)));
     assert!(matches!(token.commit(Some(&user), &[create(1, true, b"", &[])]), Err(Error::Locked)));
     token.commit(Some(&so), &[create(1, true, b"", &[]), create(2, false, b"", &[])]).unwrap();
     assert_eq!(token.load(None, id(2)).unwrap().revision, 1);
@@ -165,7 +165,10 @@ fn replacing_a_user_pin_follows_the_configuration() {
                 outcome.unwrap();
                 let again = token.unlock(Role::User, b"new").unwrap();
                 assert!(matches!(token.load(Some(&again), id(1)), Err(Error::NotFound)));
-                assert!(matches!(token.find(Some(&user), true, &[], None, 9), Err(Error::Locked)));
+                assert!(matches!(
+                    token.find(Some(&user), Some(true), &[], None, 9),
+                    Err(Error::Locked)
+                ));
                 assert!(matches!(token.set_user_pin(&so, b"x"), Err(Error::Locked)));
                 token.unlock(Role::SecurityOfficer, SO_PIN).unwrap();
                 token.commit(Some(&again), &[create(3, true, b"", &[])]).unwrap();

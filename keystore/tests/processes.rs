@@ -23,14 +23,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Place, SO_PIN, USER_PIN, argument, create, first, id, term};
+use common::{Place, SO_PIN, USER_PIN, argument, create, first, id, private, term};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use strongroom_keystore::{
-    Change, Error, ObjectId, PinState, Role, Severity, Token, Unlocked, quiesce,
+    Change, Error, Found, PinState, Role, Severity, Token, Unlocked, quiesce,
 };
 
-fn find_all(token: &Token, keys: &Unlocked) -> Vec<ObjectId> {
-    token.find(Some(keys), true, &[], None, 1_000_000).unwrap()
+fn find_all(token: &Token, keys: &Unlocked) -> Vec<Found> {
+    token.find(Some(keys), Some(true), &[], None, 1_000_000).unwrap()
 }
 
 fn assert_sound(place: &Place) {
@@ -160,8 +160,8 @@ fn processes_see_each_others_commits_at_the_next_search() {
         other.tell(&format!("create {number}"));
         assert!(token.version().unwrap() > before);
         let x = term(b"x");
-        let found = token.find(Some(&user), true, &x, None, 99).unwrap();
-        assert_eq!(found.last(), Some(&id(number)));
+        let found = token.find(Some(&user), Some(true), &x, None, 99).unwrap();
+        assert_eq!(found.last(), Some(&private(number)));
         if number % 3 == 0 {
             token.commit(Some(&user), &[Change::Delete { id: id(number) }]).unwrap();
         }
@@ -334,7 +334,7 @@ fn reader() {
     let token = first(&store);
     assert!(matches!(token.verify(Role::User, b"bad"), Err(Error::WrongPin)));
     let user = token.unlock(Role::User, USER_PIN).unwrap();
-    assert_eq!(find_all(&token, &user), [id(1)]);
+    assert_eq!(find_all(&token, &user), [private(1)]);
     assert_eq!(token.load(Some(&user), id(1)).unwrap().body.as_slice(), b"body");
     let outcome = token.commit(Some(&user), &[create(2, true, b"", &[])]);
     assert!(matches!(outcome, Err(Error::ReadOnly)));

@@ -12,7 +12,7 @@ mod common;
 
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
-use common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id};
+use common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, private};
 use strongroom_keystore::{Error, Finding, Role, Severity, Store, config::Seal};
 
 fn mode(path: &std::path::Path) -> u32 {
@@ -160,7 +160,7 @@ fn a_backup_brings_a_token_back() {
     assert!(watcher.version().unwrap() > before);
     assert_eq!(watcher.changes(before).unwrap(), strongroom_keystore::Changes::All);
     let again = watcher.unlock(Role::User, USER_PIN).unwrap();
-    assert_eq!(watcher.find(Some(&again), true, &[], None, 9).unwrap(), [id(1)]);
+    assert_eq!(watcher.find(Some(&again), Some(true), &[], None, 9).unwrap(), [private(1)]);
 
     // Restored where it was removed.
     store.remove(&token).unwrap();
@@ -204,7 +204,7 @@ fn a_backup_of_another_seal_or_a_damaged_one_is_refused() {
     sql.execute_batch("DELETE FROM object; DELETE FROM tag").unwrap();
     drop(sql);
     assert!(matches!(store.restore(&backup, true), Err(Error::Corrupt(_))));
-    assert_eq!(token.find(Some(&user), true, &[], None, 9).unwrap(), [id(1)]);
+    assert_eq!(token.find(Some(&user), Some(true), &[], None, 9).unwrap(), [private(1)]);
 }
 
 #[test]

@@ -43,6 +43,7 @@ conform! {
     a_new_token_has_a_header_and_one_slot
     objects_are_stored_as_given
     find_is_and_in_order_and_paged
+    find_goes_through_the_sets_one_by_one
     a_batch_for_another_version_is_a_conflict
     preconditions_hold_or_nothing_happens
     wiping_takes_all_or_the_private_ones
@@ -96,6 +97,26 @@ fn all(backend: &dyn Backend) -> Vec<ObjectId> {
     ids
 }
 
+fn found(
+    backend: &dyn Backend,
+    sets: &[&[Tag]],
+    after: Option<ObjectId>,
+    limit: usize,
+) -> Vec<(usize, ObjectId)> {
+    let sets: Vec<_> = sets.iter().map(|set| set.to_vec()).collect();
+    backend.find(&sets, after, limit).unwrap()
+}
+
+/// The same without the numbers of the sets, for one set.
+fn found_ids(
+    backend: &dyn Backend,
+    tags: &[Tag],
+    after: Option<ObjectId>,
+    limit: usize,
+) -> Vec<ObjectId> {
+    found(backend, &[tags], after, limit).into_iter().map(|(_, id)| id).collect()
+}
+
 fn a_new_token_has_a_header_and_one_slot(backend: &dyn Backend) {
     assert_eq!(backend.header().unwrap(), header(1));
     assert_eq!(backend.version().unwrap(), 1);
@@ -123,7 +144,7 @@ fn find_is_and_in_order_and_paged(backend: &dyn Backend) {
         vec![insert(3, true, &[a, b]), insert(1, true, &[a]), insert(2, true, &[a, b])],
     )
     .unwrap();
-    let find = |tags: &[Tag], after, limit| backend.find(tags, after, limit).unwrap();
+    let find = |tags: &[Tag], after, limit| found_ids(backend, tags, after, limit);
     assert_eq!(find(&[a], None, 9), [id(1), id(2), id(3)]);
     assert_eq!(find(&[a, b], None, 9), [id(2), id(3)]);
     assert_eq!(find(&[b, a, a], None, 9), [id(2), id(3)]);
@@ -131,6 +152,22 @@ fn find_is_and_in_order_and_paged(backend: &dyn Backend) {
     assert_eq!(find(&[a], None, 2), [id(1), id(2)]);
     assert_eq!(find(&[a], Some(id(2)), 2), [id(3)]);
     assert_eq!(find(&[a], Some(id(3)), 2), [[0; 16]; 0]);
+}
+
+fn find_goes_through_the_sets_one_by_one(backend: &dyn Backend) {
+    let (a, b, c) = ([1; 16], [2; 16], [3; 16]);
+    commit(
+        backend,
+        vec![insert(3, false, &[a, c]), insert(1, true, &[b]), insert(2, true, &[b, c])],
+    )
+    .unwrap();
+    let find = |sets: &[&[Tag]], after, limit| found(backend, sets, after, limit);
+    assert_eq!(find(&[&[a], &[b]], None, 9), [(0, id(3)), (1, id(1)), (1, id(2))]);
+    assert_eq!(find(&[&[b], &[a]], None, 2), [(0, id(1)), (0, id(2))]);
+    assert_eq!(find(&[&[a], &[b]], None, 2), [(0, id(3)), (1, id(1))]);
+    assert_eq!(find(&[&[a], &[b]], Some(id(3)), 9), [(1, id(1)), (1, id(2))]);
+    assert_eq!(find(&[&[a, c], &[b, c]], None, 9), [(0, id(3)), (1, id(2))]);
+    assert_eq!(find(&[&[[9; 16]], &[b]], None, 1), [(1, id(1))]);
 }
 
 fn a_batch_for_another_version_is_a_conflict(backend: &dyn Backend) {
@@ -163,9 +200,9 @@ fn preconditions_hold_or_nothing_happens(backend: &dyn Backend) {
     }
     commit(backend, vec![update(1, 1)]).unwrap();
     assert_eq!(backend.row(id(1)).unwrap().unwrap().revision, 2);
-    assert_eq!(backend.find(&[[7; 16]], None, 9).unwrap(), [id(1)]);
+    assert_eq!(found_ids(backend, &[[7; 16]], None, 9), [id(1)]);
     commit(backend, vec![Op::Delete { id: id(1) }]).unwrap();
-    assert_eq!(backend.find(&[[7; 16]], None, 9).unwrap(), [[0; 16]; 0]);
+    assert_eq!(found_ids(backend, &[[7; 16]], None, 9), [[0; 16]; 0]);
 }
 
 fn wiping_takes_all_or_the_private_ones(backend: &dyn Backend) {
@@ -173,7 +210,7 @@ fn wiping_takes_all_or_the_private_ones(backend: &dyn Backend) {
     let user = Op::Slot { role: Role::User, slot: Some(slot(7)) };
     commit(backend, vec![Op::Wipe { private_only: true }, user]).unwrap();
     assert_eq!(all(backend), [id(2)]);
-    assert_eq!(backend.find(&[[1; 16]], None, 9).unwrap(), [id(2)]);
+    assert_eq!(found_ids(backend, &[[1; 16]], None, 9), [id(2)]);
     assert_eq!(backend.slot(Role::User).unwrap(), Some(slot(7)));
     let user = Op::Slot { role: Role::User, slot: None };
     commit(backend, vec![Op::Wipe { private_only: false }, user]).unwrap();

@@ -66,15 +66,23 @@ impl Backend for Memory {
         Ok(self.read(|state| state.objects.get(&id).map(|(row, _)| row.clone())))
     }
 
-    fn find(&self, tags: &[Tag], after: Option<ObjectId>, limit: usize) -> Result<Vec<ObjectId>> {
+    fn find(
+        &self,
+        sets: &[Vec<Tag>],
+        after: Option<ObjectId>,
+        limit: usize,
+    ) -> Result<Vec<(usize, ObjectId)>> {
         Ok(self.read(|state| {
-            let objects = state.objects.iter();
-            objects
-                .filter(|(id, _)| after.is_none_or(|after| **id > after))
-                .filter(|(_, (_, carries))| tags.iter().all(|tag| carries.contains(tag)))
-                .map(|(id, _)| *id)
-                .take(limit)
-                .collect()
+            let of_set = |(set, tags): (usize, &Vec<Tag>)| {
+                let objects = state.objects.iter();
+                let found: Vec<_> = objects
+                    .filter(|(id, _)| set > 0 || after.is_none_or(|after| **id > after))
+                    .filter(|(_, (_, carries))| tags.iter().all(|tag| carries.contains(tag)))
+                    .map(|(id, _)| (set, *id))
+                    .collect();
+                found
+            };
+            sets.iter().enumerate().flat_map(of_set).take(limit).collect()
         }))
     }
 

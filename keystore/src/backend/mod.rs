@@ -111,8 +111,15 @@ pub(crate) trait Backend: Send + Sync {
     fn slot(&self, role: Role) -> Result<Option<Slot>>;
     /// One object, if it is there.
     fn row(&self, id: ObjectId) -> Result<Option<Row>>;
-    /// The objects that carry all these tags (one at least), in ascending order after `after`.
-    fn find(&self, tags: &[Tag], after: Option<ObjectId>, limit: usize) -> Result<Vec<ObjectId>>;
+    /// The objects that carry all tags of one of these sets (a tag at least in each), with the
+    /// number of the set: those of the first set, then those of the next, each in ascending order.
+    /// The first set begins after `after`.
+    fn find(
+        &self,
+        sets: &[Vec<Tag>],
+        after: Option<ObjectId>,
+        limit: usize,
+    ) -> Result<Vec<(usize, ObjectId)>>;
     /// The marks of these objects, in their order.
     fn marks(&self, ids: &[ObjectId]) -> Result<Vec<Option<Mark>>>;
     /// The header and all marks of one moment, in ascending order of the objects.

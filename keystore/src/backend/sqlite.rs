@@ -187,20 +187,25 @@ impl Backend for Sqlite {
         })
     }
 
-    fn find(&self, tags: &[Tag], after: Option<ObjectId>, limit: usize) -> Result<Vec<ObjectId>> {
+    fn find(
+        &self,
+        sets: &[Vec<Tag>],
+        after: Option<ObjectId>,
+        limit: usize,
+    ) -> Result<Vec<(usize, ObjectId)>> {
         let after = after.as_ref().map(ObjectId::as_slice).unwrap_or_default();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.query(|sql| {
-            let mut statement = sql.prepare_cached(&read::search(tags.len()))?;
+            let mut statement = sql.prepare_cached(&read::search(sets))?;
             statement.raw_bind_parameter(1, limit)?;
             statement.raw_bind_parameter(2, after)?;
-            for (at, tag) in (3..).zip(tags) {
+            for (at, tag) in (3..).zip(sets.iter().flatten()) {
                 statement.raw_bind_parameter(at, tag.as_slice())?;
             }
             let mut rows = statement.raw_query();
             let mut found = Vec::new();
             while let Some(row) = rows.next()? {
-                found.push(row.get(0)?);
+                found.push((row.get(0)?, row.get(1)?));
             }
             Ok(found)
         })

@@ -14,7 +14,7 @@ use std::{
 };
 
 use strongroom_keystore::{
-    Change, Config, ObjectId, Role, Store, Term, Token, Unlocked, config::Seal,
+    Change, Config, Found, ObjectId, Role, Store, Term, Token, Unlocked, config::Seal,
 };
 
 pub const SO_PIN: &[u8] = b"87654321";
@@ -104,6 +104,16 @@ pub fn id(number: u64) -> ObjectId {
     let mut id = [0; 16];
     id[8..].copy_from_slice(&number.to_be_bytes());
     id
+}
+
+/// What a search says of a private object.
+pub fn private(number: u64) -> Found {
+    Found { private: true, id: id(number) }
+}
+
+/// What a search says of a public object.
+pub fn public(number: u64) -> Found {
+    Found { private: false, id: id(number) }
 }
 
 pub fn term(value: &[u8]) -> [Term<'_>; 1] {

@@ -103,7 +103,7 @@ impl Application {
         let objects = objects.into_iter().map(Object::new).collect::<Result<Vec<_>>>()?;
         let places: Vec<_> = objects.iter().map(|object| place(session, object)).collect();
         session.token.add(session, objects)?;
-        Ok(places.into_iter().map(|place| self.handles.of(place)).collect())
+        places.into_iter().map(|place| self.handles.of(place)).collect()
     }
 
     fn start_call(

@@ -1,8 +1,9 @@
 //! Handles: the application's numbers for objects.
 
-use std::collections::HashMap;
+use std::hash::{BuildHasher, RandomState};
 use std::sync::RwLock;
 
+use hashbrown::HashTable;
 use strongroom_keystore::ObjectId;
 use strongroom_types::{Error, ObjectHandle, Result, SlotId};
 
@@ -21,46 +22,53 @@ pub(crate) struct Place {
 /// The handles of an application. An object keeps its handle as long as the application may see
 /// it; a number is never given twice.
 #[derive(Default)]
-pub(crate) struct Handles(RwLock<Maps>);
+pub(crate) struct Handles(RwLock<Table>);
 
+/// Some 50 bytes for each handle, since an application may see every object of a large token.
 #[derive(Default)]
-struct Maps {
-    last: u64,
-    places: HashMap<u64, Place>,
-    /// By identifier alone: identifiers are random, so no two tokens have the same.
-    numbers: HashMap<ObjectId, u64>,
+struct Table {
+    entries: Vec<Entry>,
+    /// The entries without a place that may have one again.
+    free: Vec<u32>,
+    /// The entries with a place, by identifier alone: identifiers are random, so no two objects
+    /// have the same.
+    by_id: HashTable<u32>,
+    hasher: RandomState,
+}
+
+struct Entry {
+    /// How often the entry has been used before: the upper half of its handle.
+    turn: u32,
+    place: Option<Place>,
 }
 
 impl Handles {
     /// The handle of an object, given at first sight.
-    pub(crate) fn of(&self, place: Place) -> ObjectHandle {
-        let mut maps = write(&self.0);
-        if let Some(number) = maps.numbers.get(&place.id) {
-            return ObjectHandle(*number);
+    pub(crate) fn of(&self, place: Place) -> Result<ObjectHandle> {
+        if let Some(handle) = read(&self.0).handle(&place.id) {
+            return Ok(handle);
         }
-        maps.last += 1;
-        let number = maps.last;
-        maps.numbers.insert(place.id, number);
-        maps.places.insert(number, place);
-        ObjectHandle(number)
+        let mut table = write(&self.0);
+        // Another thread may have been faster.
+        table.handle(&place.id).map_or_else(|| table.add(place), Ok)
     }
 
     /// Where the object of a handle is.
     pub(crate) fn place(&self, handle: ObjectHandle) -> Result<Place> {
-        read(&self.0).places.get(&handle.0).copied().ok_or(Error::ObjectHandleInvalid)
+        let table = read(&self.0);
+        let entry = table.entry(handle).and_then(|index| table.entries.get(index));
+        entry.and_then(|entry| entry.place).ok_or(Error::ObjectHandleInvalid)
     }
 
     /// Takes back the handles of the objects that are chosen.
     pub(crate) fn forget(&self, chosen: impl Fn(&Place) -> bool) {
-        let mut maps = write(&self.0);
-        let Maps { places, numbers, .. } = &mut *maps;
-        places.retain(|_, place| {
-            let goes = chosen(place);
-            if goes {
-                numbers.remove(&place.id);
+        let mut table = write(&self.0);
+        for index in 0..table.entries.len() {
+            if table.entries.get(index).and_then(|entry| entry.place.as_ref()).is_some_and(&chosen)
+            {
+                table.remove(index);
             }
-            !goes
-        });
+        }
     }
 
     /// Takes back the handles of these objects.
@@ -68,19 +76,133 @@ impl Handles {
         if ids.is_empty() {
             return;
         }
-        let mut maps = write(&self.0);
+        let mut table = write(&self.0);
         for id in ids {
-            if let Some(number) = maps.numbers.remove(id) {
-                maps.places.remove(&number);
+            if let Some(index) = table.index(id) {
+                table.remove(index);
             }
         }
     }
 
     /// Takes back one handle.
     pub(crate) fn forget_one(&self, handle: ObjectHandle) {
-        let mut maps = write(&self.0);
-        if let Some(place) = maps.places.remove(&handle.0) {
-            maps.numbers.remove(&place.id);
+        let mut table = write(&self.0);
+        if let Some(index) = table.entry(handle) {
+            table.remove(index);
         }
+    }
+}
+
+impl Table {
+    /// The entry of an object.
+    fn index(&self, id: &ObjectId) -> Option<usize> {
+        let Self { entries, by_id, hasher, .. } = self;
+        let same = |index: &u32| id_of(entries, *index) == Some(id);
+        by_id.find(hasher.hash_one(id), same).and_then(|index| usize::try_from(*index).ok())
+    }
+
+    fn handle(&self, id: &ObjectId) -> Option<ObjectHandle> {
+        let index = self.index(id)?;
+        handle(index, self.entries.get(index)?.turn)
+    }
+
+    /// The entry of a handle, if it is the one that the entry has now.
+    fn entry(&self, given: ObjectHandle) -> Option<usize> {
+        let index = usize::try_from(given.0 & u64::from(u32::MAX)).ok()?.checked_sub(1)?;
+        let entry = self.entries.get(index)?;
+        (entry.place.is_some() && handle(index, entry.turn) == Some(given)).then_some(index)
+    }
+
+    fn add(&mut self, place: Place) -> Result<ObjectHandle> {
+        let Self { entries, free, by_id, hasher } = self;
+        let number = match free.pop() {
+            Some(number) => number,
+            None => u32::try_from(entries.len()).map_err(|_| Error::HostMemory)?,
+        };
+        let index = usize::try_from(number).map_err(|_| Error::HostMemory)?;
+        if index == entries.len() {
+            entries.push(Entry { turn: 0, place: None });
+        }
+        let entry = entries.get_mut(index).ok_or(Error::GeneralError)?;
+        entry.place = Some(place);
+        let given = handle(index, entry.turn).ok_or(Error::HostMemory)?;
+        let hash = |number: &u32| hasher.hash_one(id_of(entries, *number).unwrap_or(&[0; 16]));
+        by_id.insert_unique(hasher.hash_one(place.id), number, hash);
+        Ok(given)
+    }
+
+    fn remove(&mut self, index: usize) {
+        let Self { entries, free, by_id, hasher } = self;
+        let Some(entry) = entries.get_mut(index) else { return };
+        let Some(place) = entry.place.take() else { return };
+        let same = |number: &u32| usize::try_from(*number) == Ok(index);
+        let Ok(found) = by_id.find_entry(hasher.hash_one(place.id), same) else { return };
+        let (number, _) = found.remove();
+        // An entry whose turns are used up stays empty, so that no handle comes back.
+        if let Some(turn) = entry.turn.checked_add(1) {
+            entry.turn = turn;
+            free.push(number);
+        }
+    }
+}
+
+/// Handles begin at 1: 0 is `CK_INVALID_HANDLE`.
+fn handle(index: usize, turn: u32) -> Option<ObjectHandle> {
+    let low = u32::try_from(index).ok()?.checked_add(1)?;
+    Some(ObjectHandle(u64::from(turn) << 32 | u64::from(low)))
+}
+
+fn id_of(entries: &[Entry], number: u32) -> Option<&ObjectId> {
+    let entry = entries.get(usize::try_from(number).ok()?)?;
+    entry.place.as_ref().map(|place| &place.id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(number: u8) -> Place {
+        Place { slot: SlotId(7), id: [number; 16], on_token: true, private: number % 2 == 0 }
+    }
+
+    fn id_at(handles: &Handles, handle: ObjectHandle) -> Option<ObjectId> {
+        handles.place(handle).ok().map(|place| place.id)
+    }
+
+    #[test]
+    fn an_object_keeps_its_handle() {
+        let handles = Handles::default();
+        let given: Vec<_> = (0..200).map(|number| handles.of(place(number)).unwrap()).collect();
+        for (number, handle) in (0..200).zip(&given) {
+            assert_eq!(handles.of(place(number)).unwrap(), *handle);
+            assert_eq!(id_at(&handles, *handle), Some([number; 16]));
+        }
+        assert_eq!(given.first(), Some(&ObjectHandle(1)));
+        for never in [0, 201, 1 << 32, u64::MAX] {
+            assert_eq!(id_at(&handles, ObjectHandle(never)), None);
+        }
+    }
+
+    #[test]
+    fn a_handle_that_was_taken_back_never_comes_again() {
+        let handles = Handles::default();
+        let mut seen = Vec::new();
+        for turn in 0..50 {
+            let one = handles.of(place(1)).unwrap();
+            let two = handles.of(place(2)).unwrap();
+            let three = handles.of(place(3)).unwrap();
+            for handle in [one, two, three] {
+                assert!(turn == 0 || !seen.contains(&handle) || handle == three);
+                seen.push(handle);
+            }
+            handles.forget_one(one);
+            handles.forget(|place| place.private);
+            handles.forget_objects(&[[9; 16]]);
+            assert_eq!([one, two].map(|handle| id_at(&handles, handle)), [None; 2]);
+            assert_eq!(id_at(&handles, three), Some([3; 16]));
+        }
+        assert!(read(&handles.0).entries.len() <= 3);
+        handles.forget_objects(&[[3; 16]]);
+        assert!(read(&handles.0).by_id.is_empty());
     }
 }

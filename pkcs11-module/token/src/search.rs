@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use strongroom_keystore::{ObjectId, Role};
+use strongroom_keystore::{Found, ObjectId, Role};
 use strongroom_types::{Attributes, Error, ObjectHandle, Result, attribute};
 
 use crate::error::storage;
@@ -17,13 +17,15 @@ pub(crate) struct Search {
     /// Whether the terms say all that the template says, so that no object needs to be read.
     covered: bool,
     found: VecDeque<Place>,
-    stages: VecDeque<Stage>,
+    stored: Stored,
 }
 
-/// A part of the keystore that is still to be searched.
-struct Stage {
+/// What of the keystore is still to be searched.
+struct Stored {
+    public: bool,
     private: bool,
-    after: Option<ObjectId>,
+    /// The last object that was met.
+    after: Option<Found>,
 }
 
 /// The smallest page that is asked of the keystore, and the largest.
@@ -44,18 +46,15 @@ impl Search {
                 .collect(),
         };
         let user = session.token.is(Role::User);
-        let stages = [false, true]
-            .into_iter()
-            .filter(|stage| {
-                on_token != Some(false) && private.is_none_or(|wanted| wanted == *stage)
-            })
-            .filter(|private| user || !private)
-            .map(|private| Stage { private, after: None })
-            .collect();
+        let stored = Stored {
+            public: on_token != Some(false) && private != Some(true),
+            private: on_token != Some(false) && private != Some(false) && user,
+            after: None,
+        };
         let by_stage = [attribute::TOKEN.info, attribute::PRIVATE.info];
         let covered =
             template.iter().all(|(id, _)| TERMS.iter().chain(&by_stage).any(|info| info.id == id));
-        Self { terms: Terms::of(&template), covered, template, found, stages }
+        Self { terms: Terms::of(&template), covered, template, found, stored }
     }
 
     /// The next objects, at most so many; none when there are no more.
@@ -67,42 +66,36 @@ impl Search {
     ) -> Result<Vec<ObjectHandle>> {
         while self.found.len() < most && self.page(session, most)? {}
         let most = most.min(self.found.len());
-        Ok(self.found.drain(..most).map(|place| handles.of(place)).collect())
+        self.found.drain(..most).map(|place| handles.of(place)).collect()
     }
 
     /// Leaves out private objects from now on.
     pub(crate) fn end_private(&mut self) {
         self.found.retain(|place| !place.private);
-        self.stages.retain(|stage| !stage.private);
+        self.stored.private = false;
     }
 
     /// Searches one page more; false if there is none.
     fn page(&mut self, session: &Session, most: usize) -> Result<bool> {
-        let Some(stage) = self.stages.front_mut() else { return Ok(false) };
         let keys = session.token.keys();
-        if stage.private && keys.is_none() {
-            // Somebody logged out meanwhile.
-            self.stages.pop_front();
-            return Ok(true);
-        }
+        // Somebody may have logged out meanwhile.
+        self.stored.private &= keys.is_some();
+        let Some(scope) = self.stored.scope() else { return Ok(false) };
         let limit = most.saturating_sub(self.found.len()).clamp(PAGE.0, PAGE.1);
-        let terms = self.terms.as_terms();
-        let found =
-            session.token.stored.find(keys.as_deref(), stage.private, &terms, stage.after, limit);
-        let ids = match found {
+        let (terms, after) = (self.terms.as_terms(), self.stored.after);
+        let found = match session.token.stored.find(keys.as_deref(), scope, &terms, after, limit) {
             // Another process initialised the token: what this login could see is no more.
-            Err(strongroom_keystore::Error::Locked) => {
-                self.stages.pop_front();
+            Err(strongroom_keystore::Error::Locked) if self.stored.private => {
+                self.stored.private = false;
                 return Ok(true);
             }
             found => found.map_err(storage)?,
         };
-        let private = stage.private;
-        stage.after = ids.last().copied();
-        if ids.len() < limit {
-            self.stages.pop_front();
+        self.stored.after = found.last().copied();
+        if found.len() < limit {
+            self.stored = Stored { public: false, private: false, after: None };
         }
-        for id in ids {
+        for Found { id, private } in found {
             if self.covered || self.matches(session, &id)? {
                 let slot = session.slot.id;
                 self.found.push_back(Place { slot, id, on_token: true, private });
@@ -117,6 +110,19 @@ impl Search {
             // Destroyed since the page was made.
             Err(Error::ObjectHandleInvalid) => Ok(false),
             Err(error) => Err(error),
+        }
+    }
+}
+
+impl Stored {
+    /// Which objects the keystore is asked for: all or those of one kind; nothing when it has been
+    /// searched.
+    fn scope(&self) -> Option<Option<bool>> {
+        match (self.public, self.private) {
+            (true, true) => Some(None),
+            (true, false) => Some(Some(false)),
+            (false, true) => Some(Some(true)),
+            (false, false) => None,
         }
     }
 }

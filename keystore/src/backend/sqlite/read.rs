@@ -31,15 +31,26 @@ pub(super) fn row_of(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row { revision: row.get(0)?, epoch: row.get(1)?, private: row.get(2)?, sealed: row.get(3)? })
 }
 
-/// The statement that searches for a number of tags at once: the first by the index, in the order
-/// of the objects, the others by looking each object up.
-pub(super) fn search(tags: usize) -> String {
-    let mut statement = String::from("SELECT oid FROM tag AS first WHERE tag=?3 AND oid>?2");
-    for at in (4..).take(tags.saturating_sub(1)) {
-        statement
-            .push_str(&format!(" AND EXISTS(SELECT 1 FROM tag WHERE tag=?{at} AND oid=first.oid)"));
+/// The statement that searches for sets of tags, one after the other. Of each set the first tag is
+/// found by the index, in the order of the objects, the others by looking each object up.
+pub(super) fn search(sets: &[Vec<Tag>]) -> String {
+    let mut parameters = 3..;
+    let mut statement = String::new();
+    for (number, set) in sets.iter().enumerate() {
+        statement.push_str(if number > 0 { " UNION ALL " } else { "" });
+        statement.push_str(&format!("SELECT * FROM (SELECT {number}, oid FROM tag AS first WHERE"));
+        for (at, parameter) in (0..set.len()).zip(&mut parameters) {
+            statement.push_str(&match at {
+                0 => format!(" tag=?{parameter}"),
+                _ => format!(
+                    " AND EXISTS(SELECT 1 FROM tag WHERE tag=?{parameter} AND oid=first.oid)"
+                ),
+            });
+        }
+        statement.push_str(if number > 0 { "" } else { " AND oid>?2" });
+        statement.push_str(" ORDER BY oid LIMIT ?1)");
     }
-    statement.push_str(" ORDER BY oid LIMIT ?1");
+    statement.push_str(" LIMIT ?1");
     statement
 }
 
