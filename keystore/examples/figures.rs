@@ -16,7 +16,7 @@ use std::{
 };
 
 use strongroom_keystore::{
-    Change, Config, ObjectId, Role, Store, Term, Token, Unlocked, config::Seal,
+    Change, Config, Found, ObjectId, Role, Store, Term, Token, Unlocked, config::Seal,
 };
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;

@@ -21,7 +21,7 @@ use crate::{
     backend::{Header, Mark, Row, Tag, TokenId},
     error::{self, Error, Result},
     pages::Secret,
-    sealed::{self, Binding, Key},
+    sealed::{self, Binding, Key, MacKey},
 };
 
 /// Several keys on one page of locked memory.
@@ -120,6 +120,8 @@ pub(crate) struct ObjectKeys {
     token: TokenId,
     epoch: u32,
     ring: Ring,
+    /// Expanded, since every search needs it several times; it tells search tags and no more.
+    index: MacKey,
 }
 
 /// What opens rows that are damaged.
@@ -130,7 +132,8 @@ impl ObjectKeys {
         let prk = sealed::extract("strongroom objects 1", base);
         let [object, index] = ["object", "index"]
             .map(|name| sealed::expand(&prk, &[name.as_bytes(), &token, &epoch.to_le_bytes()]));
-        Ok(Self { token, epoch, ring: Ring::new(&[&object, &index])? })
+        let index = MacKey::new(index.as_slice());
+        Ok(Self { token, epoch, ring: Ring::new(&[&object])?, index })
     }
 
     pub(crate) fn epoch(&self) -> u32 {
@@ -182,7 +185,9 @@ impl ObjectKeys {
     }
 
     fn tag_of(&self, parts: &[&[u8]]) -> Result<Tag> {
-        let mac = sealed::mac(self.ring.key(1)?, parts);
+        // A forked child has no keys, this one included.
+        self.ring.key(0)?;
+        let mac = self.index.mac(parts);
         Ok(mac.first_chunk().copied().unwrap_or_default())
     }
 

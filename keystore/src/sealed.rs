@@ -73,13 +73,27 @@ fn fill(bytes: &mut [u8]) -> Result<()> {
 
 /// HMAC-SHA-256 over the parts, one after the other; lengths must be fixed or in the parts.
 pub(crate) fn mac(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
-    let mut context = hmac::Context::with_key(&hmac::Key::new(hmac::HMAC_SHA256, key));
-    for part in parts {
-        context.update(part);
+    MacKey::new(key).mac(parts)
+}
+
+/// A key of [`mac`] that is used often. It lies where memory is not locked: only for keys that
+/// open nothing.
+pub(crate) struct MacKey(hmac::Key);
+
+impl MacKey {
+    pub(crate) fn new(key: &[u8]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, key))
     }
-    let mut out = [0; 32];
-    out.copy_from_slice(context.sign().as_ref());
-    out
+
+    pub(crate) fn mac(&self, parts: &[&[u8]]) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.0);
+        for part in parts {
+            context.update(part);
+        }
+        let mut out = [0; 32];
+        out.copy_from_slice(context.sign().as_ref());
+        out
+    }
 }
 
 /// Says whether two values of public length are equal, in time that depends on neither.

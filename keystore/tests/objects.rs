@@ -33,9 +33,9 @@ fn private_objects_need_keys_and_public_ones_do_not() {
     let (_store, token, user) = place.token();
     token.commit(None, &[create(1, false, b"public", &term(b"x"))]).unwrap();
     let x = term(b"x");
-    let private = [create(2, true, b"private", &x)];
-    assert!(matches!(token.commit(None, &private), Err(Error::Locked)));
-    token.commit(Some(&user), &private).unwrap();
+    let hidden = [create(2, true, b"private", &x)];
+    assert!(matches!(token.commit(None, &hidden), Err(Error::Locked)));
+    token.commit(Some(&user), &hidden).unwrap();
 
     assert_eq!(token.load(None, id(1)).unwrap().body.as_slice(), b"public");
     assert!(matches!(token.load(None, id(2)), Err(Error::Locked)));

@@ -26,11 +26,12 @@ use std::{
 use common::{Place, SO_PIN, USER_PIN, argument, create, first, id, private, term};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use strongroom_keystore::{
-    Change, Error, Found, PinState, Role, Severity, Token, Unlocked, quiesce,
+    Change, Error, ObjectId, PinState, Role, Severity, Token, Unlocked, quiesce,
 };
 
-fn find_all(token: &Token, keys: &Unlocked) -> Vec<Found> {
-    token.find(Some(keys), Some(true), &[], None, 1_000_000).unwrap()
+fn find_all(token: &Token, keys: &Unlocked) -> Vec<ObjectId> {
+    let found = token.find(Some(keys), Some(true), &[], None, 1_000_000).unwrap();
+    found.into_iter().map(|found| found.id).collect()
 }
 
 fn assert_sound(place: &Place) {
@@ -334,7 +335,7 @@ fn reader() {
     let token = first(&store);
     assert!(matches!(token.verify(Role::User, b"bad"), Err(Error::WrongPin)));
     let user = token.unlock(Role::User, USER_PIN).unwrap();
-    assert_eq!(find_all(&token, &user), [private(1)]);
+    assert_eq!(find_all(&token, &user), [id(1)]);
     assert_eq!(token.load(Some(&user), id(1)).unwrap().body.as_slice(), b"body");
     let outcome = token.commit(Some(&user), &[create(2, true, b"", &[])]);
     assert!(matches!(outcome, Err(Error::ReadOnly)));

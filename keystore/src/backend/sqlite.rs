@@ -193,14 +193,12 @@ impl Backend for Sqlite {
         after: Option<ObjectId>,
         limit: usize,
     ) -> Result<Vec<(usize, ObjectId)>> {
-        let after = after.as_ref().map(ObjectId::as_slice).unwrap_or_default();
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.query(|sql| {
-            let mut statement = sql.prepare_cached(&read::search(sets))?;
-            statement.raw_bind_parameter(1, limit)?;
-            statement.raw_bind_parameter(2, after)?;
-            for (at, tag) in (3..).zip(sets.iter().flatten()) {
-                statement.raw_bind_parameter(at, tag.as_slice())?;
+            let (statement, values) = read::search(sets, after.as_ref(), limit);
+            let mut statement = sql.prepare_cached(&statement)?;
+            for (at, value) in (1..).zip(values) {
+                statement.raw_bind_parameter(at, value)?;
             }
             let mut rows = statement.raw_query();
             let mut found = Vec::new();

@@ -162,7 +162,12 @@ mod tests {
     use super::*;
 
     fn place(number: u8) -> Place {
-        Place { slot: SlotId(7), id: [number; 16], on_token: true, private: number % 2 == 0 }
+        Place {
+            slot: SlotId(7),
+            id: [number; 16],
+            on_token: true,
+            private: number.is_multiple_of(2),
+        }
     }
 
     fn id_at(handles: &Handles, handle: ObjectHandle) -> Option<ObjectId> {

@@ -1,6 +1,9 @@
 //! The statements that read.
 
-use rusqlite::{Connection, OptionalExtension, Row as SqlRow};
+use rusqlite::{
+    Connection, OptionalExtension, Row as SqlRow,
+    types::{ToSqlOutput, ValueRef},
+};
 
 use crate::{
     ObjectId,
@@ -31,27 +34,35 @@ pub(super) fn row_of(row: &SqlRow<'_>) -> rusqlite::Result<Row> {
     Ok(Row { revision: row.get(0)?, epoch: row.get(1)?, private: row.get(2)?, sealed: row.get(3)? })
 }
 
-/// The statement that searches for sets of tags, one after the other. Of each set the first tag is
-/// found by the index, in the order of the objects, the others by looking each object up.
-pub(super) fn search(sets: &[Vec<Tag>]) -> String {
-    let mut parameters = 3..;
-    let mut statement = String::new();
-    for (number, set) in sets.iter().enumerate() {
+/// The statement that searches for sets of tags, one after the other, and its parameters. Of each
+/// set the first tag is found by the index, in the order of the objects, the others by looking each
+/// object up.
+pub(super) fn search<'a>(
+    sets: &'a [Vec<Tag>],
+    after: Option<&'a ObjectId>,
+    limit: i64,
+) -> (String, Vec<ToSqlOutput<'a>>) {
+    let bytes = |bytes: &'a [u8]| ToSqlOutput::Borrowed(ValueRef::Blob(bytes));
+    let limit = || ToSqlOutput::from(limit);
+    let after = after.map(ObjectId::as_slice).unwrap_or_default();
+    // Pushed, not formatted: this stands in front of every search.
+    let mut statement = String::with_capacity(512);
+    let mut values = Vec::with_capacity(16);
+    for (number, set) in (0..).zip(sets) {
         statement.push_str(if number > 0 { " UNION ALL " } else { "" });
-        statement.push_str(&format!("SELECT * FROM (SELECT {number}, oid FROM tag AS first WHERE"));
-        for (at, parameter) in (0..set.len()).zip(&mut parameters) {
-            statement.push_str(&match at {
-                0 => format!(" tag=?{parameter}"),
-                _ => format!(
-                    " AND EXISTS(SELECT 1 FROM tag WHERE tag=?{parameter} AND oid=first.oid)"
-                ),
-            });
+        statement.push_str("SELECT * FROM (SELECT ?, oid FROM tag AS first WHERE oid>? AND tag=?");
+        values.push(ToSqlOutput::from(number));
+        values.push(bytes(if number > 0 { &[] } else { after }));
+        for _ in set.iter().skip(1) {
+            statement.push_str(" AND EXISTS(SELECT 1 FROM tag WHERE tag=? AND oid=first.oid)");
         }
-        statement.push_str(if number > 0 { "" } else { " AND oid>?2" });
-        statement.push_str(" ORDER BY oid LIMIT ?1)");
+        values.extend(set.iter().map(|tag| bytes(tag)));
+        statement.push_str(" ORDER BY oid LIMIT ?)");
+        values.push(limit());
     }
-    statement.push_str(" LIMIT ?1");
-    statement
+    statement.push_str(" LIMIT ?");
+    values.push(limit());
+    (statement, values)
 }
 
 pub(super) fn mark(sql: &Connection, id: &ObjectId) -> rusqlite::Result<Option<Mark>> {
