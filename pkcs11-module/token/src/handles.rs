@@ -24,7 +24,7 @@ pub(crate) struct Place {
 #[derive(Default)]
 pub(crate) struct Handles(RwLock<Table>);
 
-/// Some 50 bytes for each handle, since an application may see every object of a large token.
+/// Some 30 bytes for each handle, since an application may see every object of a large token.
 #[derive(Default)]
 struct Table {
     entries: Vec<Entry>,
@@ -36,10 +36,26 @@ struct Table {
     hasher: RandomState,
 }
 
+/// A [`Place`], packed.
 struct Entry {
+    id: ObjectId,
+    slot: u32,
     /// How often the entry has been used before: the upper half of its handle.
-    turn: u32,
-    place: Option<Place>,
+    turn: u16,
+    /// Nothing while it has no place.
+    kind: Option<Kind>,
+}
+
+struct Kind {
+    on_token: bool,
+    private: bool,
+}
+
+impl Entry {
+    fn place(&self) -> Option<Place> {
+        let Kind { on_token, private } = *self.kind.as_ref()?;
+        Some(Place { slot: SlotId(self.slot.into()), id: self.id, on_token, private })
+    }
 }
 
 impl Handles {
@@ -57,15 +73,15 @@ impl Handles {
     pub(crate) fn place(&self, handle: ObjectHandle) -> Result<Place> {
         let table = read(&self.0);
         let entry = table.entry(handle).and_then(|index| table.entries.get(index));
-        entry.and_then(|entry| entry.place).ok_or(Error::ObjectHandleInvalid)
+        entry.and_then(Entry::place).ok_or(Error::ObjectHandleInvalid)
     }
 
     /// Takes back the handles of the objects that are chosen.
     pub(crate) fn forget(&self, chosen: impl Fn(&Place) -> bool) {
         let mut table = write(&self.0);
         for index in 0..table.entries.len() {
-            if table.entries.get(index).and_then(|entry| entry.place.as_ref()).is_some_and(&chosen)
-            {
+            let place = table.entries.get(index).and_then(Entry::place);
+            if place.is_some_and(|place| chosen(&place)) {
                 table.remove(index);
             }
         }
@@ -110,7 +126,7 @@ impl Table {
     fn entry(&self, given: ObjectHandle) -> Option<usize> {
         let index = usize::try_from(given.0 & u64::from(u32::MAX)).ok()?.checked_sub(1)?;
         let entry = self.entries.get(index)?;
-        (entry.place.is_some() && handle(index, entry.turn) == Some(given)).then_some(index)
+        (entry.kind.is_some() && handle(index, entry.turn) == Some(given)).then_some(index)
     }
 
     fn add(&mut self, place: Place) -> Result<ObjectHandle> {
@@ -120,23 +136,29 @@ impl Table {
             None => u32::try_from(entries.len()).map_err(|_| Error::HostMemory)?,
         };
         let index = usize::try_from(number).map_err(|_| Error::HostMemory)?;
-        if index == entries.len() {
-            entries.push(Entry { turn: 0, place: None });
+        let Place { slot, id, on_token, private } = place;
+        // Slot numbers have 31 bits, and count on from there.
+        let slot = u32::try_from(slot.0).map_err(|_| Error::GeneralError)?;
+        let turn = entries.get(index).map_or(0, |entry| entry.turn);
+        let entry = Entry { id, slot, turn, kind: Some(Kind { on_token, private }) };
+        match entries.get_mut(index) {
+            Some(free) => *free = entry,
+            None => entries.push(entry),
         }
-        let entry = entries.get_mut(index).ok_or(Error::GeneralError)?;
-        entry.place = Some(place);
-        let given = handle(index, entry.turn).ok_or(Error::HostMemory)?;
+        let given = handle(index, turn).ok_or(Error::HostMemory)?;
         let hash = |number: &u32| hasher.hash_one(id_of(entries, *number).unwrap_or(&[0; 16]));
-        by_id.insert_unique(hasher.hash_one(place.id), number, hash);
+        by_id.insert_unique(hasher.hash_one(id), number, hash);
         Ok(given)
     }
 
     fn remove(&mut self, index: usize) {
         let Self { entries, free, by_id, hasher } = self;
         let Some(entry) = entries.get_mut(index) else { return };
-        let Some(place) = entry.place.take() else { return };
+        if entry.kind.take().is_none() {
+            return;
+        }
         let same = |number: &u32| usize::try_from(*number) == Ok(index);
-        let Ok(found) = by_id.find_entry(hasher.hash_one(place.id), same) else { return };
+        let Ok(found) = by_id.find_entry(hasher.hash_one(entry.id), same) else { return };
         let (number, _) = found.remove();
         // An entry whose turns are used up stays empty, so that no handle comes back.
         if let Some(turn) = entry.turn.checked_add(1) {
@@ -147,14 +169,13 @@ impl Table {
 }
 
 /// Handles begin at 1: 0 is `CK_INVALID_HANDLE`.
-fn handle(index: usize, turn: u32) -> Option<ObjectHandle> {
+fn handle(index: usize, turn: u16) -> Option<ObjectHandle> {
     let low = u32::try_from(index).ok()?.checked_add(1)?;
     Some(ObjectHandle(u64::from(turn) << 32 | u64::from(low)))
 }
 
 fn id_of(entries: &[Entry], number: u32) -> Option<&ObjectId> {
-    let entry = entries.get(usize::try_from(number).ok()?)?;
-    entry.place.as_ref().map(|place| &place.id)
+    entries.get(usize::try_from(number).ok()?).map(|entry| &entry.id)
 }
 
 #[cfg(test)]
