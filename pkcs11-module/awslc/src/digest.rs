@@ -1,4 +1,4 @@
-//! Hash functions of FIPS 180-4: the one table of what AWS-LC calls them.
+//! Hash functions of FIPS 180-4 and FIPS 202: the one table of what AWS-LC calls them.
 
 use core::ffi::c_int;
 use core::ptr;
@@ -12,18 +12,20 @@ use crate::owned::DigestContext;
 /// A hash function.
 pub struct Algorithm {
     md: unsafe extern "C" fn() -> *const sys::EVP_MD,
-    /// All of a digest in one call, which needs no context.
-    at_once: unsafe extern "C" fn(*const u8, usize, *mut u8) -> *mut u8,
+    /// All of a digest in one call, which needs no context; not there for all of them.
+    at_once: Option<AtOnce>,
     output_len: usize,
     block_len: usize,
 }
 
+type AtOnce = unsafe extern "C" fn(*const u8, usize, *mut u8) -> *mut u8;
+
 macro_rules! algorithms {
-    ($($(#[$doc:meta])* $name:ident = $md:ident, $at_once:ident, $len:literal, $block_len:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $md:ident, $at_once:expr, $len:literal, $block_len:literal;)*) => {$(
         $(#[$doc])*
         pub static $name: Algorithm = Algorithm {
             md: sys::$md,
-            at_once: sys::$at_once,
+            at_once: $at_once,
             output_len: $len,
             block_len: $block_len,
         };
@@ -32,19 +34,27 @@ macro_rules! algorithms {
 
 algorithms! {
     /// SHA-1.
-    SHA1 = EVP_sha1, SHA1, 20, 64;
+    SHA1 = EVP_sha1, Some(sys::SHA1), 20, 64;
     /// SHA-224.
-    SHA224 = EVP_sha224, SHA224, 28, 64;
+    SHA224 = EVP_sha224, Some(sys::SHA224), 28, 64;
     /// SHA-256.
-    SHA256 = EVP_sha256, SHA256, 32, 64;
+    SHA256 = EVP_sha256, Some(sys::SHA256), 32, 64;
     /// SHA-384.
-    SHA384 = EVP_sha384, SHA384, 48, 128;
+    SHA384 = EVP_sha384, Some(sys::SHA384), 48, 128;
     /// SHA-512.
-    SHA512 = EVP_sha512, SHA512, 64, 128;
+    SHA512 = EVP_sha512, Some(sys::SHA512), 64, 128;
     /// SHA-512/224.
-    SHA512_224 = EVP_sha512_224, SHA512_224, 28, 128;
+    SHA512_224 = EVP_sha512_224, Some(sys::SHA512_224), 28, 128;
     /// SHA-512/256.
-    SHA512_256 = EVP_sha512_256, SHA512_256, 32, 128;
+    SHA512_256 = EVP_sha512_256, Some(sys::SHA512_256), 32, 128;
+    /// SHA3-224.
+    SHA3_224 = EVP_sha3_224, None, 28, 144;
+    /// SHA3-256.
+    SHA3_256 = EVP_sha3_256, None, 32, 136;
+    /// SHA3-384.
+    SHA3_384 = EVP_sha3_384, None, 48, 104;
+    /// SHA3-512.
+    SHA3_512 = EVP_sha3_512, None, 64, 72;
 }
 
 impl Algorithm {
@@ -75,12 +85,17 @@ impl Algorithm {
     /// # Errors
     ///
     /// [`Error::Memory`](crate::Error).
-    pub fn digest(&self, data: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+    pub fn digest(&'static self, data: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
+        let Some(at_once) = self.at_once else {
+            let mut context = Context::new(self)?;
+            context.update(data)?;
+            return context.finish();
+        };
         let mut out = Zeroizing::new(vec![0; self.output_len]);
         let (from, len, to) = (data.as_ptr(), data.len(), out.as_mut_ptr());
         // SAFETY: this is the function of this algorithm; the data is readable for its length, and
         // there is room for the digest. It returns where it wrote it, or null.
-        let done = unsafe { (self.at_once)(from, len, to) };
+        let done = unsafe { at_once(from, len, to) };
         if done.is_null() { Err(failed()) } else { Ok(out) }
     }
 }
@@ -101,13 +116,7 @@ impl Context {
     ///
     /// [`Error::Memory`](crate::Error).
     pub fn new(algorithm: &'static Algorithm) -> Result<Self> {
-        // SAFETY: it takes nothing.
-        let made = unsafe { sys::EVP_MD_CTX_new() };
-        // SAFETY: the new context is nobody else's.
-        let ctx = unsafe { DigestContext::take(made) }?;
-        // SAFETY: the context is alive, `md` a valid `EVP_MD`, and the engine may be null.
-        check(unsafe { sys::EVP_DigestInit_ex(ctx.as_ptr(), algorithm.md(), ptr::null_mut()) })?;
-        Ok(Self { ctx, algorithm })
+        Ok(Self { ctx: begin(algorithm.md())?, algorithm })
     }
 
     /// Adds data.
@@ -116,9 +125,7 @@ impl Context {
     ///
     /// None of AWS-LC's own; the type says that an answer is not thrown away.
     pub fn update(&mut self, data: &[u8]) -> Result<()> {
-        let (ctx, len) = (self.ctx.as_ptr(), data.len());
-        // SAFETY: the context is alive and initialised; `data` is readable for its length.
-        check(unsafe { sys::EVP_DigestUpdate(ctx, data.as_ptr().cast(), len) })
+        add(&self.ctx, data)
     }
 
     /// The digest.
@@ -133,5 +140,127 @@ impl Context {
         // length of the output may be null.
         check(unsafe { sys::EVP_DigestFinal_ex(ctx, out.as_mut_ptr(), no_len) })?;
         Ok(out)
+    }
+}
+
+/// Gives a new context its function: one of the `EVP_MD` statics.
+fn begin(md: *const sys::EVP_MD) -> Result<DigestContext> {
+    // SAFETY: it takes nothing.
+    let made = unsafe { sys::EVP_MD_CTX_new() };
+    // SAFETY: the new context is nobody else's.
+    let ctx = unsafe { DigestContext::take(made) }?;
+    // SAFETY: the context is alive, `md` a valid `EVP_MD`, and the engine may be null.
+    check(unsafe { sys::EVP_DigestInit_ex(ctx.as_ptr(), md, ptr::null_mut()) })?;
+    Ok(ctx)
+}
+
+fn add(ctx: &DigestContext, data: &[u8]) -> Result<()> {
+    let len = data.len();
+    // SAFETY: the context is alive and initialised; `data` is readable for its length.
+    check(unsafe { sys::EVP_DigestUpdate(ctx.as_ptr(), data.as_ptr().cast(), len) })
+}
+
+/// A function of FIPS 202 whose output is as long as one wants it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shake {
+    /// SHAKE128.
+    Shake128,
+    /// SHAKE256.
+    Shake256,
+}
+
+impl Shake {
+    /// The first `len` bytes of the output for these parts, one behind the other.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`](crate::Error).
+    pub fn output(self, parts: &[&[u8]], len: usize) -> Result<Zeroizing<Vec<u8>>> {
+        let mut running = self.start()?;
+        parts.iter().try_for_each(|part| running.update(part))?;
+        running.finish(len)
+    }
+
+    /// Starts.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`](crate::Error).
+    pub fn start(self) -> Result<Shaking> {
+        let getter = match self {
+            Self::Shake128 => sys::EVP_shake128,
+            Self::Shake256 => sys::EVP_shake256,
+        };
+        // SAFETY: the `EVP_*` getters take nothing and return a pointer to a static.
+        let md = unsafe { getter() };
+        begin(md).map(Shaking)
+    }
+}
+
+/// A SHAKE under way.
+pub struct Shaking(DigestContext);
+
+// SAFETY: an `EVP_MD_CTX` is plain memory that belongs to no thread.
+unsafe impl Send for Shaking {}
+
+impl Shaking {
+    /// Adds data.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::update`].
+    pub fn update(&mut self, data: &[u8]) -> Result<()> {
+        add(&self.0, data)
+    }
+
+    /// The first `len` bytes of the output.
+    ///
+    /// # Errors
+    ///
+    /// As [`Context::update`].
+    pub fn finish(self, len: usize) -> Result<Zeroizing<Vec<u8>>> {
+        let mut out = Zeroizing::new(vec![0; len]);
+        // SAFETY: the context is alive and initialised, and `out` writable for its length.
+        check(unsafe { sys::EVP_DigestFinalXOF(self.0.as_ptr(), out.as_mut_ptr(), len) })?;
+        Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// NIST CAVP, SHA3VS: SHAKE{128,256}ShortMsg.rsp, Len = 0 and 64, and the first long output of
+    /// SHAKE128VariableOut.rsp, of which the head is compared.
+    #[test]
+    fn shake_of_nist() {
+        let hex = |text: &str| -> Vec<u8> {
+            let digits = text.as_bytes().chunks(2).map(|pair| core::str::from_utf8(pair).unwrap());
+            digits.map(|pair| u8::from_str_radix(pair, 16).unwrap()).collect()
+        };
+        for (shake, message, output) in [
+            (Shake::Shake128, "", "7f9c2ba4e88f827d616045507605853e"),
+            (Shake::Shake128, "7bf2fef375bcaff3", "5ef5578b89c50532131b7843de7329a3"),
+            (
+                Shake::Shake128,
+                "a8ded9816defca8327c194a48a88ae4e",
+                "ed7397b2215c6c412bf444b1b96fc55c531aef",
+            ),
+            (
+                Shake::Shake256,
+                "",
+                "46b9dd2b0ba88d13233b3feb743eeb243fcd52ea62b81b82b50c27646ed5762f",
+            ),
+            (
+                Shake::Shake256,
+                "587cb398fe82ffda",
+                "54f5dddb85f62dba7dc4727d502bdee959fb665bd482bd0ce31cbdd1a042e4b5",
+            ),
+        ] {
+            let (message, output) = (hex(message), hex(output));
+            let parts: Vec<_> = message.chunks(3).collect();
+            assert_eq!(*shake.output(&parts, output.len()).unwrap(), output);
+            assert_eq!(*shake.output(&[&message], 5).unwrap(), output[..5]);
+        }
     }
 }

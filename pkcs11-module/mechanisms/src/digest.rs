@@ -1,5 +1,5 @@
 //! Digests: `CKM_SHA_1`, `CKM_SHA256` and their like (PKCS#11 3.2, "SHA-1" to
-//! "SHA-512/256").
+//! "SHA3-512").
 
 use strongroom_awslc::digest::Context;
 use strongroom_types::{Bytes, Error, Result, mechanism};
@@ -26,6 +26,10 @@ digests! {
     CKM_SHA512: SHA512;
     CKM_SHA512_224: SHA512_224;
     CKM_SHA512_256: SHA512_256;
+    CKM_SHA3_224: SHA3_224;
+    CKM_SHA3_256: SHA3_256;
+    CKM_SHA3_384: SHA3_384;
+    CKM_SHA3_512: SHA3_512;
 }
 
 /// A digest under way.

@@ -48,6 +48,10 @@ static KDFS: &[(u64, &Hash)] = &[
     (ck!(CKD_SHA256_KDF), &hash::SHA256),
     (ck!(CKD_SHA384_KDF), &hash::SHA384),
     (ck!(CKD_SHA512_KDF), &hash::SHA512),
+    (ck!(CKD_SHA3_224_KDF), &hash::SHA3_224),
+    (ck!(CKD_SHA3_256_KDF), &hash::SHA3_256),
+    (ck!(CKD_SHA3_384_KDF), &hash::SHA3_384),
+    (ck!(CKD_SHA3_512_KDF), &hash::SHA3_512),
 ];
 
 fn derive(key: &Key, params: &Params, wanted: Option<usize>) -> Result<Bytes> {

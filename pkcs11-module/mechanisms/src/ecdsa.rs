@@ -37,6 +37,10 @@ rows! {
     CKM_ECDSA_SHA256: SHA256;
     CKM_ECDSA_SHA384: SHA384;
     CKM_ECDSA_SHA512: SHA512;
+    CKM_ECDSA_SHA3_224: SHA3_224;
+    CKM_ECDSA_SHA3_256: SHA3_256;
+    CKM_ECDSA_SHA3_384: SHA3_384;
+    CKM_ECDSA_SHA3_512: SHA3_512;
 }
 
 const fn row(named: (MechanismType, &'static str)) -> Mechanism {

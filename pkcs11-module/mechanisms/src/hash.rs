@@ -40,6 +40,10 @@ hashes! {
     SHA512 = CKM_SHA512, Some(ck!(CKG_MGF1_SHA512));
     SHA512_224 = CKM_SHA512_224, None;
     SHA512_256 = CKM_SHA512_256, None;
+    SHA3_224 = CKM_SHA3_224, Some(ck!(CKG_MGF1_SHA3_224));
+    SHA3_256 = CKM_SHA3_256, Some(ck!(CKG_MGF1_SHA3_256));
+    SHA3_384 = CKM_SHA3_384, Some(ck!(CKG_MGF1_SHA3_384));
+    SHA3_512 = CKM_SHA3_512, Some(ck!(CKG_MGF1_SHA3_512));
 }
 
 impl Hash {

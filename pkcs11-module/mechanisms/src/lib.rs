@@ -82,6 +82,10 @@ pub static KEY_TYPES: &[&KeyTypeRow] = &[
     &secret::SHA512_HMAC,
     &secret::SHA512_224_HMAC,
     &secret::SHA512_256_HMAC,
+    &secret::SHA3_224_HMAC,
+    &secret::SHA3_256_HMAC,
+    &secret::SHA3_384_HMAC,
+    &secret::SHA3_512_HMAC,
     &aes::AES,
 ];
 

@@ -58,6 +58,10 @@ rows! {
     CKM_SHA256_RSA_PKCS: SHA256;
     CKM_SHA384_RSA_PKCS: SHA384;
     CKM_SHA512_RSA_PKCS: SHA512;
+    CKM_SHA3_224_RSA_PKCS: SHA3_224;
+    CKM_SHA3_256_RSA_PKCS: SHA3_256;
+    CKM_SHA3_384_RSA_PKCS: SHA3_384;
+    CKM_SHA3_512_RSA_PKCS: SHA3_512;
 }
 
 const fn row(named: (strongroom_types::MechanismType, &'static str)) -> Mechanism {

