@@ -10,8 +10,8 @@ mod status;
 pub use status::{FUNCTIONS, Function, Since, Status};
 
 use strongroom_types::{
-    Attributes, MechanismCall, MechanismInfo, MechanismType, ModuleInfo, ObjectHandle, Output,
-    Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo, TokenInfo, UserType, Value,
+    Attributes, Derived, MechanismCall, MechanismInfo, MechanismType, ModuleInfo, ObjectHandle,
+    Output, Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo, TokenInfo, UserType, Value,
 };
 use zeroize::Zeroizing;
 
@@ -145,8 +145,8 @@ functions! {
     49 C_WrapKey: fn wrap_key(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, room: Room) -> Output;
     /// `C_UnwrapKey`.
     50 C_UnwrapKey: fn unwrap_key(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes) -> ObjectHandle;
-    /// `C_DeriveKey`.
-    51 C_DeriveKey: fn derive_key(session: SessionHandle, mechanism: MechanismCall, base_key: ObjectHandle, template: Attributes) -> ObjectHandle;
+    /// `C_DeriveKey`; `wanted` says whether there is a place for a key beside the parameter.
+    51 C_DeriveKey: fn derive_key(session: SessionHandle, mechanism: MechanismCall, base_key: ObjectHandle, template: Attributes, wanted: bool) -> Derived;
     /// `C_SeedRandom`.
     52 C_SeedRandom: fn seed_random(session: SessionHandle, seed: &[u8]) -> ();
     /// `C_GenerateRandom`: this many bytes.

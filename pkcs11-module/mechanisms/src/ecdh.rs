@@ -8,14 +8,12 @@
 
 use strongroom_awslc::curve25519::x25519;
 use strongroom_awslc::ec::PublicKey;
-use strongroom_types::{
-    Bytes, Error, Field, KeyType, MechanismType, Param, Params, Result, ck, mechanism,
-};
+use strongroom_types::{Bytes, Error, Field, KeyType, MechanismType, Param, Result, ck, mechanism};
 
 use crate::curve::{CURVES, Curve, Group};
 use crate::failure::or;
 use crate::hash::{self, Hash};
-use crate::{Key, Mechanism, curve, ec_key, montgomery};
+use crate::{Derivation, Inputs, Key, Mechanism, curve, ec_key, montgomery};
 
 /// The rows of this family.
 pub(crate) static ROWS: &[Mechanism] = &[
@@ -36,7 +34,7 @@ const fn row(named: (MechanismType, &'static str)) -> Mechanism {
         flags: curve::FLAGS,
         // `CK_ECDH1_DERIVE_PARAMS`: key derivation function, its shared data, the peer's point.
         params: &[&[Field::Ulong, Field::LenPtr, Field::LenPtr]],
-        derive: Some(derive),
+        derive: Some(Derivation::secret(derive)),
         ..Mechanism::named(named)
     }
 }
@@ -54,10 +52,12 @@ static KDFS: &[(u64, &Hash)] = &[
     (ck!(CKD_SHA3_512_KDF), &hash::SHA3_512),
 ];
 
-fn derive(key: &Key, params: &Params, wanted: Option<usize>) -> Result<Bytes> {
-    let [Param::Ulong(kdf), Param::Bytes(shared), Param::Bytes(peer)] = params.as_slice() else {
+fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
+    let [Param::Ulong(kdf), Param::Bytes(shared), Param::Bytes(peer)] = inputs.params.as_slice()
+    else {
         return Err(Error::MechanismParamInvalid);
     };
+    let key = inputs.key;
     if *kdf == ck!(CKD_NULL) {
         if !shared.is_empty() {
             return Err(Error::MechanismParamInvalid);

@@ -32,6 +32,11 @@ pub struct KeyTypeRow {
     pub parse: fn(&Attributes) -> Result<Parsed>,
     /// The PKCS#8 `PrivateKeyInfo` (RFC 5958) of a private key, for `C_WrapKey`.
     pub to_pkcs8: Option<fn(&Attributes) -> Result<Bytes>>,
+    /// The attributes of the public key that belongs to a private one; `None` if they can not be
+    /// told from it.
+    pub to_public: Option<fn(&Attributes) -> Result<Attributes>>,
+    /// The length in bytes of a value, if secret keys of this type have but one.
+    pub value_len: Option<usize>,
     /// Reads a PKCS#8 `PrivateKeyInfo`, for `C_UnwrapKey`, and sets the attributes of the private
     /// key. Errors: `CKR_WRAPPED_KEY_INVALID`, also for the algorithm of another key type.
     pub from_pkcs8: Option<fn(&[u8], &mut Attributes) -> Result<()>>,
@@ -48,6 +53,8 @@ impl KeyTypeRow {
         complete: |_| Ok(()),
         parse: |_| Err(Error::GeneralError),
         to_pkcs8: None,
+        to_public: None,
+        value_len: None,
         from_pkcs8: None,
     };
 

@@ -19,6 +19,7 @@ mod aes_gcm;
 mod aes_key_wrap;
 mod curve;
 mod curve25519;
+mod derive;
 mod digest;
 mod ec_key;
 mod ecdh;
@@ -40,6 +41,7 @@ mod rsa_pss;
 mod secret;
 mod whole;
 
+pub use derive::{Computed, Derivation, Gives, Heritage, Inputs, Makes, Several};
 pub use key::{Key, KeyTypeRow, Parsed};
 pub use operation::{Cipher, Digest, Sign, Verify};
 pub use row::{Mechanism, Start};

@@ -4,10 +4,11 @@ use core::ops::RangeInclusive;
 use std::sync::Arc;
 
 use strongroom_types::{
-    Attributes, Bytes, Error, KeyType, Layout, MechanismInfo, MechanismType, Params, Result, ck,
+    Attributes, Bytes, Class, Error, KeyType, Layout, MechanismInfo, MechanismType, Params, Result,
+    ck,
 };
 
-use crate::{Cipher, Digest, Key, Sign, Verify};
+use crate::{Cipher, Derivation, Digest, Key, Sign, Verify};
 
 /// A mechanism: what it accepts, and what it can do.
 ///
@@ -19,7 +20,8 @@ pub struct Mechanism {
     pub id: MechanismType,
     /// The standard's name.
     pub name: &'static str,
-    /// The key types it takes, or makes. Others are refused before any code of its own runs.
+    /// The key types it takes, or makes. Others are refused before any code of its own runs. A
+    /// mechanism that names none takes secret keys of every type, if it takes a key.
     pub keys: &'static [KeyType],
     /// The key sizes it takes, in the unit that `C_GetMechanismInfo` reports.
     pub key_size: RangeInclusive<u64>,
@@ -46,9 +48,8 @@ pub struct Mechanism {
     pub wrap: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
     /// Recovers the bytes of a wrapped key.
     pub unwrap: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
-    /// Derives the value of a secret key: of the length in bytes that is wanted, or of its natural
-    /// length. Errors: `CKR_KEY_SIZE_RANGE` if it can not give as much.
-    pub derive: Option<fn(&Key, &Params, Option<usize>) -> Result<Bytes>>,
+    /// Derives keys.
+    pub derive: Option<Derivation>,
 }
 
 /// How an operation starts: from a key and a parameter that have been checked.
@@ -109,7 +110,11 @@ impl Mechanism {
     ///
     /// [`Error::KeyTypeInconsistent`] or [`Error::KeySizeRange`].
     pub fn check(&self, key: &Key) -> Result<()> {
-        if !self.keys.contains(&key.key_type()) {
+        let takes = match self.keys {
+            [] => key.class() == Class::SECRET_KEY,
+            keys => keys.contains(&key.key_type()),
+        };
+        if !takes {
             return Err(Error::KeyTypeInconsistent);
         }
         if !self.key_size.contains(&key.size()) {

@@ -2,19 +2,66 @@
 
 use core::ffi::c_void;
 
-use cryptoki_sys::CK_MECHANISM;
-use strongroom_types::{Error, Field, Layout, MechanismCall, MechanismType, Param, Params, Result};
+use cryptoki_sys::{CK_ATTRIBUTE, CK_MECHANISM};
+use strongroom_types::{
+    Error, Field, Layout, MechanismCall, MechanismType, Param, Params, Placed, Result,
+};
 
 use super::pointer::Plain;
 use super::template::copied;
-use super::{CkUlong, InPtr, MOST_BYTES, wide};
+use super::{CkUlong, InPtr, MOST_BYTES, OutPtr, narrow, wide};
 
 /// The layouts of a mechanism's parameter; none if there is no such mechanism.
 type Layouts = fn(MechanismType) -> Option<&'static [Layout]>;
 
-impl InPtr<'_, CK_MECHANISM> {
+/// No address is below this one (`vm.mmap_min_addr`), and no length in a parameter that may have
+/// an address in its place is above.
+const LOWEST_ADDRESS: usize = 65536;
+
+/// The places of a parameter that the token fills.
+pub(crate) struct Places<'call>(Vec<Place<'call>>);
+
+enum Place<'call> {
+    Handle(OutPtr<'call, CkUlong>),
+    Bytes(OutPtr<'call, u8>),
+}
+
+impl Places<'_> {
+    /// Fills them.
+    pub(crate) fn put(self, placed: Vec<Placed>) -> Result<()> {
+        if self.0.len() != placed.len() {
+            return Err(Error::GeneralError);
+        }
+        self.0.iter().zip(placed).try_for_each(|(place, placed)| match (place, placed) {
+            (_, Placed::Nothing) => Ok(()),
+            (Place::Handle(at), Placed::Handle(handle)) => at.write(narrow(handle.0)?),
+            (Place::Bytes(at), Placed::Bytes(bytes)) => at.write_bytes(&bytes),
+            _ => Err(Error::GeneralError),
+        })
+    }
+
+    /// Says of all objects that there are none.
+    pub(crate) fn nothing_made(&self) {
+        for place in &self.0 {
+            if let Place::Handle(at) = place {
+                // A place that is not there has nothing to say either.
+                let _ = at.write(cryptoki_sys::CK_INVALID_HANDLE);
+            }
+        }
+    }
+}
+
+impl<'call> InPtr<'call, CK_MECHANISM> {
     /// The mechanism, with its parameter copied.
     pub(crate) fn mechanism(&self, layouts: Layouts) -> Result<MechanismCall> {
+        self.mechanism_with_places(layouts).map(|(call, _)| call)
+    }
+
+    /// The mechanism, with its parameter copied, and the places in it that are to be filled.
+    pub(crate) fn mechanism_with_places(
+        &self,
+        layouts: Layouts,
+    ) -> Result<(MechanismCall, Places<'call>)> {
         let raw = self.read()?;
         let mechanism = MechanismType(wide(raw.mechanism));
         let layouts = layouts(mechanism).ok_or(Error::MechanismInvalid)?;
@@ -23,7 +70,9 @@ impl InPtr<'_, CK_MECHANISM> {
         let len = bounded(&at, raw.ulParameterLen)?;
         let layout = layouts.iter().find(|layout| fits(layout, len));
         let layout = layout.ok_or(Error::MechanismParamInvalid)?;
-        Ok(MechanismCall { mechanism, params: Members { at, len, offset: 0 }.read(layout)? })
+        let mut places = Places(Vec::new());
+        let params = Members::new(at, len).read(layout, &mut places)?;
+        Ok((MechanismCall { mechanism, params }, places))
     }
 
     /// The mechanism, where null is allowed and stands for none.
@@ -34,10 +83,12 @@ impl InPtr<'_, CK_MECHANISM> {
 
 /// A length that goes with a pointer: no more than we copy, and nothing where nothing is.
 fn bounded(at: &InPtr<'_, u8>, len: CkUlong) -> Result<usize> {
-    usize::try_from(len)
-        .ok()
-        .filter(|len| *len <= MOST_BYTES && (*len == 0 || !at.is_null()))
-        .ok_or(Error::MechanismParamInvalid)
+    bounded_size(at, usize::try_from(len).map_err(|_| Error::MechanismParamInvalid)?)
+}
+
+fn bounded_size(at: &InPtr<'_, u8>, len: usize) -> Result<usize> {
+    let there = len <= MOST_BYTES && (len == 0 || !at.is_null());
+    there.then_some(len).ok_or(Error::MechanismParamInvalid)
 }
 
 /// Whether a parameter of this length is one of this layout.
@@ -60,15 +111,19 @@ fn size(layout: Layout) -> usize {
 fn members(field: Field) -> impl Iterator<Item = (usize, usize)> {
     let pointer = Some((size_of::<*mut u8>(), align_of::<*mut u8>()));
     let ulong = Some((size_of::<CkUlong>(), align_of::<CkUlong>()));
-    let (first, second) = match field {
-        Field::Bool => (Some((1, 1)), None),
-        Field::Ulong => (ulong, None),
-        Field::PtrLen => (pointer, ulong),
-        Field::LenPtr => (ulong, pointer),
-        Field::Fixed(size) => (Some((size, 1)), None),
-        Field::Whole => (None, None),
-    };
-    first.into_iter().chain(second)
+    match field {
+        Field::Bool => [Some((1, 1)), None, None],
+        Field::Ulong | Field::OutHandle => [ulong, None, None],
+        Field::PtrLen | Field::Template => [pointer, ulong, None],
+        Field::PtrLenOrPtr => [pointer, pointer, None],
+        Field::LenPtr | Field::Array(_) => [ulong, pointer, None],
+        Field::Tagged(_) => [ulong, pointer, ulong],
+        Field::Ptr(_) | Field::OutPtr => [pointer, None, None],
+        Field::Fixed(size) => [Some((size, 1)), None, None],
+        Field::Whole => [None, None, None],
+    }
+    .into_iter()
+    .flatten()
 }
 
 /// Walks the members of a C structure, with the padding that C gives it.
@@ -79,11 +134,15 @@ struct Members<'call> {
 }
 
 impl<'call> Members<'call> {
-    fn read(mut self, layout: Layout) -> Result<Params> {
-        layout.iter().map(|field| self.field(*field)).collect::<Result<Params>>()
+    fn new(at: InPtr<'call, u8>, len: usize) -> Self {
+        Self { at, len, offset: 0 }
     }
 
-    fn field(&mut self, field: Field) -> Result<Param> {
+    fn read(mut self, layout: Layout, places: &mut Places<'call>) -> Result<Params> {
+        layout.iter().map(|field| self.field(*field, places)).collect::<Result<Params>>()
+    }
+
+    fn field(&mut self, field: Field, places: &mut Places<'call>) -> Result<Param> {
         Ok(match field {
             Field::Bool => Param::Bool(self.next::<u8>()? != 0),
             Field::Ulong => Param::Ulong(wide(self.next()?)),
@@ -96,11 +155,49 @@ impl<'call> Members<'call> {
                 let len = self.next()?;
                 bytes(&self.pointer()?, len)?
             }
+            Field::PtrLenOrPtr => {
+                let at = self.pointer()?;
+                bytes(&at, self.len_or_pointer()?)?
+            }
             Field::Fixed(size) => {
                 let start = self.skip(size, 1)?;
                 Param::Bytes(copied(&start, size)?)
             }
             Field::Whole => Param::Bytes(copied(&self.at, self.len)?),
+            Field::Ptr(layout) => {
+                let at = self.pointer()?;
+                let len = bounded_size(&at, size(layout))?;
+                Param::Structure(Members::new(at, len).read(layout, places)?)
+            }
+            Field::Array(layout) => {
+                let count = self.next()?;
+                Param::Structures(array(&self.pointer()?, count, layout, places)?)
+            }
+            Field::Tagged(layouts) => {
+                let tag = wide(self.next()?);
+                let at = self.pointer()?;
+                let len = self.next()?;
+                Param::Structure(tagged(at, len, tag, layouts, places)?)
+            }
+            Field::Template => {
+                let at = self.pointer()?.cast::<CK_ATTRIBUTE>();
+                Param::Template(at.template(self.next()?)?)
+            }
+            Field::OutHandle => {
+                let at = self.skip(size_of::<CkUlong>(), align_of::<CkUlong>())?;
+                // SAFETY: the layout says that the token writes this member.
+                let at = unsafe { at.cast::<CkUlong>().writable() };
+                places.0.push(Place::Handle(at));
+                Param::Place(true)
+            }
+            Field::OutPtr => {
+                let at = self.pointer()?;
+                // SAFETY: the layout says that the token writes what this member points to.
+                let at = unsafe { at.writable() };
+                let there = !at.is_null();
+                places.0.push(Place::Bytes(at));
+                Param::Place(there)
+            }
         })
     }
 
@@ -108,6 +205,16 @@ impl<'call> Members<'call> {
         let pointer: *mut u8 = self.next()?;
         // SAFETY: the structure that it was read from is the caller's.
         Ok(unsafe { InPtr::<c_void>::found(pointer) })
+    }
+
+    /// A length, or what is at the address of one.
+    fn len_or_pointer(&mut self) -> Result<CkUlong> {
+        let word: *mut u8 = self.next()?;
+        if word.addr() < LOWEST_ADDRESS {
+            return CkUlong::try_from(word.addr()).map_err(|_| Error::MechanismParamInvalid);
+        }
+        // SAFETY: the structure that it was read from is the caller's.
+        unsafe { InPtr::<c_void>::found(word) }.cast::<CkUlong>().read()
     }
 
     fn next<T: Plain>(&mut self) -> Result<T> {
@@ -121,6 +228,37 @@ impl<'call> Members<'call> {
         self.offset = end.ok_or(Error::MechanismParamInvalid)?;
         Ok(self.at.byte_offset(start))
     }
+}
+
+/// A structure of the layout that goes with a number.
+fn tagged<'call>(
+    at: InPtr<'call, u8>,
+    len: CkUlong,
+    tag: u64,
+    layouts: &[(u64, Layout)],
+    places: &mut Places<'call>,
+) -> Result<Params> {
+    let len = bounded(&at, len)?;
+    let layout = layouts.iter().find(|(id, layout)| *id == tag && fits(layout, len));
+    let (_, layout) = layout.ok_or(Error::MechanismParamInvalid)?;
+    let inner = Members::new(at, len).read(layout, places)?;
+    Ok([Param::Ulong(tag)].into_iter().chain(inner).collect())
+}
+
+/// Structures that lie one after the other.
+fn array<'call>(
+    at: &InPtr<'call, u8>,
+    count: CkUlong,
+    layout: Layout,
+    places: &mut Places<'call>,
+) -> Result<Vec<Params>> {
+    let size = size(layout);
+    let count = usize::try_from(count).map_err(|_| Error::MechanismParamInvalid)?;
+    let all = count.checked_mul(size).ok_or(Error::MechanismParamInvalid)?;
+    bounded_size(at, all)?;
+    (0..count)
+        .map(|index| Members::new(at.byte_offset(index * size), size).read(layout, places))
+        .collect()
 }
 
 fn bytes(at: &InPtr<'_, u8>, len: CkUlong) -> Result<Param> {

@@ -3,9 +3,12 @@
 use core::ptr::null_mut;
 
 use cryptoki_sys::{
-    CK_AES_CTR_PARAMS, CK_ECDH1_DERIVE_PARAMS, CK_EDDSA_PARAMS, CK_GCM_PARAMS, CK_HKDF_PARAMS,
-    CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS,
+    CK_AES_CTR_PARAMS, CK_DERIVED_KEY, CK_ECDH1_DERIVE_PARAMS, CK_EDDSA_PARAMS, CK_GCM_PARAMS,
+    CK_HKDF_PARAMS, CK_PKCS5_PBKD2_PARAMS, CK_PKCS5_PBKD2_PARAMS2, CK_PRF_DATA_PARAM,
+    CK_RSA_PKCS_OAEP_PARAMS, CK_RSA_PKCS_PSS_PARAMS, CK_SP800_108_COUNTER_FORMAT,
+    CK_SP800_108_KDF_PARAMS, CK_SSL3_KEY_MAT_OUT, CK_SSL3_RANDOM_DATA, CK_TLS12_KEY_MAT_PARAMS,
 };
+use strongroom_types::{Attributes, ObjectHandle, attribute};
 
 use super::super::Argument;
 use super::*;
@@ -26,6 +29,33 @@ const HKDF: Layout = &[
     Field::PtrLen,
 ];
 
+const PBKD2: Layout =
+    &[Field::Ulong, Field::PtrLen, Field::Ulong, Field::Ulong, Field::PtrLen, Field::PtrLenOrPtr];
+const COUNTER: Layout = &[Field::Bool, Field::Ulong];
+const SP800_108: Layout = &[
+    Field::Ulong,
+    Field::Array(&[Field::Tagged(&[(1, COUNTER), (1, &[]), (4, &[Field::Whole])])]),
+    Field::Array(&[Field::Template, Field::Ptr(&[Field::OutHandle])]),
+];
+const KEY_MAT_OUT: Layout = &[
+    Field::OutHandle,
+    Field::OutHandle,
+    Field::OutHandle,
+    Field::OutHandle,
+    Field::OutPtr,
+    Field::OutPtr,
+];
+const KEY_MAT: Layout = &[
+    Field::Ulong,
+    Field::Ulong,
+    Field::Ulong,
+    Field::Bool,
+    Field::PtrLen,
+    Field::PtrLen,
+    Field::Ptr(KEY_MAT_OUT),
+    Field::Ulong,
+];
+
 fn layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
     Some(match mechanism.0 {
         1 => &[GCM],
@@ -38,6 +68,9 @@ fn layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
         8 => &[&[]],
         9 => &[&[Field::Ulong]],
         10 => &[HKDF],
+        11 => &[PBKD2],
+        12 => &[SP800_108],
+        13 => &[KEY_MAT],
         _ => return None,
     })
 }
@@ -49,6 +82,22 @@ fn read(mechanism: CkUlong, parameter: *mut c_void, len: CkUlong) -> Result<Para
     let call = unsafe { InPtr::from_c(&raw mut raw) }.mechanism(layouts)?;
     assert_eq!(call.mechanism, MechanismType(wide(mechanism)));
     Ok(call.params)
+}
+
+/// Has the places of a parameter filled, or told that nothing was made.
+fn fill<T>(mechanism: CkUlong, parameter: &mut T, placed: Option<Vec<Placed>>) -> Result<()> {
+    let len = CkUlong::try_from(size_of::<T>()).unwrap();
+    let at = (&raw mut *parameter).cast();
+    let mut raw = CK_MECHANISM { mechanism, pParameter: at, ulParameterLen: len };
+    // SAFETY: a local, whose parameter is as long as it says.
+    let places = unsafe { InPtr::from_c(&raw mut raw) }.mechanism_with_places(layouts)?.1;
+    match placed {
+        Some(placed) => places.put(placed),
+        None => {
+            places.nothing_made();
+            Ok(())
+        }
+    }
 }
 
 fn structure<T>(mechanism: CkUlong, parameter: &mut T) -> Result<Params> {
@@ -133,10 +182,160 @@ fn sizes_are_those_of_the_header() {
         (ECDH1, size_of::<CK_ECDH1_DERIVE_PARAMS>()),
         (EDDSA, size_of::<CK_EDDSA_PARAMS>()),
         (HKDF, size_of::<CK_HKDF_PARAMS>()),
+        (PBKD2, size_of::<CK_PKCS5_PBKD2_PARAMS2>()),
+        (SP800_108, size_of::<CK_SP800_108_KDF_PARAMS>()),
+        (KEY_MAT, size_of::<CK_TLS12_KEY_MAT_PARAMS>()),
+        (KEY_MAT_OUT, size_of::<CK_SSL3_KEY_MAT_OUT>()),
         (&[], 0),
     ] {
         assert_eq!(size(layout), wanted);
     }
+}
+
+#[test]
+fn a_length_may_be_behind_a_pointer() {
+    let mut password = *b"password";
+    let mut new = CK_PKCS5_PBKD2_PARAMS2 {
+        saltSource: 1,
+        pSaltSourceData: null_mut(),
+        ulSaltSourceDataLen: 0,
+        iterations: 1000,
+        prf: 4,
+        pPrfData: null_mut(),
+        ulPrfDataLen: 0,
+        pPassword: password.as_mut_ptr(),
+        ulPasswordLen: 8,
+    };
+    let read = structure(11, &mut new).unwrap();
+    assert!(read.as_slice().last() == Some(&Param::from(password.as_slice())));
+    let mut len = 8;
+    let mut old = CK_PKCS5_PBKD2_PARAMS {
+        saltSource: 1,
+        pSaltSourceData: null_mut(),
+        ulSaltSourceDataLen: 0,
+        iterations: 1000,
+        prf: 4,
+        pPrfData: null_mut(),
+        ulPrfDataLen: 0,
+        pPassword: password.as_mut_ptr(),
+        ulPasswordLen: &raw mut len,
+    };
+    assert!(structure(11, &mut old).unwrap() == read);
+}
+
+#[test]
+fn arrays_of_structures_are_read_and_their_places_filled() {
+    let mut format = CK_SP800_108_COUNTER_FORMAT { bLittleEndian: 0, ulWidthInBits: 32 };
+    let mut label = *b"label";
+    let mut data = [
+        CK_PRF_DATA_PARAM {
+            type_: 1,
+            pValue: (&raw mut format).cast(),
+            ulValueLen: size_of::<CK_SP800_108_COUNTER_FORMAT>().try_into().unwrap(),
+        },
+        CK_PRF_DATA_PARAM { type_: 4, pValue: label.as_mut_ptr().cast(), ulValueLen: 5 },
+        CK_PRF_DATA_PARAM { type_: 1, pValue: null_mut(), ulValueLen: 0 },
+    ];
+    let mut value_len: CkUlong = 16;
+    let mut attribute = cryptoki_sys::CK_ATTRIBUTE {
+        type_: cryptoki_sys::CKA_VALUE_LEN,
+        pValue: (&raw mut value_len).cast(),
+        ulValueLen: size_of::<CkUlong>().try_into().unwrap(),
+    };
+    let mut handle: CkUlong = 77;
+    let mut additional = CK_DERIVED_KEY {
+        pTemplate: &raw mut attribute,
+        ulAttributeCount: 1,
+        phKey: &raw mut handle,
+    };
+    let mut params = CK_SP800_108_KDF_PARAMS {
+        prfType: 0x251,
+        ulNumberOfDataParams: 3,
+        pDataParams: data.as_mut_ptr(),
+        ulAdditionalDerivedKeys: 1,
+        pAdditionalDerivedKeys: &raw mut additional,
+    };
+    let one = |values: Vec<Param>| {
+        let inner = Param::Structure(values.into_iter().collect());
+        [inner].into_iter().collect::<Params>()
+    };
+    let mut template = Attributes::default();
+    template.set(attribute::VALUE_LEN, 16);
+    let place = Param::Structure([Param::Place(true)].into_iter().collect());
+    same(
+        structure(12, &mut params),
+        [
+            Param::Ulong(0x251),
+            Param::Structures(vec![
+                one(vec![Param::Ulong(1), Param::Bool(false), Param::Ulong(32)]),
+                one(vec![Param::Ulong(4), Param::from(label.as_slice())]),
+                one(vec![Param::Ulong(1)]),
+            ]),
+            Param::Structures(vec![[Param::Template(template), place].into_iter().collect()]),
+        ],
+    );
+    assert_eq!(fill(12, &mut params, Some(vec![Placed::Handle(ObjectHandle(5))])), Ok(()));
+    assert_eq!(handle, 5);
+    assert_eq!(fill(12, &mut params, None), Ok(()));
+    assert_eq!(handle, cryptoki_sys::CK_INVALID_HANDLE);
+
+    let invalid = Some(Error::MechanismParamInvalid);
+    for count in [4097 << 20, CkUlong::MAX] {
+        let mut params = CK_SP800_108_KDF_PARAMS { ulNumberOfDataParams: count, ..params };
+        assert_eq!(structure(12, &mut params).err(), invalid);
+    }
+    let mut params = CK_SP800_108_KDF_PARAMS { pDataParams: null_mut(), ..params };
+    assert_eq!(structure(12, &mut params).err(), invalid);
+    // A number that says nothing, and a length that does not go with the number.
+    for (type_, len) in [(9, 5), (1, 5)] {
+        data[1] = CK_PRF_DATA_PARAM { type_, pValue: label.as_mut_ptr().cast(), ulValueLen: len };
+        let mut params = CK_SP800_108_KDF_PARAMS { pDataParams: data.as_mut_ptr(), ..params };
+        assert_eq!(structure(12, &mut params).err(), invalid);
+    }
+}
+
+#[test]
+fn places_for_handles_and_bytes_are_filled() {
+    let (mut random, mut iv) = ([3_u8; 32], [0_u8; 5]);
+    let mut out = CK_SSL3_KEY_MAT_OUT {
+        hClientMacSecret: 9,
+        hServerMacSecret: 9,
+        hClientKey: 9,
+        hServerKey: 9,
+        pIVClient: iv.as_mut_ptr(),
+        pIVServer: null_mut(),
+    };
+    let mut params = CK_TLS12_KEY_MAT_PARAMS {
+        ulMacSizeInBits: 0,
+        ulKeySizeInBits: 128,
+        ulIVSizeInBits: 32,
+        bIsExport: 0,
+        RandomInfo: CK_SSL3_RANDOM_DATA {
+            pClientRandom: random.as_mut_ptr(),
+            ulClientRandomLen: 32,
+            pServerRandom: random.as_mut_ptr(),
+            ulServerRandomLen: 32,
+        },
+        pReturnedKeyMaterial: &raw mut out,
+        prfHashMechanism: 0x250,
+    };
+    let place = Param::Place;
+    let inner = [true, true, true, true, true, false].map(place).into_iter().collect();
+    let values = structure(13, &mut params).unwrap();
+    assert!(values.as_slice()[6] == Param::Structure(inner));
+    let bytes = || Placed::Bytes(vec![1, 2, 3, 4].into());
+    let handle = |number| Placed::Handle(ObjectHandle(number));
+    let placed = || vec![handle(1), Placed::Nothing, handle(3), handle(4), bytes()];
+    let all = placed().into_iter().chain([Placed::Nothing]).collect();
+    assert_eq!(fill(13, &mut params, Some(all)), Ok(()));
+    let handles = [out.hClientMacSecret, out.hServerMacSecret, out.hClientKey, out.hServerKey];
+    assert_eq!((handles, iv), ([1, 9, 3, 4], [1, 2, 3, 4, 0]));
+    let nowhere = placed().into_iter().chain([bytes()]).collect();
+    assert_eq!(fill(13, &mut params, Some(nowhere)), Err(Error::ArgumentsBad));
+    assert_eq!(fill(13, &mut params, Some(placed())), Err(Error::GeneralError));
+
+    params.pReturnedKeyMaterial = null_mut();
+    assert_eq!(structure(13, &mut params).err(), Some(Error::MechanismParamInvalid));
 }
 
 #[test]

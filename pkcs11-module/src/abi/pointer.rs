@@ -91,6 +91,15 @@ impl<'call, T> InPtr<'call, T> {
     pub(super) fn byte_offset(&self, bytes: usize) -> Self {
         Self(self.0.wrapping_byte_add(bytes), PhantomData)
     }
+
+    /// The same address, to be written.
+    ///
+    /// # Safety
+    ///
+    /// The standard has the token write there, so the caller of this call lets us.
+    pub(super) unsafe fn writable(&self) -> OutPtr<'call, T> {
+        OutPtr(self.0, PhantomData)
+    }
 }
 
 impl<T: Plain> InPtr<'_, T> {

@@ -96,9 +96,13 @@ functions! {
     ) {
         let module = module()?;
         let session = session(handle);
-        let mechanism = module.read(session, mechanism.mechanism(layouts))?;
+        let mechanism = mechanism.mechanism_with_places(layouts);
+        let (mechanism, places) = module.read(session, mechanism)?;
         let template = module.read(session, template.template(count))?;
-        let key = module.read(session, key.place())?;
-        key.put(narrow(module.derive_key(session, mechanism, object(base_key), template)?.0)?)
+        let wanted = !key.is_null();
+        let derived = module.derive_key(session, mechanism, object(base_key), template, wanted);
+        let derived = derived.inspect_err(|_| places.nothing_made())?;
+        places.put(derived.placed)?;
+        derived.key.map_or(Ok(()), |handle| key.place()?.put(narrow(handle.0)?))
     }
 }

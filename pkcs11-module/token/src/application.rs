@@ -5,9 +5,9 @@ use std::sync::Arc;
 use strongroom_functions::Cryptoki;
 use strongroom_keystore::{Config, Role, Store};
 use strongroom_types::{
-    Attributes, Bytes, Class, Error, MechanismCall, MechanismInfo, MechanismType, ModuleInfo,
-    ObjectHandle, Output, Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo, TokenInfo,
-    UserType, Value, attribute, ck,
+    Attributes, Bytes, Class, Derived, Error, MechanismCall, MechanismInfo, MechanismType,
+    ModuleInfo, ObjectHandle, Output, Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo,
+    TokenInfo, UserType, Value, attribute, ck,
 };
 
 use crate::error::storage;
@@ -545,8 +545,9 @@ impl Cryptoki for Application {
         mechanism: MechanismCall,
         base_key: ObjectHandle,
         template: Attributes,
-    ) -> Result<ObjectHandle> {
-        self.derive(&*self.sessions.find(session)?, &mechanism, base_key, template)
+        wanted: bool,
+    ) -> Result<Derived> {
+        self.derive(&*self.sessions.find(session)?, &mechanism, base_key, template, wanted)
     }
 
     fn seed_random(&self, session: SessionHandle, _seed: &[u8]) -> Result<()> {

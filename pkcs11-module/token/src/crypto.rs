@@ -59,10 +59,7 @@ impl Application {
         };
         let key = object.key().map_err(translate)?;
         mechanism.check(&key).map_err(translate)?;
-        if !object.attributes.is(usage) {
-            return Err(Error::KeyFunctionNotPermitted);
-        }
-        allows(&object.attributes, mechanism.id)?;
+        permits(&object.attributes, mechanism.id, usage)?;
         Ok(Chosen { object, key })
     }
 
@@ -125,6 +122,18 @@ impl Application {
         let authenticate = object.attributes.is(attribute::ALWAYS_AUTHENTICATE);
         Ok(Operation::new(running, object.private(), authenticate))
     }
+}
+
+/// Whether a key may be used so: its usage flag, and its list of mechanisms.
+pub(crate) fn permits(
+    key: &Attributes,
+    mechanism: MechanismType,
+    usage: Attribute<kind::Bool>,
+) -> Result<()> {
+    if !key.is(usage) {
+        return Err(Error::KeyFunctionNotPermitted);
+    }
+    allows(key, mechanism)
 }
 
 /// Checks `CKA_ALLOWED_MECHANISMS`: an empty list allows all.

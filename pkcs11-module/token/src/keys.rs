@@ -6,7 +6,7 @@ use strongroom_types::{
 };
 
 use crate::application::Application;
-use crate::crypto::{Chosen, KEY, KeyErrors};
+use crate::crypto::{Chosen, KeyErrors};
 use crate::object::Object;
 use crate::session::Session;
 use crate::template::{Draft, Origin};
@@ -143,39 +143,6 @@ impl Application {
         })?;
         self.keep(session, vec![attributes]).and_then(one)
     }
-
-    /// `C_DeriveKey`.
-    pub(crate) fn derive(
-        &self,
-        session: &Session,
-        call: &MechanismCall,
-        base_key: ObjectHandle,
-        template: Attributes,
-    ) -> Result<ObjectHandle> {
-        let mechanism = strongroom_mechanisms::mechanism(call.mechanism)?;
-        let derive = mechanism.derive.ok_or(Error::MechanismInvalid)?;
-        let Chosen { object, key } =
-            self.choose(session, base_key, mechanism, attribute::DERIVE, &KEY)?;
-        without_authentication(&object)?;
-        let key_type = template.get(attribute::KEY_TYPE).map_or(KeyType::GENERIC_SECRET, KeyType);
-        let origin = Origin::Derive {
-            always_sensitive: object.attributes.is(attribute::ALWAYS_SENSITIVE),
-            never_extractable: object.attributes.is(attribute::NEVER_EXTRACTABLE),
-        };
-        let officer = self.is_security_officer(session);
-        let mut draft =
-            Draft::new(template, origin, Some(Class::SECRET_KEY), Some(key_type), officer)?;
-        demand(&mut draft, &object, attribute::DERIVE_TEMPLATE)?;
-        let len = value_len(&mut draft.attributes)?;
-        self.may_keep(session, &draft.attributes, Class::SECRET_KEY)?;
-        draft.attributes.set(attribute::VALUE, derive(&key, &call.params, len)?);
-        let attributes = draft.finish().map_err(|error| match error {
-            // The natural length of the secret does not suit the key type: say which to take.
-            Error::AttributeValueInvalid if len.is_none() => Error::TemplateIncomplete,
-            error => error,
-        })?;
-        self.keep(session, vec![attributes]).and_then(one)
-    }
 }
 
 fn one(handles: Vec<ObjectHandle>) -> Result<ObjectHandle> {
@@ -183,7 +150,7 @@ fn one(handles: Vec<ObjectHandle>) -> Result<ObjectHandle> {
 }
 
 /// A key that wants a login for each use can not be used where nothing can wait for one.
-fn without_authentication(key: &Object) -> Result<()> {
+pub(crate) fn without_authentication(key: &Object) -> Result<()> {
     match key.attributes.is(attribute::ALWAYS_AUTHENTICATE) {
         true => Err(Error::UserNotLoggedIn),
         false => Ok(()),
@@ -191,7 +158,7 @@ fn without_authentication(key: &Object) -> Result<()> {
 }
 
 /// Takes `CKA_VALUE_LEN`, in bytes, out of a template.
-fn value_len(template: &mut Attributes) -> Result<Option<usize>> {
+pub(crate) fn value_len(template: &mut Attributes) -> Result<Option<usize>> {
     let Some(value) = template.remove(attribute::VALUE_LEN.info) else { return Ok(None) };
     match value {
         strongroom_types::Value::Ulong(len) => {
@@ -202,7 +169,7 @@ fn value_len(template: &mut Attributes) -> Result<Option<usize>> {
 }
 
 /// Adds what the key's template demands of keys that come from it.
-fn demand(
+pub(crate) fn demand(
     draft: &mut Draft,
     key: &Object,
     template: strongroom_types::Attribute<attribute::kind::Attributes>,

@@ -13,6 +13,7 @@
 mod application;
 mod cache;
 mod crypto;
+mod derive;
 mod error;
 mod handles;
 mod keys;

@@ -49,7 +49,7 @@ pub(crate) struct Draft {
     /// The attributes so far.
     pub(crate) attributes: Attributes,
     rules: Rules,
-    origin: Origin,
+    pub(crate) origin: Origin,
 }
 
 impl Draft {

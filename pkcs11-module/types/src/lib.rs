@@ -19,5 +19,5 @@ pub use error::{Error, Result};
 pub use info::{MechanismInfo, ModuleInfo, SessionInfo, SessionState, SlotInfo, TokenInfo};
 pub use number::{Class, KeyType, MechanismType, ObjectHandle, SessionHandle, SlotId, UserType};
 pub use output::{Output, Room};
-pub use params::{Field, Layout, MechanismCall, Param, Params};
+pub use params::{Derived, Field, Layout, MechanismCall, Param, Params, Placed};
 pub use value::{Attributes, Bytes, Value};

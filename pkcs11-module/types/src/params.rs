@@ -6,7 +6,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::{Bytes, Error, MechanismType, Result};
+use crate::{Attributes, Bytes, Error, MechanismType, ObjectHandle, Result};
 
 /// The shape of a parameter structure. The empty layout is the mechanism without a parameter.
 pub type Layout = &'static [Field];
@@ -26,6 +26,22 @@ pub enum Field {
     Fixed(usize),
     /// Not a structure: the parameter itself is an array of bytes, such as an IV. The only field.
     Whole,
+    /// A pointer and a length, or a pointer and a pointer to its length: the standard has had both
+    /// in one place. No length of ours is an address, and no address a length.
+    PtrLenOrPtr,
+    /// A pointer to a structure of this layout.
+    Ptr(Layout),
+    /// A number of structures of this layout, followed by a pointer to the first.
+    Array(Layout),
+    /// A number that says which, followed by the pointer to a structure of that layout and its
+    /// length in bytes.
+    Tagged(&'static [(u64, Layout)]),
+    /// A pointer to attributes, followed by their number.
+    Template,
+    /// A place for the handle of an object, inside the structure.
+    OutHandle,
+    /// A pointer to a place for bytes; how many follows from the other fields.
+    OutPtr,
 }
 
 /// The value of a field.
@@ -37,6 +53,14 @@ pub enum Param {
     Ulong(u64),
     /// Of all the others.
     Bytes(Bytes),
+    /// Of a [`Field::Ptr`], and of a [`Field::Tagged`], whose first value is the number.
+    Structure(Params),
+    /// Of a [`Field::Array`].
+    Structures(Vec<Params>),
+    /// Of a [`Field::Template`].
+    Template(Attributes),
+    /// Of a [`Field::OutHandle`] or a [`Field::OutPtr`]: whether there is a place.
+    Place(bool),
 }
 
 /// A parameter, copied out of the caller's memory: one value per field of the layout that fits.
@@ -90,10 +114,37 @@ impl FromIterator<Param> for Params {
     }
 }
 
+impl IntoIterator for Params {
+    type Item = Param;
+    type IntoIter = std::vec::IntoIter<Param>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
 impl From<&[u8]> for Param {
     fn from(bytes: &[u8]) -> Self {
         Self::Bytes(Zeroizing::new(bytes.to_vec()))
     }
+}
+
+/// What a function puts into a place that a parameter has for it ([`Param::Place`]).
+pub enum Placed {
+    /// Nothing.
+    Nothing,
+    /// The handle of an object that it made.
+    Handle(ObjectHandle),
+    /// Bytes.
+    Bytes(Bytes),
+}
+
+/// What `C_DeriveKey` gives.
+pub struct Derived {
+    /// The key, if it is told beside the parameter.
+    pub key: Option<ObjectHandle>,
+    /// What goes to the places of the parameter, in their order.
+    pub placed: Vec<Placed>,
 }
 
 /// `CK_MECHANISM`: which mechanism, with which parameter.

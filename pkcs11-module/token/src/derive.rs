@@ -1,0 +1,211 @@
+//! `C_DeriveKey` (5.18.5): which objects come of a key, and what they take over from it.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use strongroom_mechanisms::{Derivation, Gives, Heritage, Inputs, Makes, Mechanism};
+use strongroom_types::{
+    Attributes, Bytes, Class, Derived, Error, KeyType, MechanismCall, ObjectHandle, Placed, Result,
+    attribute,
+};
+
+use crate::application::Application;
+use crate::crypto::{Chosen, KEY};
+use crate::keys::{demand, value_len, without_authentication};
+use crate::object::Object;
+use crate::session::Session;
+use crate::template::{Draft, Origin};
+
+/// An object that is about to be made, and the length of its value if the template says one.
+struct Heir {
+    draft: Draft,
+    len: Option<usize>,
+}
+
+impl Application {
+    /// `C_DeriveKey`; `wanted` says whether the caller has a place for a key.
+    pub(crate) fn derive(
+        &self,
+        session: &Session,
+        call: &MechanismCall,
+        base_key: ObjectHandle,
+        template: Attributes,
+        wanted: bool,
+    ) -> Result<Derived> {
+        let mechanism = strongroom_mechanisms::mechanism(call.mechanism)?;
+        let derivation = mechanism.derive.as_ref().ok_or(Error::MechanismInvalid)?;
+        if derivation.tells_key() && !wanted {
+            return Err(Error::ArgumentsBad);
+        }
+        let Chosen { object: base, key } =
+            self.choose(session, base_key, mechanism, attribute::DERIVE, &KEY)?;
+        without_authentication(&base)?;
+        let (class, templates) = match &derivation.makes {
+            Makes::Secret(_) => (Class::SECRET_KEY, vec![template]),
+            Makes::Data(_) => (Class::DATA, vec![template]),
+            Makes::Public(_) => (Class::PUBLIC_KEY, vec![template]),
+            Makes::Several(several) => {
+                (Class::SECRET_KEY, (several.templates)(&call.params, &template)?)
+            }
+        };
+        let heir = |template| self.heir(session, &base, class, template, derivation.heritage);
+        let mut heirs = templates.into_iter().map(heir).collect::<Result<Vec<_>>>()?;
+
+        let others = RefCell::new(Vec::new());
+        let other = |handle| {
+            let other = self.other(session, mechanism, ObjectHandle(handle))?;
+            let value = other.attributes.get(attribute::VALUE).ok_or(Error::DeviceError)?;
+            let value = Bytes::new(value.to_vec());
+            others.borrow_mut().push(other);
+            Ok(value)
+        };
+        let (attributes, params) = (&base.attributes, &call.params);
+        let inputs = Inputs { key: &key, attributes, params, other: &other };
+        let gives = compute(derivation, &inputs, &mut heirs)?;
+
+        let ancestry = Ancestry { base: &base, others: &others.borrow() };
+        let finish = |heir: Heir| heir.finish(derivation.heritage, &ancestry);
+        let objects = heirs.into_iter().map(finish).collect::<Result<Vec<_>>>()?;
+        let handles = self.keep(session, objects)?;
+        let handle = |index| handles.get(index).copied().ok_or(Error::GeneralError);
+        let placed = gives.into_iter().map(|gives| match gives {
+            Gives::Nothing => Ok(Placed::Nothing),
+            Gives::Key(index) => handle(index).map(Placed::Handle),
+            Gives::Bytes(bytes) => Ok(Placed::Bytes(bytes)),
+        });
+        Ok(Derived {
+            placed: placed.collect::<Result<Vec<_>>>()?,
+            key: derivation.tells_key().then(|| handle(0)).transpose()?,
+        })
+    }
+
+    /// Checks the template of an object that shall come of a key.
+    fn heir(
+        &self,
+        session: &Session,
+        base: &Object,
+        class: Class,
+        mut template: Attributes,
+        heritage: Heritage,
+    ) -> Result<Heir> {
+        let (key_type, mut len) = match class {
+            Class::SECRET_KEY => {
+                let given = template.get(attribute::KEY_TYPE).map(KeyType);
+                (Some(given.unwrap_or(KeyType::GENERIC_SECRET)), None)
+            }
+            Class::PUBLIC_KEY => (base.attributes.get(attribute::KEY_TYPE).map(KeyType), None),
+            // Data objects have no attribute for the length; the mechanism is told it so.
+            _ => (None, value_len(&mut template)?),
+        };
+        let origin = Origin::Derive { always_sensitive: false, never_extractable: false };
+        let officer = self.is_security_officer(session);
+        let mut draft = Draft::new(template, origin, Some(class), key_type, officer)?;
+        demand(&mut draft, base, attribute::DERIVE_TEMPLATE)?;
+        if heritage == Heritage::Same {
+            let mut same = Attributes::default();
+            same.set(attribute::SENSITIVE, base.attributes.is(attribute::SENSITIVE));
+            same.set(attribute::EXTRACTABLE, base.attributes.is(attribute::EXTRACTABLE));
+            draft.demand(&same)?;
+        }
+        if let (Class::SECRET_KEY, Some(key_type)) = (class, key_type) {
+            let fixed = strongroom_mechanisms::key_type(key_type)?.value_len;
+            len = value_len(&mut draft.attributes)?.or(fixed);
+        }
+        self.may_keep(session, &draft.attributes, class)?;
+        Ok(Heir { draft, len })
+    }
+
+    /// Another secret key, which the parameter of a mechanism names.
+    fn other(
+        &self,
+        session: &Session,
+        mechanism: &Mechanism,
+        handle: ObjectHandle,
+    ) -> Result<Arc<Object>> {
+        let object = self.object(session, handle).map_err(|error| match error {
+            Error::ObjectHandleInvalid => Error::KeyHandleInvalid,
+            error => error,
+        })?;
+        match object.attributes.get(attribute::CLASS).map(Class) {
+            Some(Class::SECRET_KEY) => {}
+            Some(Class::PUBLIC_KEY | Class::PRIVATE_KEY) => return Err(Error::KeyTypeInconsistent),
+            _ => return Err(Error::KeyHandleInvalid),
+        }
+        crate::crypto::permits(&object.attributes, mechanism.id, attribute::DERIVE)?;
+        Ok(object)
+    }
+}
+
+/// Computes the values of the objects, and what goes to the places of the parameter.
+fn compute(derivation: &Derivation, inputs: &Inputs<'_>, heirs: &mut [Heir]) -> Result<Vec<Gives>> {
+    let (values, gives) = match (&derivation.makes, &mut *heirs) {
+        (Makes::Secret(value) | Makes::Data(value), [heir]) => {
+            (vec![value(inputs, heir.len)?], Vec::new())
+        }
+        (Makes::Public(attributes), [heir]) => {
+            add(&mut heir.draft.attributes, &attributes(inputs)?)?;
+            return Ok(Vec::new());
+        }
+        (Makes::Several(several), heirs) => {
+            let lens: Vec<_> = heirs.iter().map(|heir| heir.len).collect();
+            (several.compute)(inputs, &lens)?
+        }
+        _ => return Err(Error::GeneralError),
+    };
+    if values.len() != heirs.len() {
+        return Err(Error::GeneralError);
+    }
+    for (heir, value) in heirs.iter_mut().zip(values) {
+        heir.draft.attributes.set(attribute::VALUE, value);
+    }
+    Ok(gives)
+}
+
+/// Adds attributes that a template must not contradict.
+fn add(template: &mut Attributes, attributes: &Attributes) -> Result<()> {
+    attributes.iter().try_for_each(|(id, value)| match template.value(id) {
+        Some(given) if given != value => Err(Error::TemplateInconsistent),
+        _ => {
+            template.put(id, value.clone());
+            Ok(())
+        }
+    })
+}
+
+/// The keys that an object is made of.
+struct Ancestry<'a> {
+    base: &'a Object,
+    others: &'a [Arc<Object>],
+}
+
+impl Ancestry<'_> {
+    /// Whether something holds of all of them that count.
+    fn all(&self, heritage: Heritage, holds: impl Fn(&Attributes) -> bool) -> bool {
+        let others = if heritage == Heritage::Kept { self.others } else { &[] };
+        holds(&self.base.attributes) && others.iter().all(|key| holds(&key.attributes))
+    }
+}
+
+impl Heir {
+    /// The whole object.
+    fn finish(mut self, heritage: Heritage, ancestry: &Ancestry<'_>) -> Result<Attributes> {
+        let attributes = &mut self.draft.attributes;
+        if heritage == Heritage::Kept {
+            if !ancestry.all(heritage, |key| !key.is(attribute::SENSITIVE)) {
+                attributes.set(attribute::SENSITIVE, true);
+            }
+            if !ancestry.all(heritage, |key| key.is(attribute::EXTRACTABLE)) {
+                attributes.set(attribute::EXTRACTABLE, false);
+            }
+        }
+        self.draft.origin = Origin::Derive {
+            always_sensitive: ancestry.all(heritage, |key| key.is(attribute::ALWAYS_SENSITIVE)),
+            never_extractable: ancestry.all(heritage, |key| key.is(attribute::NEVER_EXTRACTABLE)),
+        };
+        self.draft.finish().map_err(|error| match error {
+            // The natural length of the secret does not suit the key type: say which to take.
+            Error::AttributeValueInvalid if self.len.is_none() => Error::TemplateIncomplete,
+            error => error,
+        })
+    }
+}
