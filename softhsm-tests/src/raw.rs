@@ -1,4 +1,5 @@
-//! The calls of a PKCS#11 module, as C sees them: the one file with `unsafe`.
+//! The calls of a PKCS#11 module, as C sees them: the one file with `unsafe`, and `raw/later.rs`,
+//! which has the functions since 3.0.
 //!
 //! Everything here is safe to call. What a C caller may get wrong is expressed as data: a null
 //! pointer with a length ([`In::Null`]), a buffer of any size ([`Room`]), a missing length, a
@@ -7,6 +8,10 @@
 //! be untouched afterwards.
 
 #![allow(unsafe_code, reason = "a function list of C is called here, and nowhere else")]
+
+mod later;
+
+pub use later::Message;
 
 use std::any::Any;
 use std::ffi::{CStr, CString, c_int, c_void};
@@ -458,6 +463,19 @@ impl Interface {
     }
 }
 
+/// The functions for a part that two operations take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dual {
+    /// `C_DigestEncryptUpdate`.
+    DigestEncrypt,
+    /// `C_DecryptDigestUpdate`.
+    DecryptDigest,
+    /// `C_SignEncryptUpdate`.
+    SignEncrypt,
+    /// `C_DecryptVerifyUpdate`.
+    DecryptVerify,
+}
+
 /// A loaded module.
 pub struct Module {
     library: &'static Library,
@@ -704,9 +722,21 @@ impl Module {
         produce(room, |out, len| call!(self, C_GetOperationState(session, out, len)))
     }
 
-    /// `C_SetOperationState`, without keys.
+    /// `C_SetOperationState` of a state that needs no keys.
     pub fn set_operation_state(&self, session: CK_SESSION_HANDLE, state: In<'_>) -> Rv {
-        call!(self, C_SetOperationState(session, state.pointer(), state.len(), 0, 0))
+        self.set_operation_state_with(session, state, CK_INVALID_HANDLE, CK_INVALID_HANDLE)
+    }
+
+    /// `C_SetOperationState` with the keys that encrypt and authenticate.
+    pub fn set_operation_state_with(
+        &self,
+        session: CK_SESSION_HANDLE,
+        state: In<'_>,
+        encrypts: CK_OBJECT_HANDLE,
+        authenticates: CK_OBJECT_HANDLE,
+    ) -> Rv {
+        let (pointer, len) = (state.pointer(), state.len());
+        call!(self, C_SetOperationState(session, pointer, len, encrypts, authenticates))
     }
 
     /// `C_Login`.
@@ -1035,6 +1065,65 @@ impl Module {
     /// `C_VerifyFinal`.
     pub fn verify_final(&self, session: CK_SESSION_HANDLE, signature: In<'_>) -> Rv {
         call!(self, C_VerifyFinal(session, signature.pointer(), signature.len()))
+    }
+
+    /// `C_SignRecoverInit`.
+    pub fn sign_recover_init(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mechanism: Option<&Mechanism<'_>>,
+        key: CK_OBJECT_HANDLE,
+    ) -> Rv {
+        with_mechanism(mechanism, |pointer| call!(self, C_SignRecoverInit(session, pointer, key)))
+    }
+
+    /// `C_SignRecover`.
+    pub fn sign_recover(&self, session: CK_SESSION_HANDLE, data: In<'_>, room: Room) -> Produced {
+        produce(room, |out, len| {
+            call!(self, C_SignRecover(session, data.pointer(), data.len(), out, len))
+        })
+    }
+
+    /// `C_VerifyRecoverInit`.
+    pub fn verify_recover_init(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mechanism: Option<&Mechanism<'_>>,
+        key: CK_OBJECT_HANDLE,
+    ) -> Rv {
+        with_mechanism(mechanism, |pointer| call!(self, C_VerifyRecoverInit(session, pointer, key)))
+    }
+
+    /// `C_VerifyRecover`.
+    pub fn verify_recover(&self, session: CK_SESSION_HANDLE, data: In<'_>, room: Room) -> Produced {
+        produce(room, |out, len| {
+            call!(self, C_VerifyRecover(session, data.pointer(), data.len(), out, len))
+        })
+    }
+
+    /// One of the four functions for a part that two operations take.
+    pub fn dual(
+        &self,
+        which: Dual,
+        session: CK_SESSION_HANDLE,
+        part: In<'_>,
+        room: Room,
+    ) -> Produced {
+        let (data, len) = (part.pointer(), part.len());
+        produce(room, |out, out_len| match which {
+            Dual::DigestEncrypt => {
+                call!(self, C_DigestEncryptUpdate(session, data, len, out, out_len))
+            }
+            Dual::DecryptDigest => {
+                call!(self, C_DecryptDigestUpdate(session, data, len, out, out_len))
+            }
+            Dual::SignEncrypt => {
+                call!(self, C_SignEncryptUpdate(session, data, len, out, out_len))
+            }
+            Dual::DecryptVerify => {
+                call!(self, C_DecryptVerifyUpdate(session, data, len, out, out_len))
+            }
+        })
     }
 
     // 5.18, key management.

@@ -151,4 +151,20 @@ functions! {
     52 C_SeedRandom: fn seed_random(session: SessionHandle, seed: &[u8]) -> ();
     /// `C_GenerateRandom`: this many bytes.
     53 C_GenerateRandom: fn generate_random(session: SessionHandle, len: usize) -> Zeroizing<Vec<u8>>;
+
+    /// `C_LoginUser`: a login with the name of a user.
+    60 C_LoginUser: fn login_user(session: SessionHandle, user: UserType, pin: &[u8], name: &[u8]) -> ();
+    /// `C_SessionCancel`: ends the operations that the `CKF_` flags name.
+    61 C_SessionCancel: fn session_cancel(session: SessionHandle, flags: u64) -> ();
+    /// `C_GetSessionValidationFlags`.
+    62 C_GetSessionValidationFlags: fn session_validation_flags(session: SessionHandle, kind: u64) -> u64;
+
+    /// `C_VerifySignatureInit`; no mechanism ends the operation that is active.
+    63 C_VerifySignatureInit: fn verify_signature_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle, signature: &[u8]) -> ();
+    /// `C_VerifySignature`.
+    64 C_VerifySignature: fn verify_signature(session: SessionHandle, data: &[u8]) -> ();
+    /// `C_VerifySignatureUpdate`.
+    65 C_VerifySignatureUpdate: fn verify_signature_update(session: SessionHandle, part: &[u8]) -> ();
+    /// `C_VerifySignatureFinal`.
+    66 C_VerifySignatureFinal: fn verify_signature_final(session: SessionHandle) -> ();
 }

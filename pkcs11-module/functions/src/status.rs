@@ -117,8 +117,8 @@ status! {
     V2_40 C_WaitForSlotEvent: Works;
     V3_0 C_GetInterfaceList: Works;
     V3_0 C_GetInterface: Works;
-    V3_0 C_LoginUser: NotSupported;
-    V3_0 C_SessionCancel: NotSupported;
+    V3_0 C_LoginUser: Works;
+    V3_0 C_SessionCancel: Works;
     V3_0 C_MessageEncryptInit: NotSupported;
     V3_0 C_EncryptMessage: NotSupported;
     V3_0 C_EncryptMessageBegin: NotSupported;
@@ -141,11 +141,11 @@ status! {
     V3_0 C_MessageVerifyFinal: NotSupported;
     V3_2 C_EncapsulateKey: NotSupported;
     V3_2 C_DecapsulateKey: NotSupported;
-    V3_2 C_VerifySignatureInit: NotSupported;
-    V3_2 C_VerifySignature: NotSupported;
-    V3_2 C_VerifySignatureUpdate: NotSupported;
-    V3_2 C_VerifySignatureFinal: NotSupported;
-    V3_2 C_GetSessionValidationFlags: NotSupported;
+    V3_2 C_VerifySignatureInit: Works;
+    V3_2 C_VerifySignature: Works;
+    V3_2 C_VerifySignatureUpdate: Works;
+    V3_2 C_VerifySignatureFinal: Works;
+    V3_2 C_GetSessionValidationFlags: Works;
     V3_2 C_AsyncComplete: NotSupported;
     V3_2 C_AsyncGetID: NotSupported;
     V3_2 C_AsyncJoin: NotSupported;

@@ -54,6 +54,39 @@ functions! {
         module.login(session, UserType(wide(user)), pin)
     }
 
+    /// Logs a user in who has a name.
+    fn C_LoginUser(
+        handle: CkUlong,
+        user: CkUlong,
+        pin: InPtr<'_, u8>,
+        pin_len: CkUlong,
+        name: InPtr<'_, u8>,
+        name_len: CkUlong,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let pin = module.read(session, pin.slice(pin_len))?;
+        let name = module.read(session, name.slice(name_len))?;
+        module.login_user(session, UserType(wide(user)), pin, name)
+    }
+
+    /// Ends operations of the session.
+    fn C_SessionCancel(handle: CkUlong, flags: CkUlong) {
+        module()?.session_cancel(session(handle), wide(flags))
+    }
+
+    /// Tells whether what the session did last was validated.
+    fn C_GetSessionValidationFlags(
+        handle: CkUlong,
+        kind: CkUlong,
+        flags: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let flags = module.read(session, flags.place())?;
+        flags.put(narrow(module.session_validation_flags(session, wide(kind))?)?)
+    }
+
     /// Logs the user out.
     @late fn C_Logout(handle: CkUlong) {
         module()?.logout(session(handle))

@@ -3,10 +3,14 @@
 use cryptoki_sys::CK_MECHANISM;
 
 use super::operation::Operation;
+use super::{object, session};
 use crate::abi::{CkUlong, InPtr};
-use crate::module::Application;
+use crate::module::{Application, layouts, module};
 
 const VERIFY: Operation = Operation(<Application>::verify_init);
+const VERIFY_SIGNATURE: Operation = Operation(|module, session, mechanism, key| {
+    module.verify_signature_init(session, mechanism, key, &[])
+});
 
 functions! {
     /// Starts a verification; without a mechanism, ends it.
@@ -34,5 +38,35 @@ functions! {
     /// Ends a multiple-part verification.
     fn C_VerifyFinal(session: CkUlong, signature: InPtr<'_, u8>, signature_len: CkUlong) {
         VERIFY.absorb(session, (signature, signature_len), <Application>::verify_final)
+    }
+
+    /// Starts a verification of a signature that is there already; without a mechanism, ends it.
+    fn C_VerifySignatureInit(
+        handle: CkUlong,
+        mechanism: InPtr<'_, CK_MECHANISM>,
+        key: CkUlong,
+        signature: InPtr<'_, u8>,
+        signature_len: CkUlong,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let mechanism = module.read(session, mechanism.optional_mechanism(layouts))?;
+        let signature = module.read(session, signature.slice(signature_len))?;
+        module.verify_signature_init(session, mechanism, object(key), signature)
+    }
+
+    /// Verifies in a single part.
+    fn C_VerifySignature(session: CkUlong, data: InPtr<'_, u8>, data_len: CkUlong) {
+        VERIFY_SIGNATURE.absorb(session, (data, data_len), <Application>::verify_signature)
+    }
+
+    /// Takes a part of what was signed.
+    fn C_VerifySignatureUpdate(session: CkUlong, part: InPtr<'_, u8>, part_len: CkUlong) {
+        VERIFY_SIGNATURE.absorb(session, (part, part_len), <Application>::verify_signature_update)
+    }
+
+    /// Ends a multiple-part verification.
+    fn C_VerifySignatureFinal(handle: CkUlong) {
+        module()?.verify_signature_final(session(handle))
     }
 }

@@ -14,7 +14,10 @@ use crate::error::storage;
 use crate::handles::Handles;
 use crate::login::{self, PIN_LEN, pin_flags};
 use crate::object::Object;
-use crate::operation::{Kind, absorb, finish, step, update, verify, verify_final, whole};
+use crate::operation::{
+    Kind, absorb, cancel, finish, step, update, verify, verify_final, verify_signature,
+    verify_signature_final, whole,
+};
 use crate::search::{Search, place};
 use crate::session::{Session, Sessions};
 use crate::slot::Slots;
@@ -262,6 +265,16 @@ impl Cryptoki for Application {
         Ok(self.sessions.find(session)?.info())
     }
 
+    fn session_cancel(&self, session: SessionHandle, flags: u64) -> Result<()> {
+        cancel(&*self.sessions.find(session)?, flags)
+    }
+
+    fn session_validation_flags(&self, session: SessionHandle, kind: u64) -> Result<u64> {
+        self.sessions.find(session)?;
+        // No authority has validated this module, so no operation was a validated one.
+        if kind == ck!(CKS_LAST_VALIDATION_OK) { Ok(0) } else { Err(Error::ArgumentsBad) }
+    }
+
     fn login(&self, session: SessionHandle, user: UserType, pin: &[u8]) -> Result<()> {
         let session = self.sessions.find(session)?;
         let outcome = login::login(&session, user, pin);
@@ -270,6 +283,20 @@ impl Cryptoki for Application {
             let _ = self.log_out(&session);
         }
         outcome
+    }
+
+    fn login_user(
+        &self,
+        session: SessionHandle,
+        user: UserType,
+        pin: &[u8],
+        name: &[u8],
+    ) -> Result<()> {
+        // The token has one user of each type, and none has a name.
+        if !name.is_empty() {
+            return self.sessions.find(session).and(Err(Error::ArgumentsBad));
+        }
+        self.login(session, user, pin)
     }
 
     fn logout(&self, session: SessionHandle) -> Result<()> {
@@ -493,6 +520,31 @@ impl Cryptoki for Application {
         step(&*self.sessions.find(session)?, Kind::Verify, |operation| {
             verify_final(operation, signature)
         })
+    }
+
+    fn verify_signature_init(
+        &self,
+        session: SessionHandle,
+        mechanism: Option<MechanismCall>,
+        key: ObjectHandle,
+        signature: &[u8],
+    ) -> Result<()> {
+        let session = self.sessions.find(session)?;
+        self.start_verify_signature(&session, mechanism, key, signature)
+    }
+
+    fn verify_signature(&self, session: SessionHandle, data: &[u8]) -> Result<()> {
+        step(&*self.sessions.find(session)?, Kind::VerifySignature, |operation| {
+            verify_signature(operation, data)
+        })
+    }
+
+    fn verify_signature_update(&self, session: SessionHandle, part: &[u8]) -> Result<()> {
+        self.absorb_call(session, Kind::VerifySignature, part)
+    }
+
+    fn verify_signature_final(&self, session: SessionHandle) -> Result<()> {
+        step(&*self.sessions.find(session)?, Kind::VerifySignature, verify_signature_final)
     }
 
     fn generate_key(

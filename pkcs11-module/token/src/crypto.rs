@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use strongroom_mechanisms::{Key, Mechanism};
 use strongroom_types::{
-    Attribute, Attributes, Error, MechanismCall, MechanismType, ObjectHandle, Result, attribute,
-    attribute::kind,
+    Attribute, Attributes, Error, MechanismCall, MechanismType, ObjectHandle, Params, Result,
+    attribute, attribute::kind,
 };
 
 use crate::application::Application;
@@ -71,16 +71,26 @@ impl Application {
         call: Option<MechanismCall>,
         key: ObjectHandle,
     ) -> Result<()> {
-        let mut activity = lock(&session.activity);
-        let Some(call) = call else {
-            return activity.take(kind).map(drop).ok_or(Error::ArgumentsBad);
-        };
-        if activity.has(kind) {
-            return Err(Error::OperationActive);
-        }
-        let mechanism = strongroom_mechanisms::mechanism(call.mechanism)?;
-        activity.put(self.operation(session, kind, mechanism, call, key)?);
-        Ok(())
+        begin(session, kind, call, |mechanism, params| {
+            self.operation(session, kind, mechanism, params, key)
+        })
+    }
+
+    /// `C_VerifySignatureInit`.
+    pub(crate) fn start_verify_signature(
+        &self,
+        session: &Session,
+        call: Option<MechanismCall>,
+        key: ObjectHandle,
+        signature: &[u8],
+    ) -> Result<()> {
+        begin(session, Kind::VerifySignature, call, |mechanism, params| {
+            let start = mechanism.verify.ok_or(Error::MechanismInvalid)?;
+            let chosen = self.choose(session, key, mechanism, attribute::VERIFY, &KEY)?;
+            let verify = start(&chosen.key, &params)?;
+            let running = Running::VerifySignature(verify, signature.to_vec());
+            Ok(Operation::new(running, chosen.object.private(), chosen.object.authenticates()))
+        })
     }
 
     fn operation(
@@ -88,10 +98,9 @@ impl Application {
         session: &Session,
         kind: Kind,
         mechanism: &'static Mechanism,
-        call: MechanismCall,
+        params: Params,
         key: ObjectHandle,
     ) -> Result<Operation> {
-        let params = call.params;
         let chosen = |usage| self.choose(session, key, mechanism, usage, &KEY);
         let (running, object) = match kind {
             Kind::Digest => {
@@ -118,9 +127,10 @@ impl Application {
                 let chosen = chosen(attribute::VERIFY)?;
                 (Running::Verify(start(&chosen.key, &params)?), chosen.object)
             }
+            // These have a start of their own.
+            Kind::VerifySignature | Kind::Unwrap | Kind::Derive => return Err(Error::GeneralError),
         };
-        let authenticate = object.attributes.is(attribute::ALWAYS_AUTHENTICATE);
-        Ok(Operation::new(running, object.private(), authenticate))
+        Ok(Operation::new(running, object.private(), object.authenticates()))
     }
 }
 
@@ -134,6 +144,24 @@ pub(crate) fn permits(
         return Err(Error::KeyFunctionNotPermitted);
     }
     allows(key, mechanism)
+}
+
+/// Starts an operation where none of its kind is; without a mechanism, ends the one that is active.
+fn begin(
+    session: &Session,
+    kind: Kind,
+    call: Option<MechanismCall>,
+    make: impl FnOnce(&'static Mechanism, Params) -> Result<Operation>,
+) -> Result<()> {
+    let mut activity = lock(&session.activity);
+    let Some(MechanismCall { mechanism, params }) = call else {
+        return activity.take(kind).map(drop).ok_or(Error::ArgumentsBad);
+    };
+    if activity.has(kind) {
+        return Err(Error::OperationActive);
+    }
+    activity.begin(make(strongroom_mechanisms::mechanism(mechanism)?, params)?);
+    Ok(())
 }
 
 /// Checks `CKA_ALLOWED_MECHANISMS`: an empty list allows all.

@@ -11,8 +11,9 @@ use strongroom_types::{
 
 use crate::application::Application;
 use crate::crypto::{Chosen, KEY};
-use crate::keys::{demand, value_len, without_authentication};
+use crate::keys::{demand, value_len};
 use crate::object::Object;
+use crate::operation::{Kind, authorize};
 use crate::session::Session;
 use crate::template::{Draft, Origin};
 
@@ -39,7 +40,7 @@ impl Application {
         }
         let Chosen { object: base, key } =
             self.choose(session, base_key, mechanism, attribute::DERIVE, &KEY)?;
-        without_authentication(&base)?;
+        authorize(session, Kind::Derive, &base, mechanism.id)?;
         let (class, templates) = match &derivation.makes {
             Makes::Secret(_) => (Class::SECRET_KEY, vec![template]),
             Makes::Data(_) => (Class::DATA, vec![template]),

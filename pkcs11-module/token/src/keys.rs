@@ -8,6 +8,7 @@ use strongroom_types::{
 use crate::application::Application;
 use crate::crypto::{Chosen, KeyErrors};
 use crate::object::Object;
+use crate::operation::{Kind, authorize};
 use crate::session::Session;
 use crate::template::{Draft, Origin};
 
@@ -123,7 +124,7 @@ impl Application {
         let unwrap = mechanism.unwrap.ok_or(Error::MechanismInvalid)?;
         let Chosen { object, key } =
             self.choose(session, unwrapping_key, mechanism, attribute::UNWRAP, &UNWRAPPING)?;
-        without_authentication(&object)?;
+        authorize(session, Kind::Unwrap, &object, mechanism.id)?;
         let officer = self.is_security_officer(session);
         let mut draft = Draft::new(template, Origin::Unwrap, None, None, officer)?;
         demand(&mut draft, &object, attribute::UNWRAP_TEMPLATE)?;
@@ -147,14 +148,6 @@ impl Application {
 
 fn one(handles: Vec<ObjectHandle>) -> Result<ObjectHandle> {
     handles.first().copied().ok_or(Error::GeneralError)
-}
-
-/// A key that wants a login for each use can not be used where nothing can wait for one.
-pub(crate) fn without_authentication(key: &Object) -> Result<()> {
-    match key.attributes.is(attribute::ALWAYS_AUTHENTICATE) {
-        true => Err(Error::UserNotLoggedIn),
-        false => Ok(()),
-    }
 }
 
 /// Takes `CKA_VALUE_LEN`, in bytes, out of a template.

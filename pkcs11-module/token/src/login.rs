@@ -88,12 +88,9 @@ fn may_log_in(presence: &Presence, role: Role) -> Result<()> {
 
 /// Login for one use of a key with `CKA_ALWAYS_AUTHENTICATE`, after its operation has started.
 fn authenticate(session: &Session, pin: &[u8]) -> Result<()> {
-    if !lock(&session.activity).waits() {
-        return Err(Error::OperationNotInitialized);
-    }
+    let waiting = lock(&session.activity).waiting().ok_or(Error::OperationNotInitialized)?;
     session.token.stored.verify(Role::User, pin).map_err(storage)?;
-    lock(&session.activity).authenticated();
-    Ok(())
+    lock(&session.activity).authenticated(waiting)
 }
 
 impl Application {

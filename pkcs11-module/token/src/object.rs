@@ -38,6 +38,11 @@ impl Object {
         self.attributes.is(attribute::PRIVATE)
     }
 
+    /// Whether each use of it wants a login of its own.
+    pub(crate) fn authenticates(&self) -> bool {
+        self.attributes.is(attribute::ALWAYS_AUTHENTICATE)
+    }
+
     /// The key, parsed at its first use.
     pub(crate) fn key(&self) -> Result<Arc<Key>> {
         if let Some(key) = self.key.get() {

@@ -6,9 +6,11 @@
 
 use std::sync::Arc;
 
+use strongroom_keystore::ObjectId;
 use strongroom_mechanisms::{Cipher, Digest, Key, Mechanism, Sign, Verify};
-use strongroom_types::{Bytes, Error, Output, Params, Result, Room};
+use strongroom_types::{Bytes, Error, MechanismType, Output, Params, Result, Room, ck};
 
+use crate::object::Object;
 use crate::session::Session;
 use crate::sync::lock;
 
@@ -21,6 +23,8 @@ pub(crate) struct Operation {
     pub(crate) private: bool,
     /// Whether it waits for a context-specific login.
     pub(crate) authenticate: bool,
+    /// Its number among those of its session.
+    pub(crate) serial: u64,
 }
 
 /// What is computed.
@@ -32,6 +36,11 @@ pub(crate) enum Running {
     Digest(Box<dyn Digest>),
     Sign(Box<dyn Sign>),
     Verify(Box<dyn Verify>),
+    /// A verification that knows the signature from the start.
+    VerifySignature(Box<dyn Verify>, Vec<u8>),
+    /// Nothing: an unwrapping key, or one to derive from, is to be used once, after a login of its
+    /// own.
+    Use(Kind, ObjectId, MechanismType),
 }
 
 /// What starts a decryption anew: its output's length is known only afterwards, so a call with a
@@ -50,11 +59,30 @@ pub(crate) enum Kind {
     Digest,
     Sign,
     Verify,
+    VerifySignature,
+    Unwrap,
+    Derive,
 }
+
+/// The flags by which `C_SessionCancel` knows the kinds of operations. `CKF_VERIFY` stands for
+/// both ways to verify.
+const FLAGS: &[(u64, Kind)] = &[
+    (ck!(CKF_ENCRYPT), Kind::Encrypt),
+    (ck!(CKF_DECRYPT), Kind::Decrypt),
+    (ck!(CKF_DIGEST), Kind::Digest),
+    (ck!(CKF_SIGN), Kind::Sign),
+    (ck!(CKF_VERIFY), Kind::Verify),
+    (ck!(CKF_VERIFY), Kind::VerifySignature),
+    (ck!(CKF_UNWRAP), Kind::Unwrap),
+    (ck!(CKF_DERIVE), Kind::Derive),
+];
+
+/// Flags that `C_SessionCancel` takes for functions that are over when they return.
+const AT_ONCE: u64 = ck!(CKF_GENERATE) | ck!(CKF_GENERATE_KEY_PAIR) | ck!(CKF_WRAP);
 
 impl Operation {
     pub(crate) fn new(running: Running, private: bool, authenticate: bool) -> Self {
-        Self { running, updated: false, private, authenticate }
+        Self { running, updated: false, private, authenticate, serial: 0 }
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -64,12 +92,53 @@ impl Operation {
             Running::Digest(_) => Kind::Digest,
             Running::Sign(_) => Kind::Sign,
             Running::Verify(_) => Kind::Verify,
+            Running::VerifySignature(..) => Kind::VerifySignature,
+            Running::Use(kind, ..) => kind,
         }
     }
 
     /// A call for a single part must be the first.
     fn whole(self) -> Result<Running> {
         if self.updated { Err(Error::OperationActive) } else { Ok(self.running) }
+    }
+}
+
+/// `C_SessionCancel`. What is not under way is no error.
+pub(crate) fn cancel(session: &Session, flags: u64) -> Result<()> {
+    let search = ck!(CKF_FIND_OBJECTS);
+    let known = FLAGS.iter().fold(search | AT_ONCE, |all, (flag, _)| all | flag);
+    if flags & !known != 0 {
+        return Err(Error::ArgumentsBad);
+    }
+    let mut activity = lock(&session.activity);
+    activity.end(|kind| FLAGS.iter().any(|(flag, named)| flags & flag != 0 && *named == kind));
+    if flags & search != 0 {
+        activity.search = None;
+    }
+    Ok(())
+}
+
+/// Asks whether a key may be used by a function that is over when it returns. A key that wants a
+/// login for each use is refused at first, and the session remembers what the login is to be for:
+/// the same function with the same key and mechanism, once.
+pub(crate) fn authorize(
+    session: &Session,
+    kind: Kind,
+    key: &Object,
+    mechanism: MechanismType,
+) -> Result<()> {
+    if !key.authenticates() {
+        return Ok(());
+    }
+    let mut activity = lock(&session.activity);
+    let asked = activity.take(kind).filter(|operation| !operation.authenticate);
+    match asked.map(|operation| operation.running) {
+        Some(Running::Use(_, id, with)) if (id, with) == (key.id, mechanism) => Ok(()),
+        _ => {
+            let wanted = Running::Use(kind, key.id, mechanism);
+            activity.begin(Operation::new(wanted, true, true));
+            Err(Error::UserNotLoggedIn)
+        }
     }
 }
 
@@ -105,9 +174,10 @@ type Outcome = Result<Next<Output>>;
 
 /// `C_Sign`, `C_Digest`, `C_Encrypt`, `C_Decrypt`: the whole input in one call.
 pub(crate) fn whole(operation: Operation, input: &[u8], room: Room) -> Outcome {
-    let (private, authenticate) = (operation.private, operation.authenticate);
+    let Operation { private, authenticate, serial, .. } = operation;
     let keep = |running, len| {
-        Ok(Next::Keep(Operation::new(running, private, authenticate), Output::Needs(len)))
+        let operation = Operation { serial, ..Operation::new(running, private, authenticate) };
+        Ok(Next::Keep(operation, Output::Needs(len)))
     };
     match operation.whole()? {
         Running::Sign(sign) => match sign.signature_len() {
@@ -133,7 +203,7 @@ pub(crate) fn whole(operation: Operation, input: &[u8], room: Room) -> Outcome {
                 }
             }
         },
-        Running::Verify(_) | Running::Decrypted(_) => Err(Error::GeneralError),
+        _ => Err(Error::GeneralError),
     }
 }
 
@@ -148,12 +218,12 @@ fn done(output: Bytes) -> Outcome {
     Ok(Next::Done(Output::Bytes(output)))
 }
 
-/// `C_SignUpdate`, `C_DigestUpdate`, `C_VerifyUpdate`: a part without output.
+/// `C_SignUpdate`, `C_DigestUpdate`, `C_VerifyUpdate` and their like: a part without output.
 pub(crate) fn absorb(mut operation: Operation, part: &[u8]) -> Result<Next<()>> {
     match &mut operation.running {
         Running::Sign(sign) => sign.update(part)?,
         Running::Digest(digest) => digest.update(part)?,
-        Running::Verify(verify) => verify.update(part)?,
+        Running::Verify(verify) | Running::VerifySignature(verify, _) => verify.update(part)?,
         _ => return Err(Error::GeneralError),
     }
     operation.updated = true;
@@ -184,7 +254,7 @@ pub(crate) fn finish(mut operation: Operation, room: Room) -> Outcome {
         Running::Digest(digest) => digest.digest_len(),
         Running::Encrypt(cipher) | Running::Decrypt(cipher, _) => cipher.finish_len(0),
         Running::Decrypted(rest) => rest.len(),
-        Running::Verify(_) => return Err(Error::GeneralError),
+        _ => return Err(Error::GeneralError),
     };
     match operation.running {
         Running::Sign(sign) if room.fits(bound) => done(sign.finish()?),
@@ -216,6 +286,24 @@ pub(crate) fn verify(operation: Operation, data: &[u8], signature: &[u8]) -> Res
 pub(crate) fn verify_final(operation: Operation, signature: &[u8]) -> Result<Next<()>> {
     match operation.running {
         Running::Verify(verify) => verify.finish(signature).map(Next::Done),
+        _ => Err(Error::GeneralError),
+    }
+}
+
+/// `C_VerifySignature`.
+pub(crate) fn verify_signature(operation: Operation, data: &[u8]) -> Result<Next<()>> {
+    match operation.whole()? {
+        Running::VerifySignature(verify, signature) => {
+            verify.verify(data, &signature).map(Next::Done)
+        }
+        _ => Err(Error::GeneralError),
+    }
+}
+
+/// `C_VerifySignatureFinal`.
+pub(crate) fn verify_signature_final(operation: Operation) -> Result<Next<()>> {
+    match operation.running {
+        Running::VerifySignature(verify, signature) => verify.finish(&signature).map(Next::Done),
         _ => Err(Error::GeneralError),
     }
 }

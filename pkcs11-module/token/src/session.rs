@@ -31,6 +31,8 @@ pub(crate) struct Session {
 pub(crate) struct Activity {
     operations: Vec<Operation>,
     pub(crate) search: Option<Search>,
+    /// How many operations have been started.
+    started: u64,
 }
 
 impl Activity {
@@ -45,23 +47,37 @@ impl Activity {
         Some(self.operations.remove(at))
     }
 
-    /// Puts an operation in, where none of its kind is.
+    /// Starts an operation, where none of its kind is.
+    pub(crate) fn begin(&mut self, mut operation: Operation) {
+        self.started += 1;
+        operation.serial = self.started;
+        self.put(operation);
+    }
+
+    /// Puts an operation back.
     pub(crate) fn put(&mut self, operation: Operation) {
         self.operations.push(operation);
     }
 
-    /// Whether an operation waits for a context-specific login.
-    pub(crate) fn waits(&self) -> bool {
-        self.operations.iter().any(|operation| operation.authenticate)
+    /// The operation that was started last of those that wait for a context-specific login.
+    pub(crate) fn waiting(&self) -> Option<u64> {
+        let waiting = self.operations.iter().filter(|operation| operation.authenticate);
+        waiting.map(|operation| operation.serial).max()
     }
 
-    /// Lets the operation that was last to wait for a context-specific login go on: one login is
-    /// good for one use.
-    pub(crate) fn authenticated(&mut self) {
-        let last = self.operations.iter_mut().rfind(|operation| operation.authenticate);
-        if let Some(operation) = last {
-            operation.authenticate = false;
-        }
+    /// Lets one operation that waits go on, if it still does: a login is good for one use, of the
+    /// operation that was there when it began.
+    pub(crate) fn authenticated(&mut self, serial: u64) -> Result<()> {
+        let waits =
+            |operation: &&mut Operation| operation.serial == serial && operation.authenticate;
+        let operation = self.operations.iter_mut().find(waits);
+        operation.ok_or(Error::OperationNotInitialized)?.authenticate = false;
+        Ok(())
+    }
+
+    /// Ends the operations of the kinds that are chosen.
+    pub(crate) fn end(&mut self, chosen: impl Fn(Kind) -> bool) {
+        self.operations.retain(|operation| !chosen(operation.kind()));
     }
 
     /// Ends the operations that use private objects, and searches for them.

@@ -17,6 +17,7 @@ mod fork;
 mod keys;
 mod objects;
 mod search;
+mod session_functions;
 mod sessions;
 mod sign;
 mod slots;

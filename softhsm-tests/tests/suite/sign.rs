@@ -911,3 +911,68 @@ fn what_init_refuses() {
         assert!(session.sign(CKM_SHA256_HMAC, key, DATA).is_ok(), "nothing is active");
     });
 }
+
+#[test]
+fn a_signature_that_is_there_from_the_start() {
+    let old = "it has only the functions of 2.40 (#604, #874)";
+    let rows = &[
+        ("HMAC", Fails(old), CKM_SHA256_HMAC),
+        ("ECDSA", Fails(old), CKM_ECDSA_SHA256),
+        ("RSA", Fails(old), CKM_SHA256_RSA_PKCS),
+    ];
+    table(rows, |world, mechanism| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let (verifying, signing) = match *mechanism {
+            CKM_ECDSA_SHA256 => keys::ec(&session, keys::P256),
+            CKM_SHA256_RSA_PKCS => keys::rsa(&session, 2048),
+            _ => {
+                let secret = keys::secret(CKK_GENERIC_SECRET, &[1; 32]);
+                let key = session.create(&secret).expect("a key");
+                (key, key)
+            }
+        };
+        let signature = session.sign(*mechanism, signing, b"a message").expect("C_Sign");
+        let plain = Mechanism::plain(*mechanism);
+        let init = |signature: &[u8]| {
+            module.verify_signature_init(handle, Some(&plain), verifying, signature.into())
+        };
+        assert_eq!(init(&signature), Rv::OK);
+        assert_eq!(init(&signature), CKR_OPERATION_ACTIVE);
+        assert_eq!(module.verify(handle, b"x".into(), (&signature).into()), NOT, "not C_Verify's");
+        assert_eq!(module.verify_signature(handle, b"a message".into()), Rv::OK);
+        assert_eq!(module.verify_signature(handle, b"a message".into()), NOT, "it is over");
+
+        assert_eq!(init(&signature), Rv::OK);
+        for part in [&b"a "[..], b"", b"message"] {
+            assert_eq!(module.verify_signature_update(handle, part.into()), Rv::OK);
+        }
+        assert_eq!(module.verify_signature_final(handle), Rv::OK);
+        assert_eq!(module.verify_signature_final(handle), NOT);
+
+        assert_eq!(init(&signature), Rv::OK);
+        assert_eq!(module.verify_signature(handle, b"another".into()), CKR_SIGNATURE_INVALID);
+        assert_eq!(init(&signature), Rv::OK, "the error ended it");
+        assert_eq!(module.verify_signature_update(handle, b"another".into()), Rv::OK);
+        assert_eq!(module.verify_signature_final(handle), CKR_SIGNATURE_INVALID);
+        assert_eq!(init(&signature[1..]), Rv::OK);
+        assert_eq!(module.verify_signature(handle, b"a message".into()), CKR_SIGNATURE_LEN_RANGE);
+
+        assert_eq!(init(&signature), Rv::OK);
+        assert_eq!(module.verify_signature_update(handle, b"a".into()), Rv::OK);
+        let rv = module.verify_signature(handle, b"message".into());
+        assert_eq!(rv, CKR_OPERATION_ACTIVE, "a single part comes too late");
+        assert_eq!(init(&signature), Rv::OK);
+        let ended = module.verify_signature_init(handle, None, 0, In::NONE);
+        assert_eq!(ended, Rv::OK, "no mechanism ends it");
+        assert_eq!(init(&signature), Rv::OK);
+        assert_eq!(module.session_cancel(handle, CKF_VERIFY), Rv::OK);
+        assert_eq!(module.verify_signature_final(handle), NOT);
+        assert_eq!(init(&signature), Rv::OK);
+        let null = module.verify_signature_update(handle, In::Null(3));
+        assert_eq!(null, CKR_ARGUMENTS_BAD, "and so does a part that is not there");
+        assert_eq!(module.verify_signature_final(handle), NOT);
+    });
+}
+
+const NOT: CK_RV = CKR_OPERATION_NOT_INITIALIZED;
