@@ -18,6 +18,7 @@ mod error;
 mod handles;
 mod keys;
 mod login;
+mod moved;
 mod object;
 mod operation;
 mod rules;
@@ -29,6 +30,7 @@ mod template;
 mod token;
 
 pub use application::Application;
+pub use moved::{Moved, Refusal, settle};
 pub use rules::OBJECT_CLASSES;
 pub use strongroom_keystore::quiesce;
 

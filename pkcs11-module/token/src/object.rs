@@ -21,11 +21,16 @@ pub(crate) struct Object {
 
 impl Object {
     /// A new object with an identifier of its own.
-    pub(crate) fn new(mut attributes: Attributes) -> Result<Self> {
+    pub(crate) fn new(attributes: Attributes) -> Result<Self> {
         let mut id = ObjectId::default();
         strongroom_mechanisms::random(&mut id)?;
+        Ok(Self::named(id, attributes))
+    }
+
+    /// A new object with an identifier that nothing else has.
+    pub(crate) fn named(id: ObjectId, mut attributes: Attributes) -> Self {
         attributes.set(attribute::UNIQUE_ID, unique_id(&id).as_bytes());
-        Ok(Self::stored(id, 0, attributes))
+        Self::stored(id, 0, attributes)
     }
 
     /// An object as the keystore gave it.

@@ -21,26 +21,29 @@ pub(crate) enum Origin {
         /// The base key's `CKA_NEVER_EXTRACTABLE`.
         never_extractable: bool,
     },
+    /// Moved here from another token, which says itself where the key comes from.
+    Elsewhere,
 }
 
 impl Origin {
     /// The footnote for attributes that must be given.
     fn needed(self) -> Option<Flags> {
         match self {
-            Self::Create => Some(Flags::NEEDED_BY_CREATE),
+            Self::Create | Self::Elsewhere => Some(Flags::NEEDED_BY_CREATE),
             Self::Generate(_) => Some(Flags::NEEDED_BY_GENERATE),
             Self::Unwrap => Some(Flags::NEEDED_BY_UNWRAP),
             Self::Derive { .. } => None,
         }
     }
 
-    /// The footnote for attributes that must not be given.
-    fn refused(self) -> Flags {
-        match self {
+    /// Whether an attribute with these footnotes must not be given.
+    fn refuses(self, flags: Flags) -> bool {
+        flags.has(match self {
             Self::Create => Flags::NOT_BY_CREATE,
             Self::Generate(_) => Flags::NOT_BY_GENERATE,
             Self::Unwrap | Self::Derive { .. } => Flags::NOT_BY_UNWRAP,
-        }
+            Self::Elsewhere => return false,
+        })
     }
 }
 
@@ -146,7 +149,7 @@ fn imply(
 fn check(rule: Option<&Rule>, value: &Value, origin: Origin, security_officer: bool) -> Result<()> {
     let rule = rule.ok_or(Error::AttributeTypeInvalid)?;
     well_formed(rule, value)?;
-    if rule.flags.has(origin.refused()) {
+    if origin.refuses(rule.flags) {
         // The keys of the keystore have their identifiers from it alone.
         let unknown = rule.attribute == attribute::UNIQUE_ID.info;
         return Err(if unknown { Error::AttributeTypeInvalid } else { Error::AttributeReadOnly });
@@ -185,6 +188,10 @@ fn default(rule: &Rule) -> Option<Value> {
 fn history(object: &mut Attributes, rules: Rules, origin: Origin) {
     let (local, mechanism) = match origin {
         Origin::Generate(mechanism) => (true, mechanism),
+        Origin::Elsewhere => (
+            object.is(attribute::LOCAL),
+            object.get(attribute::KEY_GEN_MECHANISM).unwrap_or(UNAVAILABLE),
+        ),
         _ => (false, UNAVAILABLE),
     };
     let sensitive = object.is(attribute::SENSITIVE);
@@ -194,6 +201,11 @@ fn history(object: &mut Attributes, rules: Rules, origin: Origin) {
         Origin::Derive { always_sensitive, never_extractable } => {
             (always_sensitive && sensitive, never_extractable && unextractable)
         }
+        // Its past may not contradict what it is.
+        Origin::Elsewhere => (
+            object.is(attribute::ALWAYS_SENSITIVE) && sensitive,
+            object.is(attribute::NEVER_EXTRACTABLE) && unextractable,
+        ),
         Origin::Create | Origin::Unwrap => (false, false),
     };
     let facts = [

@@ -121,33 +121,13 @@ impl Token {
         }
         let (on_token, in_session): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|object| object.attributes.is(attribute::TOKEN));
-        self.store(user.map(|login| &*login.keys), &on_token)?;
+        let on_token: Vec<_> = on_token.iter().collect();
+        create(&self.stored, user.map(|login| &*login.keys), &on_token).map_err(storage)?;
         let mut all = write(&self.session_objects);
         for object in in_session {
             all.insert(object.id, (owner, Arc::new(object)));
         }
         Ok(())
-    }
-
-    fn store(&self, keys: Option<&Unlocked>, objects: &[Object]) -> Result<()> {
-        if objects.is_empty() {
-            return Ok(());
-        }
-        let bodies: Vec<_> = objects.iter().map(|object| object.attributes.encode()).collect();
-        let terms: Vec<_> = objects.iter().map(|object| Terms::of(&object.attributes)).collect();
-        let terms: Vec<_> = terms.iter().map(Terms::as_terms).collect();
-        let changes: Vec<_> = objects
-            .iter()
-            .zip(&bodies)
-            .zip(&terms)
-            .map(|((object, body), terms)| Change::Create {
-                id: object.id,
-                private: object.private(),
-                body,
-                terms,
-            })
-            .collect();
-        self.stored.commit(keys, &changes).map_err(storage)
     }
 
     /// Replaces the attributes of an object by what `change` makes of them.
@@ -216,4 +196,27 @@ impl Token {
         let mut all = write(&self.session_objects);
         all.extract_if(|_, (of, _)| *of == owner).map(|(id, _)| id).collect()
     }
+}
+
+/// Adds objects to a token in one durable step, all of them or none.
+pub(crate) fn create(
+    stored: &Stored,
+    keys: Option<&Unlocked>,
+    objects: &[&Object],
+) -> strongroom_keystore::Result<()> {
+    let bodies: Vec<_> = objects.iter().map(|object| object.attributes.encode()).collect();
+    let terms: Vec<_> = objects.iter().map(|object| Terms::of(&object.attributes)).collect();
+    let terms: Vec<_> = terms.iter().map(Terms::as_terms).collect();
+    let changes: Vec<_> = objects
+        .iter()
+        .zip(&bodies)
+        .zip(&terms)
+        .map(|((object, body), terms)| Change::Create {
+            id: object.id,
+            private: object.private(),
+            body,
+            terms,
+        })
+        .collect();
+    stored.commit(keys, &changes)
 }
