@@ -131,12 +131,12 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match *self {
             Self::Class(class) => match Class(class).name() {
-                Some(name) => write!(f, "there are no objects of class {name} here"),
-                None => write!(f, "there are no objects of class {class:#x} here"),
+                Some(name) => write!(f, "objects of class {name} are not supported"),
+                None => write!(f, "objects of class {class:#x} are not supported"),
             },
             Self::KeyType(key_type) => match KeyType(key_type).name() {
-                Some(name) => write!(f, "there are no such keys of type {name} here"),
-                None => write!(f, "there are no such keys of type {key_type:#x} here"),
+                Some(name) => write!(f, "such keys of type {name} are not supported"),
+                None => write!(f, "keys of type {key_type:#x} are not supported"),
             },
             Self::Object(error) => write!(f, "its content is not in order: {}", error.name()),
         }

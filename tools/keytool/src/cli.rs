@@ -3,6 +3,7 @@
 
 mod cert;
 mod key;
+mod moving;
 mod operation;
 mod store;
 mod token;
@@ -13,6 +14,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub(crate) use cert::*;
 pub(crate) use key::*;
+pub(crate) use moving::*;
 pub(crate) use operation::*;
 pub(crate) use store::*;
 pub(crate) use token::*;
@@ -92,6 +94,9 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Bring a token back from a sealed copy
     Restore(RestoreArgs),
+    /// Move in: take over tokens, keys and certificates from elsewhere
+    #[command(subcommand)]
+    Import(ImportCommand),
     /// Print the man page, or write one per command
     Man(ManArgs),
     /// Print the completion script of a shell

@@ -10,11 +10,12 @@ mod key;
 mod manual;
 mod random;
 mod sign;
+mod softhsm2;
 mod store;
 mod token;
 mod wrap;
 
-use crate::cli::{CertCommand, Cli, Command, KeyCommand, TokenCommand};
+use crate::cli::{CertCommand, Cli, Command, ImportCommand, KeyCommand, TokenCommand};
 use crate::errors::{Failure, Result};
 use crate::exit::Exit;
 use crate::module::Module;
@@ -58,6 +59,7 @@ fn without_module(cli: &Cli, out: &Output) -> Option<Result<Exit>> {
         Command::Token(TokenCommand::Delete(args)) => {
             Some(store::delete(module, out, args).map(|()| Exit::Done))
         }
+        Command::Import(ImportCommand::Softhsm2(args)) => Some(softhsm2::import(module, out, args)),
         _ => None,
     }
 }
@@ -101,6 +103,7 @@ fn with_module(command: &Command, context: &Context) -> Result<()> {
         Command::Check
         | Command::Backup(_)
         | Command::Restore(_)
+        | Command::Import(ImportCommand::Softhsm2(_))
         | Command::Man(_)
         | Command::Completions(_) => Ok(()),
     }

@@ -45,6 +45,8 @@ exits! {
     Unsupported = 10, "the module does not support what was asked for";
     /// `check` found something that needs attention.
     Findings = 11, "check found problems";
+    /// `import` left something behind.
+    Partly = 12, "only a part was imported; the rest is listed, with the reasons";
 }
 
 /// The list as `--help` and the man page show it.

@@ -3,7 +3,7 @@
 //! any client uses it, so it works on other modules as well.
 //!
 //! `cli` defines the command line, `commands` does what it says, everything else is what they
-//! share. Only `commands/store.rs` knows Strongroom's own store.
+//! share. Only `commands/store.rs` and `commands/softhsm2.rs` know Strongroom's own store.
 
 mod cipher;
 mod cli;
@@ -25,6 +25,7 @@ mod private_key;
 mod progress;
 mod public_key;
 mod scheme;
+mod softhsm2;
 mod table;
 mod template;
 mod token;

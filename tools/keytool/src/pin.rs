@@ -60,6 +60,19 @@ impl Source {
             .help("type the same one twice"))
     }
 
+    /// A secret that the user may not have: an empty answer, and no terminal to ask on, leave it
+    /// out.
+    pub(crate) fn read_if_known(&self, whose: &str) -> Result<Option<Secret>> {
+        if let Some(secret) = self.given()? {
+            return Ok(Some(secret));
+        }
+        if !is_terminal() {
+            return Ok(None);
+        }
+        let answer = self.prompt(&format!("{} of {whose}, or nothing if it is lost", self.what))?;
+        Ok(Some(answer).filter(|answer| !answer.is_empty()))
+    }
+
     /// What options or environment give, if anything.
     pub(crate) fn given(&self) -> Result<Option<Secret>> {
         match self.named()? {
@@ -85,7 +98,7 @@ impl Source {
     }
 
     fn prompt(&self, what: &str) -> Result<Secret> {
-        if !(std::io::stdin().is_terminal() || std::io::stderr().is_terminal()) {
+        if !is_terminal() {
             return Err(self.missing("there is no terminal to ask on"));
         }
         rpassword::prompt_password(format!("Enter {what}: "))
@@ -99,6 +112,10 @@ impl Source {
             self.stem, self.variable
         ))
     }
+}
+
+fn is_terminal() -> bool {
+    std::io::stdin().is_terminal() || std::io::stderr().is_terminal()
 }
 
 /// A source, and the URI that named the token or the object.

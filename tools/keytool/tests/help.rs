@@ -60,6 +60,7 @@ fn every_command_has_help() {
         "check",
         "backup",
         "restore",
+        "import softhsm2",
         "man",
         "completions",
     ] {

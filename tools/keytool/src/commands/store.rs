@@ -1,5 +1,5 @@
 //! `token delete`, `backup`, `restore`, and the store's part of `check`: what the PKCS#11
-//! interface has no call for, so Strongroom's own store is asked. The only file that knows it.
+//! interface has no call for, so Strongroom's own store is asked.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -50,7 +50,7 @@ impl Stored {
 }
 
 /// Opens the store, if the module at hand is the one that uses it.
-fn open(module: Option<&Path>, what: &str) -> Result<Store> {
+pub(super) fn open(module: Option<&Path>, what: &str) -> Result<Store> {
     if !module::is_ours(module) {
         return Err(Failure::new(Exit::Unsupported, what)
             .cause("the PKCS#11 interface has no call for it, and the module is not Strongroom's")
@@ -173,7 +173,7 @@ pub(super) fn findings(module: Option<&Path>) -> Vec<Finding> {
 }
 
 /// The store's words, which name cause and remedy, with the exit code that scripts expect.
-fn failure(what: &str, error: &Error) -> Failure {
+pub(super) fn failure(what: &str, error: &Error) -> Failure {
     let exit = match error {
         Error::WrongPin | Error::PinLocked | Error::NotInitialized => Exit::Pin,
         Error::NotFound => Exit::NotFound,
