@@ -17,6 +17,7 @@ pub mod key_wrap;
 pub mod mac;
 mod number;
 mod owned;
+pub mod pbkdf2;
 pub mod random;
 pub mod rsa;
 

@@ -108,3 +108,15 @@ impl Inputs<'_> {
         self.attributes.get(attribute::VALUE).ok_or(Error::KeyTypeInconsistent)
     }
 }
+
+/// The first bytes of what was computed: all, or as many as are wanted.
+pub(crate) fn leading(mut value: Bytes, wanted: Option<usize>) -> Result<Bytes> {
+    match wanted {
+        Some(wanted) if wanted > value.len() => Err(Error::KeySizeRange),
+        Some(wanted) => {
+            value.truncate(wanted);
+            Ok(value)
+        }
+        None => Ok(value),
+    }
+}

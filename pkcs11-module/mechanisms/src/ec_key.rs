@@ -11,6 +11,7 @@ use strongroom_types::{
 
 use crate::curve::{self, Curve, Group};
 use crate::failure::or;
+use crate::public_from_private::shared;
 use crate::{KeyTypeRow, Mechanism, Parsed, public_key_info};
 
 /// The key type. Its material is a [`Public`] or a [`Private`].
@@ -23,6 +24,7 @@ pub(crate) static EC: KeyTypeRow = KeyTypeRow {
     parse,
     to_pkcs8: Some(to_pkcs8),
     from_pkcs8: Some(from_pkcs8),
+    to_public: Some(|key| shared(key, &[attribute::EC_PARAMS.info, attribute::EC_POINT.info])),
     ..KeyTypeRow::NONE
 };
 

@@ -14,6 +14,7 @@ use strongroom_types::{
 };
 
 use crate::failure::or;
+use crate::public_from_private::shared;
 use crate::whole::{Direct, Signer, Verifier};
 use crate::{Key, KeyTypeRow, Mechanism, Parsed, curve, curve25519, ec_key};
 
@@ -27,6 +28,7 @@ pub(crate) static EC_EDWARDS: KeyTypeRow = KeyTypeRow {
     parse,
     to_pkcs8: Some(|key| curve25519::to_pkcs8(key, Algorithm::Ed25519)),
     from_pkcs8: Some(|der, key| curve25519::from_pkcs8(der, Algorithm::Ed25519, key)),
+    to_public: Some(|key| shared(key, &[attribute::EC_PARAMS.info, attribute::EC_POINT.info])),
     ..KeyTypeRow::NONE
 };
 

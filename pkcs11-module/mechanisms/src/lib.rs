@@ -25,13 +25,19 @@ mod ec_key;
 mod ecdh;
 mod ecdsa;
 mod eddsa;
+mod encrypt_data;
 mod failure;
 mod hash;
+mod hash_derive;
+mod hkdf;
 mod hmac;
 mod key;
 mod mac;
 mod montgomery;
 mod operation;
+mod pbkdf2;
+mod prf;
+mod public_from_private;
 mod public_key_info;
 mod row;
 mod rsa;
@@ -39,6 +45,7 @@ mod rsa_key;
 mod rsa_oaep;
 mod rsa_pss;
 mod secret;
+mod simple_derive;
 mod whole;
 
 pub use derive::{Computed, Derivation, Gives, Heritage, Inputs, Makes, Several};
@@ -59,6 +66,11 @@ pub static MECHANISMS: &[&[Mechanism]] = &[
     aes_gcm::ROWS,
     aes_cmac::ROWS,
     aes_key_wrap::ROWS,
+    encrypt_data::ROWS,
+    hkdf::ROWS,
+    hash_derive::ROWS,
+    simple_derive::ROWS,
+    pbkdf2::ROWS,
     rsa_key::ROWS,
     rsa::ROWS,
     rsa_pss::ROWS,
@@ -68,6 +80,7 @@ pub static MECHANISMS: &[&[Mechanism]] = &[
     ecdh::ROWS,
     eddsa::ROWS,
     montgomery::ROWS,
+    public_from_private::ROWS,
 ];
 
 /// Every key type of the token.
@@ -77,6 +90,7 @@ pub static KEY_TYPES: &[&KeyTypeRow] = &[
     &eddsa::EC_EDWARDS,
     &montgomery::EC_MONTGOMERY,
     &secret::GENERIC_SECRET,
+    &secret::HKDF,
     &secret::SHA_1_HMAC,
     &secret::SHA224_HMAC,
     &secret::SHA256_HMAC,

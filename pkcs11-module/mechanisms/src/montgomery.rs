@@ -5,6 +5,7 @@ use strongroom_awslc::curve25519::{Algorithm, KEY_LEN, x25519_generate};
 use strongroom_types::{Attributes, Class, Error, KeyType, Params, Result, attribute, mechanism};
 use zeroize::Zeroizing;
 
+use crate::public_from_private::shared;
 use crate::{KeyTypeRow, Mechanism, Parsed, curve, curve25519, ec_key};
 
 /// The key type. The material of a private key is a [`Private`]; public keys compute nothing, and
@@ -18,6 +19,7 @@ pub(crate) static EC_MONTGOMERY: KeyTypeRow = KeyTypeRow {
     parse,
     to_pkcs8: Some(|key| curve25519::to_pkcs8(key, Algorithm::X25519)),
     from_pkcs8: Some(|der, key| curve25519::from_pkcs8(der, Algorithm::X25519, key)),
+    to_public: Some(|key| shared(key, &[attribute::EC_PARAMS.info, attribute::EC_POINT.info])),
     ..KeyTypeRow::NONE
 };
 

@@ -12,6 +12,7 @@ use strongroom_types::{
 };
 
 use crate::failure::or;
+use crate::public_from_private::shared;
 use crate::{KeyTypeRow, Mechanism, Parsed, public_key_info};
 
 /// The key type. Its material is a [`PublicKey`] or a [`PrivateKey`] of AWS-LC.
@@ -24,6 +25,7 @@ pub(crate) static RSA: KeyTypeRow = KeyTypeRow {
     parse,
     to_pkcs8: Some(to_pkcs8),
     from_pkcs8: Some(from_pkcs8),
+    to_public: Some(|key| shared(key, &[attribute::MODULUS.info, attribute::PUBLIC_EXPONENT.info])),
     ..KeyTypeRow::NONE
 };
 

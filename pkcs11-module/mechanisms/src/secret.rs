@@ -16,7 +16,7 @@ use crate::{KeyTypeRow, Mechanism, Parsed};
 /// The longest secret without a structure that this token generates, in bytes. The standard sets
 /// no limit; nothing that computes with one is stronger for being longer than a block of its hash.
 /// One that is brought along may have any length.
-const LONGEST_GENERATED: u64 = 65536;
+pub(crate) const LONGEST_GENERATED: u64 = 65536;
 
 /// The attributes of secret keys of all types here: tables "AES secret key object attributes" and
 /// "generic secret key object attributes". `CKA_VALUE_LEN` in a template for unwrapping says how
@@ -141,6 +141,7 @@ macro_rules! secrets {
 
 secrets! {
     GENERIC_SECRET: CKK_GENERIC_SECRET, CKM_GENERIC_SECRET_KEY_GEN;
+    HKDF: CKK_HKDF, CKM_HKDF_KEY_GEN;
     SHA_1_HMAC: CKK_SHA_1_HMAC, CKM_SHA_1_KEY_GEN;
     SHA224_HMAC: CKK_SHA224_HMAC, CKM_SHA224_KEY_GEN;
     SHA256_HMAC: CKK_SHA256_HMAC, CKM_SHA256_KEY_GEN;

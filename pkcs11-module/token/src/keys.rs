@@ -72,7 +72,9 @@ impl Application {
         let given = template.get(attribute::KEY_TYPE).map(KeyType);
         let key_type = match (given, mechanism.keys) {
             (Some(given), keys) if keys.contains(&given) => given,
+            (Some(given), []) => given,
             (None, [key_type, ..]) => *key_type,
+            (None, []) => return Err(Error::TemplateIncomplete),
             _ => return Err(Error::TemplateInconsistent),
         };
         let origin = Origin::Generate(mechanism.id.0);

@@ -8,7 +8,7 @@ use p256::ecdsa::signature::hazmat::{PrehashSigner as _, PrehashVerifier as _};
 use p256::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
 use rsa::traits::PublicKeyParts as _;
 use sha2::Digest as _;
-use strongroom_mechanisms::{Key, key_type, mechanism};
+use strongroom_mechanisms::{Inputs, Key, Makes, key_type, mechanism};
 use strongroom_types::{
     Attributes, Class, Error, KeyType, MechanismType, Param, Params, Result, attribute, ck,
     mechanism,
@@ -46,9 +46,29 @@ impl Pair {
         let info = self.public.get(attribute::PUBLIC_KEY_INFO).unwrap();
         assert_eq!(Some(info), self.private.get(attribute::PUBLIC_KEY_INFO));
         let id = KeyType(self.private.get(attribute::KEY_TYPE).unwrap());
+        self.check_public(id);
         let mut read = object(Class::PRIVATE_KEY, id);
         (key_type(id).unwrap().from_pkcs8.unwrap())(&self.pkcs8(), &mut read).unwrap();
         assert!(complete(read).unwrap() == self.private);
+    }
+
+    /// The private key tells its public key, if the mechanism takes it.
+    fn check_public(&self, id: KeyType) {
+        let row = mechanism(mechanism!(CKM_PUB_KEY_FROM_PRIV_KEY).0).unwrap();
+        let Makes::Public(told) = &row.derive.as_ref().unwrap().makes else { panic!() };
+        let tell = |key: &Attributes| {
+            let parsed = Key::parse(key).unwrap();
+            let other = |_| Err(Error::KeyHandleInvalid);
+            let params = &Params::NONE;
+            told(&Inputs { key: &parsed, attributes: key, params, other: &other })
+        };
+        if row.keys.contains(&id) {
+            let told = tell(&self.private).unwrap();
+            let mut public = object(Class::PUBLIC_KEY, id);
+            told.iter().for_each(|(id, value)| public.put(id, value.clone()));
+            assert!(complete(public).unwrap() == self.public);
+            assert_eq!(tell(&self.public).err(), Some(Error::KeyTypeInconsistent));
+        }
     }
 
     fn pkcs8(&self) -> Vec<u8> {

@@ -113,6 +113,19 @@ pub(crate) fn hmac_keys() {
     }
 }
 
+/// Keys of HKDF differ from generic secrets in their type alone.
+#[test]
+pub(crate) fn hkdf_keys() {
+    let id = mechanism!(CKM_HKDF_KEY_GEN).0;
+    for len in [1, 32, 65536] {
+        let (key, value) = made(id, KeyType::HKDF, len);
+        assert_eq!(key.size(), u64::try_from(value.len()).unwrap());
+    }
+    for len in [0, 65537] {
+        assert_eq!(generate(id, KeyType::HKDF, len).err(), Some(Error::AttributeValueInvalid));
+    }
+}
+
 fn created(key_type: KeyType, value: &[u8], check_value: Option<&[u8]>) -> Result<Attributes> {
     let mut key = object(Class::SECRET_KEY, key_type);
     key.set(attribute::VALUE, value);

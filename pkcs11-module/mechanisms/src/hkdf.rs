@@ -1,0 +1,96 @@
+//! HKDF (RFC 5869): `CKM_HKDF_DERIVE` and `CKM_HKDF_DATA` (PKCS#11 3.2, "HKDF mechanisms").
+//!
+//! The salt of a derivation that does not extract, and the information of one that does not expand,
+//! would not be used, and are refused.
+
+use strongroom_types::{Bytes, Error, Field, Layout, MechanismType, Param, Result, ck, mechanism};
+
+use crate::derive::leading;
+use crate::hash::Hash;
+use crate::prf::Prf;
+use crate::{Derivation, Heritage, Inputs, Makes, Mechanism};
+
+/// `CK_HKDF_PARAMS`: whether to extract, whether to expand, the hash function, where the salt comes
+/// from, the salt, the key that is the salt, the information.
+static PARAMS: &[Layout] = &[&[
+    Field::Bool,
+    Field::Bool,
+    Field::Ulong,
+    Field::Ulong,
+    Field::PtrLen,
+    Field::Ulong,
+    Field::PtrLen,
+]];
+
+const SALT_NULL: u64 = ck!(CKF_HKDF_SALT_NULL);
+const SALT_DATA: u64 = ck!(CKF_HKDF_SALT_DATA);
+const SALT_KEY: u64 = ck!(CKF_HKDF_SALT_KEY);
+
+/// The rows of this family.
+pub(crate) static ROWS: &[Mechanism] = &[
+    row(mechanism!(CKM_HKDF_DERIVE), Makes::Secret(derive)),
+    row(mechanism!(CKM_HKDF_DATA), Makes::Data(derive)),
+];
+
+const fn row(named: (MechanismType, &'static str), makes: Makes) -> Mechanism {
+    Mechanism {
+        key_size: 1..=0x7fff_ffff,
+        params: PARAMS,
+        derive: Some(Derivation { makes, heritage: Heritage::Chosen }),
+        ..Mechanism::named(named)
+    }
+}
+
+fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
+    let [
+        Param::Bool(extracts),
+        Param::Bool(expands),
+        Param::Ulong(hash),
+        Param::Ulong(salt_type),
+        Param::Bytes(salt),
+        Param::Ulong(salt_key),
+        Param::Bytes(info),
+    ] = inputs.params.as_slice()
+    else {
+        return Err(Error::MechanismParamInvalid);
+    };
+    let hash = Hash::of_mechanism(*hash).ok_or(Error::MechanismParamInvalid)?;
+    let input = inputs.value()?;
+    match (*extracts, *expands) {
+        (false, false) => Err(Error::MechanismParamInvalid),
+        (false, true) if !salt.is_empty() || *salt_type == SALT_KEY => {
+            Err(Error::MechanismParamInvalid)
+        }
+        (true, false) if !info.is_empty() => Err(Error::MechanismParamInvalid),
+        (false, true) => expand(hash, input, info, wanted),
+        (true, expands) => {
+            let salt = match *salt_type {
+                SALT_DATA => salt.clone(),
+                SALT_KEY if salt.is_empty() => (inputs.other)(*salt_key)?,
+                SALT_NULL if salt.is_empty() => Bytes::default(),
+                _ => return Err(Error::MechanismParamInvalid),
+            };
+            // RFC 5869, 2.2. No salt is as many zeros as the digest has, which is what HMAC makes
+            // of an empty key.
+            let key = Prf::new(hash, &salt)?.of(&[input])?;
+            if expands { expand(hash, &key, info, wanted) } else { leading(key, wanted) }
+        }
+    }
+}
+
+/// RFC 5869, 2.3. The natural length is that of a digest.
+fn expand(hash: &Hash, key: &[u8], info: &[u8], wanted: Option<usize>) -> Result<Bytes> {
+    let wanted = wanted.unwrap_or(hash.output_len());
+    let blocks = wanted.div_ceil(hash.output_len());
+    // The counter is one byte.
+    let last = u8::try_from(blocks).map_err(|_| Error::KeySizeRange)?;
+    let prf = Prf::new(hash, key)?;
+    let mut output = Bytes::new(Vec::with_capacity(blocks * hash.output_len()));
+    let mut block = Bytes::default();
+    for counter in 1..=last {
+        block = prf.of(&[&block, info, &[counter]])?;
+        output.extend_from_slice(&block);
+    }
+    output.truncate(wanted);
+    Ok(output)
+}
