@@ -7,6 +7,7 @@
 //!
 //! ```toml
 //! so_reset = "allow"       # or "wipe", "deny": may the security officer replace a user PIN?
+//! legacy = false           # or true: mechanisms for what is old, such as 3DES and SHA-1 signatures
 //!
 //! [store]
 //! path = "/var/lib/strongroom"
@@ -48,6 +49,8 @@ pub struct Config {
     pub so_reset: SoReset,
     /// How many wrong PINs in a row lock it; nothing: they only make attempts slower.
     pub pin_lockout: Option<u32>,
+    /// Whether mechanisms may be used that are kept for what is old. The keystore itself has none.
+    pub legacy: bool,
 }
 
 /// Where the seal key is: 32 random bytes, without which a stolen store is noise.
@@ -155,6 +158,7 @@ impl Config {
             seal,
             so_reset: file.so_reset,
             pin_lockout: file.pin.lockout,
+            legacy: file.legacy,
             source: Some(path),
         })
     }
@@ -162,7 +166,14 @@ impl Config {
     /// The configuration that needs no file: a store and a seal key at these two places.
     #[must_use]
     pub fn plain(store: PathBuf, seal: Seal) -> Self {
-        Self { source: None, store, seal, so_reset: SoReset::default(), pin_lockout: None }
+        Self {
+            source: None,
+            store,
+            seal,
+            so_reset: SoReset::default(),
+            pin_lockout: None,
+            legacy: false,
+        }
     }
 }
 
@@ -271,6 +282,7 @@ struct File {
     seal: SealTable,
     pin: PinTable,
     so_reset: SoReset,
+    legacy: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -322,12 +334,13 @@ mod tests {
     #[test]
     fn everything_can_be_said() {
         let config = load(
-            "so_reset = 'wipe'\n[store]\npath = '/a'\n[seal]\nfile = 'b/c'\n[pin]\nlockout = 10\n",
+            "so_reset = 'wipe'\nlegacy = true\n[store]\npath = '/a'\n[seal]\nfile = 'b/c'\n[pin]\nlockout = 10\n",
         )
         .unwrap();
         let expected = Config {
             so_reset: SoReset::Wipe,
             pin_lockout: Some(10),
+            legacy: true,
             ..Config::plain("/a".into(), Seal::File("b/c".into()))
         };
         assert_eq!(config, expected);

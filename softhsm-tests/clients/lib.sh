@@ -36,7 +36,7 @@ new_store() {
     mkdir -p "$WORK/$1/softhsm2"
     printf 'directories.tokendir = %s\nlog.level = ERROR\n' "$WORK/$1/softhsm2" \
         >"$WORK/$1/softhsm2.conf"
-    printf '[store]\npath = "%s"\n' "$WORK/$1/store" >"$WORK/$1/strongroom.toml"
+    printf 'legacy = true\n[store]\npath = "%s"\n' "$WORK/$1/store" >"$WORK/$1/strongroom.toml"
     export SOFTHSM2_CONF="$WORK/$1/softhsm2.conf" STRONGROOM_CONF="$WORK/$1/strongroom.toml"
 }
 

@@ -239,8 +239,11 @@ fn child_command(name: &str, module: &Path, directory: &Path, report: &Path) -> 
     let store = directory.join("store");
     fs::create_dir_all(store.join("softhsm2")).expect("a store");
     let strongroom = directory.join("strongroom.toml");
-    fs::write(&strongroom, format!("[store]\npath = {:?}\n", store.join("strongroom")))
-        .expect("strongroom.toml");
+    fs::write(
+        &strongroom,
+        format!("legacy = true\n[store]\npath = {:?}\n", store.join("strongroom")),
+    )
+    .expect("strongroom.toml");
     let softhsm2 = directory.join("softhsm2.conf");
     let tokens = store.join("softhsm2");
     fs::write(

@@ -9,6 +9,7 @@ use strongroom_types::{Attributes, Bytes, Class, Error, Params, Result, attribut
 use crate::Key;
 
 /// How a mechanism derives.
+#[derive(Clone, Copy)]
 pub struct Derivation {
     /// What it makes.
     pub makes: Makes,
@@ -17,6 +18,7 @@ pub struct Derivation {
 }
 
 /// What a derivation makes.
+#[derive(Clone, Copy)]
 pub enum Makes {
     /// A secret key: its value.
     Secret(Value),
@@ -33,6 +35,7 @@ pub enum Makes {
 type Value = fn(&Inputs<'_>, Option<usize>) -> Result<Bytes>;
 
 /// A derivation that makes any number of secret keys.
+#[derive(Clone, Copy)]
 pub struct Several {
     /// The template of each key, by the parameter and the template of the call.
     pub templates: fn(&Params, &Attributes) -> Result<Vec<Attributes>>,

@@ -25,6 +25,7 @@ macro_rules! rows {
             $(Mechanism {
                 sign: Some(|key, _| Ok(Hashed::start(Operation::sign(key)?, &hash::$hash))),
                 verify: Some(|key, _| Ok(Hashed::start(Operation::verify(key)?, &hash::$hash))),
+                legacy: hash::$hash.signatures,
                 ..row(mechanism!($ckm))
             },)*
         ];

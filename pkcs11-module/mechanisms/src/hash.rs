@@ -3,6 +3,7 @@
 use strongroom_awslc::digest::{self, Algorithm, Context};
 use strongroom_types::{Bytes, Error, MechanismType, Result, ck, mechanism};
 
+use crate::Legacy;
 use crate::failure::or;
 
 /// A hash function, and the numbers by which the standard knows it.
@@ -12,17 +13,20 @@ pub(crate) struct Hash {
     /// The mask generation function that is made of it: `CKG_MGF1_SHA256`; `None` if the standard
     /// has no number for that.
     pub(crate) mgf: Option<u64>,
+    /// What of its signatures is legacy.
+    pub(crate) signatures: Legacy,
     /// What computes it.
     pub(crate) algorithm: &'static Algorithm,
 }
 
 macro_rules! hashes {
-    ($($name:ident = $ckm:ident, $mgf:expr;)*) => {
+    ($($name:ident = $ckm:ident, $mgf:expr, $signatures:ident;)*) => {
         $(
             #[doc = concat!("`", stringify!($ckm), "`.")]
             pub(crate) static $name: Hash = Hash {
                 id: mechanism!($ckm).0,
                 mgf: $mgf,
+                signatures: Legacy::$signatures,
                 algorithm: &digest::$name,
             };
         )*
@@ -33,17 +37,17 @@ macro_rules! hashes {
 }
 
 hashes! {
-    SHA1 = CKM_SHA_1, Some(ck!(CKG_MGF1_SHA1));
-    SHA224 = CKM_SHA224, Some(ck!(CKG_MGF1_SHA224));
-    SHA256 = CKM_SHA256, Some(ck!(CKG_MGF1_SHA256));
-    SHA384 = CKM_SHA384, Some(ck!(CKG_MGF1_SHA384));
-    SHA512 = CKM_SHA512, Some(ck!(CKG_MGF1_SHA512));
-    SHA512_224 = CKM_SHA512_224, None;
-    SHA512_256 = CKM_SHA512_256, None;
-    SHA3_224 = CKM_SHA3_224, Some(ck!(CKG_MGF1_SHA3_224));
-    SHA3_256 = CKM_SHA3_256, Some(ck!(CKG_MGF1_SHA3_256));
-    SHA3_384 = CKM_SHA3_384, Some(ck!(CKG_MGF1_SHA3_384));
-    SHA3_512 = CKM_SHA3_512, Some(ck!(CKG_MGF1_SHA3_512));
+    SHA1 = CKM_SHA_1, Some(ck!(CKG_MGF1_SHA1)), Signing;
+    SHA224 = CKM_SHA224, Some(ck!(CKG_MGF1_SHA224)), Nothing;
+    SHA256 = CKM_SHA256, Some(ck!(CKG_MGF1_SHA256)), Nothing;
+    SHA384 = CKM_SHA384, Some(ck!(CKG_MGF1_SHA384)), Nothing;
+    SHA512 = CKM_SHA512, Some(ck!(CKG_MGF1_SHA512)), Nothing;
+    SHA512_224 = CKM_SHA512_224, None, Nothing;
+    SHA512_256 = CKM_SHA512_256, None, Nothing;
+    SHA3_224 = CKM_SHA3_224, Some(ck!(CKG_MGF1_SHA3_224)), Nothing;
+    SHA3_256 = CKM_SHA3_256, Some(ck!(CKG_MGF1_SHA3_256)), Nothing;
+    SHA3_384 = CKM_SHA3_384, Some(ck!(CKG_MGF1_SHA3_384)), Nothing;
+    SHA3_512 = CKM_SHA3_512, Some(ck!(CKG_MGF1_SHA3_512)), Nothing;
 }
 
 impl Hash {

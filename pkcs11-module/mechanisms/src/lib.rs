@@ -36,6 +36,7 @@ mod mac;
 mod montgomery;
 mod operation;
 mod pbkdf2;
+mod policy;
 mod prf;
 mod public_from_private;
 mod public_key_info;
@@ -51,12 +52,13 @@ mod whole;
 pub use derive::{Computed, Derivation, Gives, Heritage, Inputs, Makes, Several};
 pub use key::{Key, KeyTypeRow, Parsed};
 pub use operation::{Cipher, Digest, Sign, Verify};
-pub use row::{Mechanism, Start};
+pub use policy::Policy;
+pub use row::{Legacy, Mechanism, Start};
 
-use strongroom_types::{Error, KeyType, MechanismType, Result};
+use strongroom_types::{Error, KeyType, Result};
 
-/// Every mechanism of the token.
-pub static MECHANISMS: &[&[Mechanism]] = &[
+/// Every mechanism of the token; [`Policy`] says which of them may be used.
+static MECHANISMS: &[&[Mechanism]] = &[
     digest::ROWS,
     hmac::ROWS,
     secret::ROWS,
@@ -104,20 +106,6 @@ pub static KEY_TYPES: &[&KeyTypeRow] = &[
     &secret::SHA3_512_HMAC,
     &aes::AES,
 ];
-
-/// Finds a mechanism by its number.
-///
-/// # Errors
-///
-/// [`Error::MechanismInvalid`] if there is no such row.
-pub fn mechanism(id: MechanismType) -> Result<&'static Mechanism> {
-    mechanisms().find(|mechanism| mechanism.id == id).ok_or(Error::MechanismInvalid)
-}
-
-/// All mechanisms, in the order of the rows.
-pub fn mechanisms() -> impl Iterator<Item = &'static Mechanism> {
-    MECHANISMS.iter().copied().flatten()
-}
 
 /// Finds a key type by its number.
 ///

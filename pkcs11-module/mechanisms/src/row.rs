@@ -5,15 +5,28 @@ use std::sync::Arc;
 
 use strongroom_types::{
     Attributes, Bytes, Class, Error, KeyType, Layout, MechanismInfo, MechanismType, Params, Result,
-    ck,
+    attribute, ck,
 };
 
 use crate::{Cipher, Derivation, Digest, Key, Sign, Verify};
+
+/// What of a mechanism is only there where the configuration says `legacy = true`: what is kept for
+/// what is old, and must not serve anything new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Legacy {
+    /// None of it.
+    Nothing,
+    /// The signature: what others signed long ago is still verified.
+    Signing,
+    /// All of it.
+    Everything,
+}
 
 /// A mechanism: what it accepts, and what it can do.
 ///
 /// Abilities are optional functions, and the `CKF_` flags follow from them, so information and
 /// behaviour can not differ.
+#[derive(Clone)]
 #[expect(clippy::type_complexity, reason = "an ability reads best as its signature")]
 pub struct Mechanism {
     /// The `CKM_` number.
@@ -25,6 +38,11 @@ pub struct Mechanism {
     pub keys: &'static [KeyType],
     /// The key sizes it takes, in the unit that `C_GetMechanismInfo` reports.
     pub key_size: RangeInclusive<u64>,
+    /// What of it is legacy. Nothing reads this but [`Policy`](crate::Policy), through which every
+    /// mechanism is looked up.
+    pub legacy: Legacy,
+    /// Smaller keys that are legacy: from this size on.
+    pub legacy_key_size: Option<u64>,
     /// The parameters it accepts: the edge takes the first layout whose C structure has the length
     /// of the parameter. `&[]` as a layout is the mechanism called without one.
     pub params: &'static [Layout],
@@ -62,6 +80,8 @@ impl Mechanism {
         name: "",
         keys: &[],
         key_size: 0..=0,
+        legacy: Legacy::Nothing,
+        legacy_key_size: None,
         params: &[&[]],
         flags: 0,
         digest: None,
@@ -101,6 +121,19 @@ impl Mechanism {
             min_key_size: *self.key_size.start(),
             max_key_size: *self.key_size.end(),
             flags,
+        }
+    }
+
+    /// Whether it makes keys of the size that a template asks for, in bits.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::AttributeValueInvalid`].
+    pub fn check_wanted(&self, public: &Attributes) -> Result<()> {
+        let wanted = public.get(attribute::MODULUS_BITS);
+        match wanted.is_none_or(|bits| self.key_size.contains(&bits)) {
+            true => Ok(()),
+            false => Err(Error::AttributeValueInvalid),
         }
     }
 

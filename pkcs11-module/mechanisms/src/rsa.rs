@@ -8,7 +8,7 @@ use strongroom_types::{Bytes, Error, KeyType, Params, Result, mechanism};
 
 use crate::failure::or;
 use crate::hash::{self, Hash};
-use crate::rsa_key::SIZES;
+use crate::rsa_key::{SHORTEST, SIZES};
 use crate::whole::{Direct, Hashed, Signer, Transform, Verifier};
 use crate::{Cipher, Key, Mechanism, Sign, Verify};
 
@@ -46,6 +46,7 @@ macro_rules! rows {
                     let primitive = Operation { key: key.clone(), scheme: Digested(&hash::$hash) };
                     Ok(Hashed::start(primitive, &hash::$hash))
                 }),
+                legacy: hash::$hash.signatures,
                 ..row(mechanism!($ckm))
             },)*
         ];
@@ -65,7 +66,12 @@ rows! {
 }
 
 const fn row(named: (strongroom_types::MechanismType, &'static str)) -> Mechanism {
-    Mechanism { keys: &[KeyType::RSA], key_size: SIZES, ..Mechanism::named(named) }
+    Mechanism {
+        keys: &[KeyType::RSA],
+        key_size: SIZES,
+        legacy_key_size: Some(SHORTEST),
+        ..Mechanism::named(named)
+    }
 }
 
 /// What a mechanism does with its input and the two operations of RSA.
@@ -166,7 +172,8 @@ impl Scheme for Digested {
     }
 
     fn sign(self, key: &PrivateKey, digest: &[u8]) -> Result<Bytes> {
-        key.sign_digest(self.0.algorithm, digest).map_err(or(Error::FunctionFailed))
+        // Only a short key has no room for a digest.
+        key.sign_digest(self.0.algorithm, digest).map_err(or(Error::KeySizeRange))
     }
 
     fn verify(self, key: &PublicKey, digest: &[u8], signature: &[u8]) -> Result<()> {

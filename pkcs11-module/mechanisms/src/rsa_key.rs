@@ -33,6 +33,7 @@ pub(crate) static RSA: KeyTypeRow = KeyTypeRow {
 pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
     keys: &[KeyType::RSA],
     key_size: SIZES,
+    legacy_key_size: Some(SHORTEST),
     generate_pair: Some(generate),
     ..Mechanism::named(mechanism!(CKM_RSA_PKCS_KEY_PAIR_GEN))
 }];
@@ -40,6 +41,9 @@ pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
 /// The lengths of a modulus in bits. Shorter ones are not secure any more (SP 800-131A), and
 /// operations with longer ones take seconds.
 pub(crate) const SIZES: RangeInclusive<u64> = 2048..=8192;
+
+/// The shortest modulus in bits that can be had at all.
+pub(crate) const SHORTEST: u64 = 512;
 
 /// 6.1.2, RSA public key objects.
 static PUBLIC: &[Rule] = rules! {
@@ -199,10 +203,7 @@ fn set_private(key: &mut Attributes, private: &PrivateKey) -> Result<()> {
 /// Generates a key pair; the exponent is 65537 unless the template has another one.
 fn generate(_: &Params, public: &mut Attributes, private: &mut Attributes) -> Result<()> {
     let bits = public.need(attribute::MODULUS_BITS)?;
-    let bits = u32::try_from(bits)
-        .ok()
-        .filter(|_| SIZES.contains(&bits))
-        .ok_or(Error::AttributeValueInvalid)?;
+    let bits = u32::try_from(bits).map_err(|_| Error::AttributeValueInvalid)?;
     let exponent = match public.get(attribute::PUBLIC_EXPONENT) {
         None => &[1, 0, 1],
         Some(_) => optional(public, attribute::PUBLIC_EXPONENT).unwrap_or_default(),

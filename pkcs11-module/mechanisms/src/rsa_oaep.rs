@@ -8,7 +8,7 @@ use strongroom_types::{Bytes, Error, Field, KeyType, Param, Params, Result, ck, 
 use crate::failure::or;
 use crate::hash::Hash;
 use crate::rsa::{modulus_len, private, public};
-use crate::rsa_key::SIZES;
+use crate::rsa_key::{SHORTEST, SIZES};
 use crate::whole::{Direct, Transform};
 use crate::{Key, Mechanism};
 
@@ -16,6 +16,7 @@ use crate::{Key, Mechanism};
 pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
     keys: &[KeyType::RSA],
     key_size: SIZES,
+    legacy_key_size: Some(SHORTEST),
     // `CK_RSA_PKCS_OAEP_PARAMS`: hash function, mask generation function, where the label comes
     // from, the label.
     params: &[&[Field::Ulong, Field::Ulong, Field::Ulong, Field::PtrLen]],

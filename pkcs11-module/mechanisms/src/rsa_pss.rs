@@ -10,7 +10,7 @@ use strongroom_types::{
 use crate::failure::or;
 use crate::hash::{self, Hash};
 use crate::rsa::{modulus_len, private, public};
-use crate::rsa_key::SIZES;
+use crate::rsa_key::{SHORTEST, SIZES};
 use crate::whole::{Direct, Hashed, Signer, Verifier};
 use crate::{Key, Mechanism};
 
@@ -40,6 +40,7 @@ macro_rules! rows {
                     public(key)?;
                     Ok(Hashed::start(Operation::of(key, params, &hash::$hash)?, &hash::$hash))
                 }),
+                legacy: hash::$hash.signatures,
                 ..row(mechanism!($ckm))
             },)*
         ];
@@ -62,6 +63,7 @@ const fn row(named: (MechanismType, &'static str)) -> Mechanism {
     Mechanism {
         keys: &[KeyType::RSA],
         key_size: SIZES,
+        legacy_key_size: Some(SHORTEST),
         // `CK_RSA_PKCS_PSS_PARAMS`: hash function, mask generation function, length of the salt.
         params: &[&[Field::Ulong, Field::Ulong, Field::Ulong]],
         ..Mechanism::named(named)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use strongroom_functions::Cryptoki;
 use strongroom_keystore::{Config, Role, Store};
+use strongroom_mechanisms::Policy;
 use strongroom_types::{
     Attributes, Bytes, Class, Derived, Error, MechanismCall, MechanismInfo, MechanismType,
     ModuleInfo, ObjectHandle, Output, Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo,
@@ -33,6 +34,7 @@ const VERSION: (u8, u8) = (0, 1);
 /// An application: its slots, sessions, logins and handles, over a store that it shares with
 /// others. The [`Cryptoki`] functions may be called from any thread at any time.
 pub struct Application {
+    pub(crate) policy: Policy,
     pub(crate) store: Store,
     pub(crate) slots: Slots,
     pub(crate) sessions: Sessions,
@@ -58,7 +60,14 @@ impl Application {
         let store = Store::open(config).map_err(storage)?;
         let slots = Slots::default();
         slots.refresh(&store)?;
-        Ok(Self { store, slots, sessions: Sessions::default(), handles: Handles::default() })
+        let policy = Policy::new(config.legacy);
+        Ok(Self {
+            policy,
+            store,
+            slots,
+            sessions: Sessions::default(),
+            handles: Handles::default(),
+        })
     }
 
     /// The object of a handle, if the session may see it.
@@ -221,12 +230,12 @@ impl Cryptoki for Application {
 
     fn mechanism_list(&self, slot: SlotId) -> Result<Vec<MechanismType>> {
         self.slots.find(slot)?;
-        Ok(strongroom_mechanisms::mechanisms().map(|mechanism| mechanism.id).collect())
+        Ok(self.policy.mechanisms().map(|mechanism| mechanism.id).collect())
     }
 
     fn mechanism_info(&self, slot: SlotId, mechanism: MechanismType) -> Result<MechanismInfo> {
         self.slots.find(slot)?;
-        Ok(strongroom_mechanisms::mechanism(mechanism)?.info())
+        Ok(self.policy.mechanism(mechanism)?.info())
     }
 
     fn init_token(&self, slot: SlotId, pin: &[u8], label: &[u8; 32]) -> Result<()> {

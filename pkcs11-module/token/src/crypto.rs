@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_mechanisms::{Key, Mechanism};
+use strongroom_mechanisms::{Key, Mechanism, Policy};
 use strongroom_types::{
     Attribute, Attributes, Error, MechanismCall, MechanismType, ObjectHandle, Params, Result,
     attribute, attribute::kind,
@@ -71,7 +71,7 @@ impl Application {
         call: Option<MechanismCall>,
         key: ObjectHandle,
     ) -> Result<()> {
-        begin(session, kind, call, |mechanism, params| {
+        begin(self.policy, session, kind, call, |mechanism, params| {
             self.operation(session, kind, mechanism, params, key)
         })
     }
@@ -84,7 +84,7 @@ impl Application {
         key: ObjectHandle,
         signature: &[u8],
     ) -> Result<()> {
-        begin(session, Kind::VerifySignature, call, |mechanism, params| {
+        begin(self.policy, session, Kind::VerifySignature, call, |mechanism, params| {
             let start = mechanism.verify.ok_or(Error::MechanismInvalid)?;
             let chosen = self.choose(session, key, mechanism, attribute::VERIFY, &KEY)?;
             let verify = start(&chosen.key, &params)?;
@@ -148,6 +148,7 @@ pub(crate) fn permits(
 
 /// Starts an operation where none of its kind is; without a mechanism, ends the one that is active.
 fn begin(
+    policy: Policy,
     session: &Session,
     kind: Kind,
     call: Option<MechanismCall>,
@@ -160,7 +161,7 @@ fn begin(
     if activity.has(kind) {
         return Err(Error::OperationActive);
     }
-    activity.begin(make(strongroom_mechanisms::mechanism(mechanism)?, params)?);
+    activity.begin(make(policy.mechanism(mechanism)?, params)?);
     Ok(())
 }
 

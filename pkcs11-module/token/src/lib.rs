@@ -34,9 +34,11 @@ pub use moved::{Moved, Refusal, settle};
 pub use rules::OBJECT_CLASSES;
 pub use strongroom_keystore::quiesce;
 
+use strongroom_mechanisms::Policy;
 use strongroom_types::{Layout, MechanismType};
 
-/// The parameter layouts that a mechanism accepts; `None` if there is no such mechanism.
+/// The parameter layouts that a mechanism accepts, whether or not it may be used; `None` if there
+/// is no such mechanism.
 pub fn layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
-    strongroom_mechanisms::mechanism(mechanism).ok().map(|row| row.params)
+    Policy::Legacy.mechanism(mechanism).ok().map(|row| row.params)
 }

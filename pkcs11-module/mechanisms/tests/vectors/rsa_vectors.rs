@@ -73,7 +73,7 @@ fn public(n: &[u8], e: &[u8]) -> Attributes {
 
 fn digest(hash: MechanismType, data: &[u8]) -> Vec<u8> {
     let mut operation =
-        strongroom_mechanisms::mechanism(hash).unwrap().digest.unwrap()(&Params::NONE).unwrap();
+        crate::support::mechanism(hash).unwrap().digest.unwrap()(&Params::NONE).unwrap();
     operation.update(data).unwrap();
     operation.finish().unwrap().to_vec()
 }
@@ -189,9 +189,6 @@ pub(crate) fn pss_signatures() {
             let (Some(hash), Some(mgf)) = (hash, group.mgf_hash.and_then(numbers)) else {
                 continue;
             };
-            if group.key_size < 2048 {
-                continue;
-            }
             let key = key(public(&group.key.n, &group.key.e)).unwrap();
             let salt = u64::try_from(group.salt_size).unwrap();
             let params = ulongs(&[hash.digest.0, mgf.mgf, salt]);
@@ -240,9 +237,6 @@ pub(crate) fn oaep_ciphertexts() {
                 hash => numbers(hash).map(|numbers| numbers.digest),
             };
             let (Some(hash), Some(mgf)) = (hash, numbers(group.mgf_hash)) else { continue };
-            if group.key_size < 2048 {
-                continue;
-            }
             let attributes = complete(private(&group.key)).unwrap();
             pkcs8(&attributes, &group.pkcs8);
             let public = key(public(&group.key.n, &group.key.e)).unwrap();

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aes_gcm::aead::{Aead as _, KeyInit as _, Payload};
 use sha2::Digest as _;
-use strongroom_mechanisms::{Key, mechanism};
+use strongroom_mechanisms::Key;
 use strongroom_types::{
     Attributes, Class, Error, KeyType, MechanismType, Params, Result, attribute, ck, mechanism,
 };
@@ -13,7 +13,7 @@ use strongroom_types::{
 use crate::aes_support::Call;
 use crate::aes_vectors::gcm;
 use crate::hash_vectors::secret;
-use crate::support::{complete, object, sign};
+use crate::support::{complete, mechanism, object, sign};
 
 fn generate(id: MechanismType, key_type: KeyType, len: u64) -> Result<Attributes> {
     let row = mechanism(id)?;

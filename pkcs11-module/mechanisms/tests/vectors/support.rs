@@ -2,10 +2,15 @@
 
 use std::sync::Arc;
 
-use strongroom_mechanisms::{Inputs, Key, Makes, Mechanism, key_type, mechanism};
+use strongroom_mechanisms::{Inputs, Key, Makes, Mechanism, Policy, key_type};
 use strongroom_types::{
     Attributes, Bytes, Class, Error, KeyType, MechanismType, Param, Params, Result, attribute,
 };
+
+/// Finds a row, whether it is legacy or not.
+pub(crate) fn mechanism(id: MechanismType) -> Result<&'static Mechanism> {
+    Policy::Legacy.mechanism(id)
+}
 
 /// Attributes of a key object, to be completed.
 pub(crate) fn object(class: Class, key_type: KeyType) -> Attributes {

@@ -1,6 +1,6 @@
 //! What each mechanism of the token is for.
 
-use strongroom_mechanisms::{Mechanism, mechanisms};
+use strongroom_mechanisms::{Legacy, Mechanism, Policy};
 use strongroom_types::KeyType;
 
 type Has = fn(&Mechanism) -> bool;
@@ -24,16 +24,17 @@ const ENDLESS: u64 = 0x7fff_ffff;
 
 /// A row for each mechanism.
 pub(crate) fn table() -> String {
-    let rows = mechanisms().map(|mechanism| {
+    let rows = Policy::Legacy.mechanisms().map(|mechanism| {
         format!(
-            "| `{}` | {} | {} | {} |\n",
+            "| `{}` | {} | {} | {} | {} |\n",
             mechanism.name,
             keys(mechanism),
             sizes(mechanism),
-            abilities(mechanism)
+            abilities(mechanism),
+            legacy(mechanism)
         )
     });
-    let head = "| Mechanism | Keys | Sizes | Does |\n|---|---|---|---|\n";
+    let head = "| Mechanism | Keys | Sizes | Does | Legacy |\n|---|---|---|---|---|\n";
     std::iter::once(head.to_owned()).chain(rows).collect()
 }
 
@@ -59,4 +60,15 @@ fn sizes(mechanism: &Mechanism) -> String {
 fn abilities(mechanism: &Mechanism) -> String {
     let can = ABILITIES.iter().filter(|(_, ability)| ability(mechanism));
     can.map(|(name, _)| *name).collect::<Vec<_>>().join(", ")
+}
+
+/// What of it is there with `legacy = true` only.
+fn legacy(mechanism: &Mechanism) -> &'static str {
+    match (mechanism.legacy, mechanism.legacy_key_size) {
+        (Legacy::Everything, _) => "all",
+        (Legacy::Signing, Some(_)) => "signing, short keys",
+        (Legacy::Signing, None) => "signing",
+        (Legacy::Nothing, Some(_)) => "short keys",
+        (Legacy::Nothing, None) => "",
+    }
 }

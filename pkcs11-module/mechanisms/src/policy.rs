@@ -1,0 +1,87 @@
+//! Which mechanisms may be used.
+//!
+//! A mechanism is found through a [`Policy`] and in no other way, and what is found is a row without
+//! what the policy forbids: whoever has a row may do all that it says. So a list, information, and
+//! every function of the standard hold to the same policy without asking for it.
+
+use std::sync::LazyLock;
+
+use strongroom_types::{Error, MechanismType, Result};
+
+use crate::{Legacy, MECHANISMS, Mechanism};
+
+/// Which mechanisms may be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// Those that new things may be made with.
+    Modern,
+    /// All of them.
+    Legacy,
+}
+
+/// The rows of a policy, in the order of the rows; and where each number is, by number.
+struct Table {
+    rows: Vec<Mechanism>,
+    places: Vec<(MechanismType, usize)>,
+}
+
+static MODERN: LazyLock<Table> = LazyLock::new(|| Table::new(modern));
+static ALL: LazyLock<Table> = LazyLock::new(|| Table::new(|row| Some(all(row))));
+
+impl Table {
+    fn new(view: fn(&Mechanism) -> Option<Mechanism>) -> Self {
+        let rows: Vec<_> = MECHANISMS.iter().copied().flatten().filter_map(view).collect();
+        let mut places: Vec<_> =
+            rows.iter().enumerate().map(|(place, row)| (row.id, place)).collect();
+        places.sort_unstable();
+        Self { rows, places }
+    }
+}
+
+/// What is left of a row.
+fn modern(row: &Mechanism) -> Option<Mechanism> {
+    match row.legacy {
+        Legacy::Nothing => Some(row.clone()),
+        Legacy::Signing => Some(Mechanism { sign: None, ..row.clone() }),
+        Legacy::Everything => None,
+    }
+}
+
+/// A row with the keys that it takes beyond its own.
+fn all(row: &Mechanism) -> Mechanism {
+    let smallest = row.legacy_key_size.unwrap_or(*row.key_size.start());
+    Mechanism { key_size: smallest..=*row.key_size.end(), ..row.clone() }
+}
+
+impl Policy {
+    /// That of a configuration.
+    pub fn new(legacy: bool) -> Self {
+        if legacy { Self::Legacy } else { Self::Modern }
+    }
+
+    fn table(self) -> &'static Table {
+        match self {
+            Self::Modern => &MODERN,
+            Self::Legacy => &ALL,
+        }
+    }
+
+    /// Finds a mechanism by its number.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::MechanismInvalid`] if there is none, or none that may be used.
+    pub fn mechanism(self, id: MechanismType) -> Result<&'static Mechanism> {
+        let Table { rows, places } = self.table();
+        places
+            .binary_search_by_key(&id, |(id, _)| *id)
+            .ok()
+            .and_then(|at| rows.get(places.get(at)?.1))
+            .ok_or(Error::MechanismInvalid)
+    }
+
+    /// All that may be used, in the order of the rows.
+    pub fn mechanisms(self) -> impl Iterator<Item = &'static Mechanism> {
+        self.table().rows.iter()
+    }
+}
