@@ -5,6 +5,7 @@ mod cert;
 mod key;
 mod moving;
 mod operation;
+mod softhsm2_util;
 mod store;
 mod token;
 
@@ -16,6 +17,7 @@ pub(crate) use cert::*;
 pub(crate) use key::*;
 pub(crate) use moving::*;
 pub(crate) use operation::*;
+pub(crate) use softhsm2_util::*;
 pub(crate) use store::*;
 pub(crate) use token::*;
 
@@ -97,6 +99,9 @@ pub(crate) enum Command {
     /// Move in: take over tokens, keys and certificates from elsewhere
     #[command(subcommand)]
     Import(ImportCommand),
+    /// Behave like SoftHSM2's tool of this name; so does a link to this program with that name
+    #[command(name = "softhsm2-util")]
+    Softhsm2Util(Box<Softhsm2UtilArgs>),
     /// Print the man page, or write one per command
     Man(ManArgs),
     /// Print the completion script of a shell

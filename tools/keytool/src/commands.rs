@@ -22,6 +22,7 @@ use crate::module::Module;
 use crate::output::Output;
 
 pub(crate) use sign::Plan;
+pub(crate) use store::open as open_store;
 
 /// What every command has at hand.
 pub(crate) struct Context {
@@ -104,6 +105,7 @@ fn with_module(command: &Command, context: &Context) -> Result<()> {
         | Command::Backup(_)
         | Command::Restore(_)
         | Command::Import(ImportCommand::Softhsm2(_))
+        | Command::Softhsm2Util(_)
         | Command::Man(_)
         | Command::Completions(_) => Ok(()),
     }

@@ -26,6 +26,7 @@ mod progress;
 mod public_key;
 mod scheme;
 mod softhsm2;
+mod softhsm2_util;
 mod table;
 mod template;
 mod token;
@@ -38,11 +39,17 @@ use std::process::ExitCode;
 use clap::FromArgMatches;
 
 fn main() -> ExitCode {
+    if let Some(code) = softhsm2_util::by_name() {
+        return code;
+    }
     let matches = cli::command().get_matches();
     let cli = match cli::Cli::from_arg_matches(&matches) {
         Ok(cli) => cli,
         Err(error) => error.exit(),
     };
+    if let cli::Command::Softhsm2Util(args) = &cli.command {
+        return softhsm2_util::run(cli.global.module.as_deref(), args);
+    }
     let out = output::Output::new(&cli.global);
     match commands::run(&cli, out) {
         Ok(exit) => exit.into(),

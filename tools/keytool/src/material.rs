@@ -123,7 +123,7 @@ fn broken(error: der::pem::Error) -> Failure {
 }
 
 /// The PEM blocks of a text, without what is around them.
-fn blocks(text: &str) -> Vec<&str> {
+pub(crate) fn blocks(text: &str) -> Vec<&str> {
     let mut found = Vec::new();
     let mut rest = text;
     while let Some((_, block)) = rest.find("-----BEGIN ").and_then(|at| rest.split_at_checked(at)) {

@@ -42,10 +42,7 @@ pub(crate) struct Module {
 impl Module {
     /// Loads the module that was named, or Strongroom's own from where it is installed.
     pub(crate) fn load(named: Option<&Path>) -> Result<Self> {
-        let path = match named {
-            Some(path) => path.to_owned(),
-            None => find()?,
-        };
+        let path = path(named)?;
         let what = || format!("cannot use the PKCS#11 module {}", path.display());
         let pkcs11 = Pkcs11::new(&path).map_err(|error| {
             Failure::new(Exit::Module, what())
@@ -89,6 +86,11 @@ impl Drop for Module {
         // The process ends here; a module that cannot finalise changes nothing.
         let _ended = self.pkcs11.clone().finalize();
     }
+}
+
+/// The module that was named, or Strongroom's own from where it is installed.
+pub(crate) fn path(named: Option<&Path>) -> Result<PathBuf> {
+    named.map_or_else(find, |path| Ok(path.to_owned()))
 }
 
 fn find() -> Result<PathBuf> {

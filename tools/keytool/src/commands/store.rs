@@ -50,7 +50,7 @@ impl Stored {
 }
 
 /// Opens the store, if the module at hand is the one that uses it.
-pub(super) fn open(module: Option<&Path>, what: &str) -> Result<Store> {
+pub(crate) fn open(module: Option<&Path>, what: &str) -> Result<Store> {
     if !module::is_ours(module) {
         return Err(Failure::new(Exit::Unsupported, what)
             .cause("the PKCS#11 interface has no call for it, and the module is not Strongroom's")
