@@ -10,6 +10,8 @@ use crate::owned::{AnyKey, EcKey, EcPoint, EcdsaSignature, Number};
 /// A curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Curve {
+    /// P-224, also called secp224r1.
+    P224,
     /// P-256, also called secp256r1 and prime256v1.
     P256,
     /// P-384, also called secp384r1.
@@ -18,32 +20,61 @@ pub enum Curve {
     P521,
     /// secp256k1.
     Secp256k1,
+    /// brainpoolP224r1 (RFC 5639), as the next four.
+    BrainpoolP224r1,
+    /// brainpoolP256r1.
+    BrainpoolP256r1,
+    /// brainpoolP320r1.
+    BrainpoolP320r1,
+    /// brainpoolP384r1.
+    BrainpoolP384r1,
+    /// brainpoolP512r1.
+    BrainpoolP512r1,
 }
 
 impl Curve {
     /// Every curve.
-    pub const ALL: &'static [Self] = &[Self::P256, Self::P384, Self::P521, Self::Secp256k1];
+    pub const ALL: &'static [Self] = &[
+        Self::P224,
+        Self::P256,
+        Self::P384,
+        Self::P521,
+        Self::Secp256k1,
+        Self::BrainpoolP224r1,
+        Self::BrainpoolP256r1,
+        Self::BrainpoolP320r1,
+        Self::BrainpoolP384r1,
+        Self::BrainpoolP512r1,
+    ];
 
     /// The length of a coordinate in bytes; that of the order is the same on these curves.
     pub const fn field_len(self) -> usize {
         match self {
-            Self::P256 | Self::Secp256k1 => 32,
-            Self::P384 => 48,
+            Self::P224 | Self::BrainpoolP224r1 => 28,
+            Self::P256 | Self::Secp256k1 | Self::BrainpoolP256r1 => 32,
+            Self::BrainpoolP320r1 => 40,
+            Self::P384 | Self::BrainpoolP384r1 => 48,
+            Self::BrainpoolP512r1 => 64,
             Self::P521 => 66,
         }
     }
 
     fn group(self) -> *const sys::EC_GROUP {
-        match self {
-            // SAFETY: it takes nothing; the group it returns is static, here and below.
-            Self::P256 => unsafe { sys::EC_group_p256() },
-            // SAFETY: as above.
-            Self::P384 => unsafe { sys::EC_group_p384() },
-            // SAFETY: as above.
-            Self::P521 => unsafe { sys::EC_group_p521() },
-            // SAFETY: as above.
-            Self::Secp256k1 => unsafe { sys::EC_group_secp256k1() },
-        }
+        let name = match self {
+            Self::P224 => sys::NID_secp224r1,
+            Self::P256 => sys::NID_X9_62_prime256v1,
+            Self::P384 => sys::NID_secp384r1,
+            Self::P521 => sys::NID_secp521r1,
+            Self::Secp256k1 => sys::NID_secp256k1,
+            Self::BrainpoolP224r1 => sys::NID_brainpoolP224r1,
+            Self::BrainpoolP256r1 => sys::NID_brainpoolP256r1,
+            Self::BrainpoolP320r1 => sys::NID_brainpoolP320r1,
+            Self::BrainpoolP384r1 => sys::NID_brainpoolP384r1,
+            Self::BrainpoolP512r1 => sys::NID_brainpoolP512r1,
+        };
+        // SAFETY: the groups of these names are static, in spite of what the function is called;
+        // the bindings have no getters for all of them.
+        unsafe { sys::EC_GROUP_new_by_curve_name(name) }
     }
 
     fn empty_key(self) -> Result<EcKey> {

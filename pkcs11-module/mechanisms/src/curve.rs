@@ -66,6 +66,54 @@ pub(crate) static CURVES: &[Curve] = &[
         identifiers: &[b"\x06\x05\x2b\x81\x04\x00\x0a"],
         names: &["secp256k1"],
     },
+    // 1.3.132.0.33
+    Curve {
+        key_type: KeyType::EC,
+        group: Group::Prime(ec::Curve::P224),
+        bits: 224,
+        identifiers: &[b"\x06\x05\x2b\x81\x04\x00\x21"],
+        names: &["secp224r1", "P-224"],
+    },
+    // 1.3.36.3.3.2.8.1.1.5
+    Curve {
+        key_type: KeyType::EC,
+        group: Group::Prime(ec::Curve::BrainpoolP224r1),
+        bits: 224,
+        identifiers: &[b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x05"],
+        names: &["brainpoolP224r1"],
+    },
+    // 1.3.36.3.3.2.8.1.1.7
+    Curve {
+        key_type: KeyType::EC,
+        group: Group::Prime(ec::Curve::BrainpoolP256r1),
+        bits: 256,
+        identifiers: &[b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x07"],
+        names: &["brainpoolP256r1"],
+    },
+    // 1.3.36.3.3.2.8.1.1.9
+    Curve {
+        key_type: KeyType::EC,
+        group: Group::Prime(ec::Curve::BrainpoolP320r1),
+        bits: 320,
+        identifiers: &[b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x09"],
+        names: &["brainpoolP320r1"],
+    },
+    // 1.3.36.3.3.2.8.1.1.11
+    Curve {
+        key_type: KeyType::EC,
+        group: Group::Prime(ec::Curve::BrainpoolP384r1),
+        bits: 384,
+        identifiers: &[b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x0b"],
+        names: &["brainpoolP384r1"],
+    },
+    // 1.3.36.3.3.2.8.1.1.13
+    Curve {
+        key_type: KeyType::EC,
+        group: Group::Prime(ec::Curve::BrainpoolP512r1),
+        bits: 512,
+        identifiers: &[b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x0d"],
+        names: &["brainpoolP512r1"],
+    },
     // 1.3.101.112 (RFC 8410), and 1.3.6.1.4.1.11591.15.1, which GnuPG's smart cards have.
     Curve {
         key_type: KeyType::EC_EDWARDS,

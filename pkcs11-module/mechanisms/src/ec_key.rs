@@ -1,5 +1,5 @@
-//! `CKK_EC` and `CKM_EC_KEY_PAIR_GEN` (PKCS#11 3.2, 6.3.3 to 6.3.8): P-256, P-384, P-521 and
-//! secp256k1.
+//! `CKK_EC` and `CKM_EC_KEY_PAIR_GEN` (PKCS#11 3.2, 6.3.3 to 6.3.8): P-224 to P-521,
+//! secp256k1, and brainpool's.
 
 use k256::ecdsa::{SigningKey, VerifyingKey};
 use strongroom_awslc::ec;
@@ -31,7 +31,7 @@ pub(crate) static EC: KeyTypeRow = KeyTypeRow {
 /// The rows of this family.
 pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
     keys: &[KeyType::EC],
-    key_size: 256..=521,
+    key_size: 224..=521,
     flags: curve::FLAGS,
     generate_pair: Some(generate),
     ..Mechanism::named(mechanism!(CKM_EC_KEY_PAIR_GEN))

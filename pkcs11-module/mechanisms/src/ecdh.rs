@@ -19,12 +19,12 @@ use crate::{Derivation, Inputs, Key, Mechanism, curve, ec_key, montgomery};
 pub(crate) static ROWS: &[Mechanism] = &[
     Mechanism {
         keys: &[KeyType::EC, KeyType::EC_MONTGOMERY],
-        key_size: 255..=521,
+        key_size: 224..=521,
         ..row(mechanism!(CKM_ECDH1_DERIVE))
     },
     Mechanism {
         keys: &[KeyType::EC],
-        key_size: 256..=521,
+        key_size: 224..=521,
         ..row(mechanism!(CKM_ECDH1_COFACTOR_DERIVE))
     },
 ];

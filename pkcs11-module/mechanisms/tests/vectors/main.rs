@@ -141,11 +141,11 @@ table! {
     CKM_EC_KEY_PAIR_GEN: key_pairs::ec_pairs;
     CKM_ECDSA: curve_vectors::ecdsa_signatures, key_pairs::ecdsa_second_opinion;
     CKM_ECDSA_SHA1: curve_vectors::ecdsa_of_rfc_6979;
-    CKM_ECDSA_SHA224: curve_vectors::ecdsa_of_rfc_6979;
+    CKM_ECDSA_SHA224: curve_vectors::ecdsa_signatures, curve_vectors::ecdsa_of_rfc_6979;
     CKM_ECDSA_SHA256: curve_vectors::ecdsa_signatures, curve_vectors::ecdsa_of_rfc_6979;
     CKM_ECDSA_SHA384: curve_vectors::ecdsa_signatures, curve_vectors::ecdsa_of_rfc_6979;
     CKM_ECDSA_SHA512: curve_vectors::ecdsa_signatures, curve_vectors::ecdsa_of_rfc_6979;
-    CKM_ECDSA_SHA3_224: key_pairs::sha3_second_opinion;
+    CKM_ECDSA_SHA3_224: curve_vectors::ecdsa_signatures, key_pairs::sha3_second_opinion;
     CKM_ECDSA_SHA3_256: curve_vectors::ecdsa_signatures, key_pairs::sha3_second_opinion;
     CKM_ECDSA_SHA3_384: curve_vectors::ecdsa_signatures, key_pairs::sha3_second_opinion;
     CKM_ECDSA_SHA3_512: curve_vectors::ecdsa_signatures, key_pairs::sha3_second_opinion;
