@@ -1,12 +1,13 @@
 //! Hash functions of FIPS 180-4 and FIPS 202: the one table of what AWS-LC calls them.
 
 use core::ffi::c_int;
-use core::ptr;
+use core::mem::offset_of;
+use core::{ptr, slice};
 
 use aws_lc_sys as sys;
 use zeroize::Zeroizing;
 
-use crate::error::{Result, check, failed};
+use crate::error::{Error, Result, check, failed};
 use crate::owned::DigestContext;
 
 /// A hash function.
@@ -16,45 +17,73 @@ pub struct Algorithm {
     at_once: Option<AtOnce>,
     output_len: usize,
     block_len: usize,
+    /// What a digest under way is made of; nothing where AWS-LC does not say it.
+    state: Option<&'static Shape>,
 }
+
+/// The structure that a digest under way is, as the header has it: numbers, without pointers.
+struct Shape {
+    len: usize,
+    /// Where it says how many bytes of a block are waiting.
+    waiting: usize,
+    /// Where it says how long the digest is.
+    output_len: Option<usize>,
+}
+
+static SHA_1: Shape = Shape {
+    len: size_of::<sys::SHA_CTX>(),
+    waiting: offset_of!(sys::SHA_CTX, num),
+    output_len: None,
+};
+static SHA_2_SHORT: Shape = Shape {
+    len: size_of::<sys::SHA256_CTX>(),
+    waiting: offset_of!(sys::SHA256_CTX, num),
+    output_len: Some(offset_of!(sys::SHA256_CTX, md_len)),
+};
+static SHA_2_LONG: Shape = Shape {
+    len: size_of::<sys::SHA512_CTX>(),
+    waiting: offset_of!(sys::SHA512_CTX, num),
+    output_len: Some(offset_of!(sys::SHA512_CTX, md_len)),
+};
 
 type AtOnce = unsafe extern "C" fn(*const u8, usize, *mut u8) -> *mut u8;
 
 macro_rules! algorithms {
-    ($($(#[$doc:meta])* $name:ident = $md:ident, $at_once:expr, $len:literal, $block_len:literal;)*) => {$(
+    ($($(#[$doc:meta])* $name:ident = $md:ident, $at_once:expr, $len:literal, $block_len:literal, $state:expr;)*) => {$(
         $(#[$doc])*
         pub static $name: Algorithm = Algorithm {
             md: sys::$md,
             at_once: $at_once,
             output_len: $len,
             block_len: $block_len,
+            state: $state,
         };
     )*};
 }
 
 algorithms! {
     /// SHA-1.
-    SHA1 = EVP_sha1, Some(sys::SHA1), 20, 64;
+    SHA1 = EVP_sha1, Some(sys::SHA1), 20, 64, Some(&SHA_1);
     /// SHA-224.
-    SHA224 = EVP_sha224, Some(sys::SHA224), 28, 64;
+    SHA224 = EVP_sha224, Some(sys::SHA224), 28, 64, Some(&SHA_2_SHORT);
     /// SHA-256.
-    SHA256 = EVP_sha256, Some(sys::SHA256), 32, 64;
+    SHA256 = EVP_sha256, Some(sys::SHA256), 32, 64, Some(&SHA_2_SHORT);
     /// SHA-384.
-    SHA384 = EVP_sha384, Some(sys::SHA384), 48, 128;
+    SHA384 = EVP_sha384, Some(sys::SHA384), 48, 128, Some(&SHA_2_LONG);
     /// SHA-512.
-    SHA512 = EVP_sha512, Some(sys::SHA512), 64, 128;
+    SHA512 = EVP_sha512, Some(sys::SHA512), 64, 128, Some(&SHA_2_LONG);
     /// SHA-512/224.
-    SHA512_224 = EVP_sha512_224, Some(sys::SHA512_224), 28, 128;
+    SHA512_224 = EVP_sha512_224, Some(sys::SHA512_224), 28, 128, Some(&SHA_2_LONG);
     /// SHA-512/256.
-    SHA512_256 = EVP_sha512_256, Some(sys::SHA512_256), 32, 128;
+    SHA512_256 = EVP_sha512_256, Some(sys::SHA512_256), 32, 128, Some(&SHA_2_LONG);
     /// SHA3-224.
-    SHA3_224 = EVP_sha3_224, None, 28, 144;
+    SHA3_224 = EVP_sha3_224, None, 28, 144, None;
     /// SHA3-256.
-    SHA3_256 = EVP_sha3_256, None, 32, 136;
+    SHA3_256 = EVP_sha3_256, None, 32, 136, None;
     /// SHA3-384.
-    SHA3_384 = EVP_sha3_384, None, 48, 104;
+    SHA3_384 = EVP_sha3_384, None, 48, 104, None;
     /// SHA3-512.
-    SHA3_512 = EVP_sha3_512, None, 64, 72;
+    SHA3_512 = EVP_sha3_512, None, 64, 72, None;
 }
 
 impl Algorithm {
@@ -140,6 +169,53 @@ impl Context {
         // length of the output may be null.
         check(unsafe { sys::EVP_DigestFinal_ex(ctx, out.as_mut_ptr(), no_len) })?;
         Ok(out)
+    }
+}
+
+impl Context {
+    /// What has been digested so far, for [`resume`](Self::resume); nothing where AWS-LC does not
+    /// say what that is.
+    pub fn state(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let len = self.algorithm.state?.len;
+        let at = self.data().cast::<u8>();
+        // SAFETY: the structure of this algorithm is there, which is so long, and the function that
+        // began it wrote all of it.
+        Some(Zeroizing::new(unsafe { slice::from_raw_parts(at, len) }.to_vec()))
+    }
+
+    /// Goes on from a [`state`](Self::state).
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for what is none of this algorithm; [`Error::Memory`].
+    pub fn resume(algorithm: &'static Algorithm, state: &[u8]) -> Result<Self> {
+        let shape = algorithm.state.ok_or(Error::Invalid)?;
+        if !shape.fits(algorithm, state) {
+            return Err(Error::Invalid);
+        }
+        let context = Self::new(algorithm)?;
+        let at = context.data().cast::<u8>();
+        // SAFETY: the structure of this algorithm is there, as long as the state, and any numbers
+        // are one, as long as no more bytes are waiting than a block has, which was checked.
+        unsafe { at.copy_from_nonoverlapping(state.as_ptr(), state.len()) };
+        Ok(context)
+    }
+
+    fn data(&self) -> *mut core::ffi::c_void {
+        // SAFETY: the context is alive; the header shows this member.
+        unsafe { (*self.ctx.as_ptr()).md_data }
+    }
+}
+
+impl Shape {
+    fn fits(&self, algorithm: &Algorithm, state: &[u8]) -> bool {
+        let number = |at: usize| {
+            let bytes = state.get(at..).and_then(|rest| rest.first_chunk());
+            bytes.and_then(|bytes| usize::try_from(u32::from_ne_bytes(*bytes)).ok())
+        };
+        state.len() == self.len
+            && number(self.waiting).is_some_and(|waiting| waiting < algorithm.block_len)
+            && self.output_len.is_none_or(|at| number(at) == Some(algorithm.output_len))
     }
 }
 
@@ -262,5 +338,33 @@ mod tests {
             assert_eq!(*shake.output(&parts, output.len()).unwrap(), output);
             assert_eq!(*shake.output(&[&message], 5).unwrap(), output[..5]);
         }
+    }
+
+    #[test]
+    fn a_digest_goes_on_from_its_state() {
+        for algorithm in [&SHA1, &SHA224, &SHA256, &SHA384, &SHA512, &SHA512_224, &SHA512_256] {
+            for len in [0, 1, 63, 64, 127, 128, 200] {
+                let data = vec![7; len];
+                let mut one = Context::new(algorithm).unwrap();
+                one.update(&data).unwrap();
+                let state = one.state().unwrap();
+                let mut two = Context::resume(algorithm, &state).unwrap();
+                two.update(b"the rest").unwrap();
+                let all = [data.as_slice(), b"the rest"].concat();
+                assert_eq!(two.finish().unwrap(), algorithm.digest(&all).unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn a_state_that_none_can_be_is_refused() {
+        let state = Context::new(&SHA256).unwrap().state().unwrap();
+        assert!(Context::resume(&SHA224, &state).is_err(), "of another function");
+        assert!(Context::resume(&SHA512, &state).is_err());
+        assert!(Context::resume(&SHA256, &state[1..]).is_err());
+        assert!(Context::resume(&SHA3_256, &state).is_err());
+        let mut beyond = state.clone();
+        beyond[offset_of!(sys::SHA256_CTX, num)] = 64;
+        assert!(Context::resume(&SHA256, &beyond).is_err(), "more than a block waits");
     }
 }

@@ -167,4 +167,27 @@ functions! {
     65 C_VerifySignatureUpdate: fn verify_signature_update(session: SessionHandle, part: &[u8]) -> ();
     /// `C_VerifySignatureFinal`.
     66 C_VerifySignatureFinal: fn verify_signature_final(session: SessionHandle) -> ();
+
+    /// `C_SignRecoverInit`; no mechanism ends the operation that is active.
+    67 C_SignRecoverInit: fn sign_recover_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+    /// `C_SignRecover`.
+    68 C_SignRecover: fn sign_recover(session: SessionHandle, data: &[u8], room: Room) -> Output;
+    /// `C_VerifyRecoverInit`; no mechanism ends the operation that is active.
+    69 C_VerifyRecoverInit: fn verify_recover_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+    /// `C_VerifyRecover`.
+    70 C_VerifyRecover: fn verify_recover(session: SessionHandle, signature: &[u8], room: Room) -> Output;
+
+    /// `C_DigestEncryptUpdate`.
+    71 C_DigestEncryptUpdate: fn digest_encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+    /// `C_DecryptDigestUpdate`.
+    72 C_DecryptDigestUpdate: fn decrypt_digest_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+    /// `C_SignEncryptUpdate`.
+    73 C_SignEncryptUpdate: fn sign_encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+    /// `C_DecryptVerifyUpdate`.
+    74 C_DecryptVerifyUpdate: fn decrypt_verify_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+
+    /// `C_GetOperationState`.
+    75 C_GetOperationState: fn operation_state(session: SessionHandle, room: Room) -> Output;
+    /// `C_SetOperationState`, with the keys that the operations had; handle 0 is no key.
+    76 C_SetOperationState: fn set_operation_state(session: SessionHandle, state: &[u8], encryption_key: ObjectHandle, authentication_key: ObjectHandle) -> ();
 }

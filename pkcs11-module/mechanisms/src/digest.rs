@@ -59,6 +59,15 @@ impl Digest for Digesting {
         }
     }
 
+    fn state(&self) -> Option<Bytes> {
+        hash::state(self.context.as_ref())
+    }
+
+    fn resume(&mut self, state: &[u8]) -> Result<()> {
+        self.context = self.hash.resume(state)?;
+        Ok(())
+    }
+
     fn digest(self: Box<Self>, data: &[u8]) -> Result<Bytes> {
         self.hash.digest(data)
     }

@@ -76,4 +76,18 @@ impl Hash {
     pub(crate) fn start(&self) -> Result<Context> {
         Context::new(self.algorithm).map_err(or(Error::FunctionFailed))
     }
+
+    /// A digest that goes on from a [`state`]; none if no part had come.
+    pub(crate) fn resume(&self, state: &[u8]) -> Result<Option<Context>> {
+        if state.is_empty() {
+            return Ok(None);
+        }
+        let context = Context::resume(self.algorithm, state);
+        context.map(Some).map_err(or(Error::SavedStateInvalid))
+    }
+}
+
+/// What has been digested so far, nothing before the first part; `None` if it can not be told.
+pub(crate) fn state(context: Option<&Context>) -> Option<Bytes> {
+    context.map_or(Some(Bytes::default()), Context::state)
 }

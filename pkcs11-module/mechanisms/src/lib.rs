@@ -47,13 +47,15 @@ mod rsa_oaep;
 mod rsa_pss;
 mod secret;
 mod simple_derive;
+mod state;
 mod whole;
 
 pub use derive::{Computed, Derivation, Gives, Heritage, Inputs, Makes, Several};
 pub use key::{Key, KeyTypeRow, Parsed};
-pub use operation::{Cipher, Digest, Sign, Verify};
+pub use operation::{Cipher, Digest, Recover, Sign, Verify};
 pub use policy::Policy;
 pub use row::{Legacy, Mechanism, Start};
+pub use state::StateKey;
 
 use strongroom_types::{Error, KeyType, Result};
 

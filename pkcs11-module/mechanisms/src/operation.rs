@@ -3,7 +3,7 @@
 //! The convention of section 5.2 (queries, too small buffers, what ends an operation) is kept by
 //! the core, once for all of them; a mechanism only computes.
 
-use strongroom_types::{Bytes, Result};
+use strongroom_types::{Bytes, Error, Result};
 
 /// A digest under way.
 pub trait Digest: Send {
@@ -21,6 +21,18 @@ pub trait Digest: Send {
     ///
     /// Those of the standard for `C_DigestFinal`.
     fn finish(self: Box<Self>) -> Result<Bytes>;
+    /// What has been digested so far, for [`resume`](Self::resume); nothing if it can not be told.
+    fn state(&self) -> Option<Bytes> {
+        None
+    }
+    /// Goes on from a [`state`](Self::state), instead of from the start.
+    ///
+    /// # Errors
+    ///
+    /// `CKR_SAVED_STATE_INVALID` for what is none.
+    fn resume(&mut self, _state: &[u8]) -> Result<()> {
+        Err(Error::SavedStateInvalid)
+    }
     /// The digest of data in a single part; see [`Sign::sign`].
     ///
     /// # Errors
@@ -48,6 +60,18 @@ pub trait Sign: Send {
     ///
     /// Those of the standard for `C_SignFinal`.
     fn finish(self: Box<Self>) -> Result<Bytes>;
+    /// What has been signed so far, without the key; see [`Digest::state`].
+    fn state(&self) -> Option<Bytes> {
+        None
+    }
+    /// Goes on from a state; see [`Digest::resume`].
+    ///
+    /// # Errors
+    ///
+    /// `CKR_SAVED_STATE_INVALID`.
+    fn resume(&mut self, _state: &[u8]) -> Result<()> {
+        Err(Error::SavedStateInvalid)
+    }
     /// The signature of data in a single part. The default adds it and finishes; a mechanism that
     /// must keep the data until the end need not copy it here.
     ///
@@ -74,6 +98,18 @@ pub trait Verify: Send {
     ///
     /// `CKR_SIGNATURE_INVALID`, or `CKR_SIGNATURE_LEN_RANGE` for a length that can not be right.
     fn finish(self: Box<Self>, signature: &[u8]) -> Result<()>;
+    /// What has been signed so far; see [`Digest::state`].
+    fn state(&self) -> Option<Bytes> {
+        None
+    }
+    /// Goes on from a state; see [`Digest::resume`].
+    ///
+    /// # Errors
+    ///
+    /// `CKR_SAVED_STATE_INVALID`.
+    fn resume(&mut self, _state: &[u8]) -> Result<()> {
+        Err(Error::SavedStateInvalid)
+    }
     /// Checks the signature of data in a single part; see [`Sign::sign`].
     ///
     /// # Errors
@@ -83,6 +119,18 @@ pub trait Verify: Send {
         self.update(data)?;
         self.finish(signature)
     }
+}
+
+/// A verification that gives back the data, which is in the signature.
+pub trait Recover: Send {
+    /// The length of the data in bytes, or an upper bound of it.
+    fn data_len(&self) -> usize;
+    /// The data.
+    ///
+    /// # Errors
+    ///
+    /// As [`Verify::finish`].
+    fn recover(&self, signature: &[u8]) -> Result<Bytes>;
 }
 
 /// An encryption or a decryption under way.

@@ -42,7 +42,7 @@ impl Table {
 fn modern(row: &Mechanism) -> Option<Mechanism> {
     match row.legacy {
         Legacy::Nothing => Some(row.clone()),
-        Legacy::Signing => Some(Mechanism { sign: None, ..row.clone() }),
+        Legacy::Signing => Some(Mechanism { sign: None, sign_recover: None, ..row.clone() }),
         Legacy::Everything => None,
     }
 }

@@ -8,7 +8,7 @@ use strongroom_types::{
     attribute, ck,
 };
 
-use crate::{Cipher, Derivation, Digest, Key, Sign, Verify};
+use crate::{Cipher, Derivation, Digest, Key, Recover, Sign, Verify};
 
 /// What of a mechanism is only there where the configuration says `legacy = true`: what is kept for
 /// what is old, and must not serve anything new.
@@ -58,6 +58,10 @@ pub struct Mechanism {
     pub sign: Option<Start<dyn Sign>>,
     /// Starts a verification.
     pub verify: Option<Start<dyn Verify>>,
+    /// Starts a signature that the data can be recovered from, of data in a single part.
+    pub sign_recover: Option<Start<dyn Sign>>,
+    /// Starts a verification that recovers the data.
+    pub verify_recover: Option<Start<dyn Recover>>,
     /// Generates a secret key: adds its value to the attributes of the template.
     pub generate: Option<fn(&Params, &mut Attributes) -> Result<()>>,
     /// Generates a key pair: adds to the attributes of the public and of the private template.
@@ -89,6 +93,8 @@ impl Mechanism {
         decrypt: None,
         sign: None,
         verify: None,
+        sign_recover: None,
+        verify_recover: None,
         generate: None,
         generate_pair: None,
         wrap: None,
@@ -109,6 +115,8 @@ impl Mechanism {
             (self.decrypt.is_some(), ck!(CKF_DECRYPT)),
             (self.sign.is_some(), ck!(CKF_SIGN)),
             (self.verify.is_some(), ck!(CKF_VERIFY)),
+            (self.sign_recover.is_some(), ck!(CKF_SIGN_RECOVER)),
+            (self.verify_recover.is_some(), ck!(CKF_VERIFY_RECOVER)),
             (self.generate.is_some(), ck!(CKF_GENERATE)),
             (self.generate_pair.is_some(), ck!(CKF_GENERATE_KEY_PAIR)),
             (self.wrap.is_some(), ck!(CKF_WRAP)),

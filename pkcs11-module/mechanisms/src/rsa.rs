@@ -10,7 +10,7 @@ use crate::failure::or;
 use crate::hash::{self, Hash};
 use crate::rsa_key::{SHORTEST, SIZES};
 use crate::whole::{Direct, Hashed, Signer, Transform, Verifier};
-use crate::{Cipher, Key, Mechanism, Sign, Verify};
+use crate::{Cipher, Key, Mechanism, Recover, Sign, Verify};
 
 /// The bytes that PKCS#1 v1.5 needs for itself (RFC 8017, 7.2 and 9.2).
 const OVERHEAD: usize = 11;
@@ -24,6 +24,8 @@ macro_rules! rows {
                 decrypt: Some(|key, _| decrypt(key, Pkcs1)),
                 sign: Some(|key, _| sign(key, Pkcs1)),
                 verify: Some(|key, _| verify(key, Pkcs1)),
+                sign_recover: Some(|key, _| sign(key, Pkcs1)),
+                verify_recover: Some(|key, _| recover(key, Pkcs1)),
                 wrap: Some(wrap),
                 unwrap: Some(unwrap),
                 ..row(mechanism!(CKM_RSA_PKCS))
@@ -33,6 +35,8 @@ macro_rules! rows {
                 decrypt: Some(|key, _| decrypt(key, Raw)),
                 sign: Some(|key, _| sign(key, Raw)),
                 verify: Some(|key, _| verify(key, Raw)),
+                sign_recover: Some(|key, _| sign(key, Raw)),
+                verify_recover: Some(|key, _| recover(key, Raw)),
                 ..row(mechanism!(CKM_RSA_X_509))
             },
             $(Mechanism {
@@ -92,6 +96,12 @@ trait Encryption: Scheme {
     fn decrypt(self, key: &PrivateKey, ciphertext: &[u8]) -> Result<Bytes>;
 }
 
+/// A scheme whose signatures hold what was signed.
+trait Recovery: Scheme {
+    /// What was signed, out of a signature that is as long as the modulus.
+    fn recover(self, key: &PublicKey, signature: &[u8]) -> Result<Bytes>;
+}
+
 /// PKCS#1 v1.5 of the caller's own `DigestInfo`, or of any short message.
 #[derive(Clone, Copy)]
 struct Pkcs1;
@@ -106,8 +116,14 @@ impl Scheme for Pkcs1 {
     }
 
     fn verify(self, key: &PublicKey, input: &[u8], signature: &[u8]) -> Result<()> {
-        let signed = key.recover_pkcs1(signature).map_err(or(Error::SignatureInvalid))?;
+        let signed = self.recover(key, signature)?;
         if *signed == input { Ok(()) } else { Err(Error::SignatureInvalid) }
+    }
+}
+
+impl Recovery for Pkcs1 {
+    fn recover(self, key: &PublicKey, signature: &[u8]) -> Result<Bytes> {
+        key.recover_pkcs1(signature).map_err(or(Error::SignatureInvalid))
     }
 }
 
@@ -138,8 +154,14 @@ impl Scheme for Raw {
     }
 
     fn verify(self, key: &PublicKey, input: &[u8], signature: &[u8]) -> Result<()> {
-        let signed = key.raw(signature).map_err(or(Error::SignatureInvalid))?;
+        let signed = self.recover(key, signature)?;
         if signed == padded(input, signed.len()) { Ok(()) } else { Err(Error::SignatureInvalid) }
+    }
+}
+
+impl Recovery for Raw {
+    fn recover(self, key: &PublicKey, signature: &[u8]) -> Result<Bytes> {
+        key.raw(signature).map_err(or(Error::SignatureInvalid))
     }
 }
 
@@ -208,6 +230,20 @@ impl<S: Scheme> Verifier for Operation<S> {
     }
 }
 
+impl<S: Recovery> Recover for Operation<S> {
+    fn data_len(&self) -> usize {
+        self.scheme.max(modulus_len(&self.key))
+    }
+
+    fn recover(&self, signature: &[u8]) -> Result<Bytes> {
+        let key = public(&self.key)?;
+        if signature.len() != key.modulus_len() {
+            return Err(Error::SignatureLenRange);
+        }
+        self.scheme.recover(key, signature)
+    }
+}
+
 /// An encryption.
 struct Encrypting<S>(Operation<S>);
 
@@ -250,6 +286,11 @@ fn sign(key: &Arc<Key>, scheme: impl Scheme) -> Result<Box<dyn Sign>> {
 fn verify(key: &Arc<Key>, scheme: impl Scheme) -> Result<Box<dyn Verify>> {
     let max = scheme.max(public(key)?.modulus_len());
     Ok(Direct::start(Operation { key: key.clone(), scheme }, max))
+}
+
+fn recover(key: &Arc<Key>, scheme: impl Recovery) -> Result<Box<dyn Recover>> {
+    public(key)?;
+    Ok(Box::new(Operation { key: key.clone(), scheme }))
 }
 
 fn encrypt(key: &Arc<Key>, scheme: impl Encryption) -> Result<Box<dyn Cipher>> {

@@ -7,7 +7,7 @@ use strongroom_awslc::digest::Context;
 use strongroom_types::{Bytes, Error, Result};
 
 use crate::failure::or;
-use crate::hash::Hash;
+use crate::hash::{self, Hash};
 use crate::{Cipher, Sign, Verify};
 
 /// A primitive that signs.
@@ -181,6 +181,15 @@ impl<P: Signer> Sign for Hashed<P> {
         self.primitive.sign(&digest)
     }
 
+    fn state(&self) -> Option<Bytes> {
+        hash::state(self.context.as_ref())
+    }
+
+    fn resume(&mut self, state: &[u8]) -> Result<()> {
+        self.context = self.hash.resume(state)?;
+        Ok(())
+    }
+
     fn sign(self: Box<Self>, data: &[u8]) -> Result<Bytes> {
         self.primitive.sign(&self.hash.digest(data)?)
     }
@@ -194,6 +203,15 @@ impl<P: Verifier> Verify for Hashed<P> {
     fn finish(mut self: Box<Self>, signature: &[u8]) -> Result<()> {
         let digest = self.digest()?;
         self.primitive.verify(&digest, signature)
+    }
+
+    fn state(&self) -> Option<Bytes> {
+        hash::state(self.context.as_ref())
+    }
+
+    fn resume(&mut self, state: &[u8]) -> Result<()> {
+        self.context = self.hash.resume(state)?;
+        Ok(())
     }
 
     fn verify(self: Box<Self>, data: &[u8], signature: &[u8]) -> Result<()> {

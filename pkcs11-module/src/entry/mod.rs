@@ -6,6 +6,7 @@
 
 mod decryption;
 mod digest;
+mod dual;
 mod encryption;
 mod general;
 mod key_management;
@@ -23,6 +24,7 @@ mod verify;
 pub(crate) mod c {
     pub(crate) use super::decryption::c::*;
     pub(crate) use super::digest::c::*;
+    pub(crate) use super::dual::c::*;
     pub(crate) use super::encryption::c::*;
     pub(crate) use super::general::c::*;
     pub(crate) use super::key_management::c::*;

@@ -5,8 +5,8 @@ use core::ffi::c_void;
 use cryptoki_sys::{CK_NOTIFY, CK_SESSION_INFO, CKF_RW_SESSION, CKF_SERIAL_SESSION};
 use strongroom_types::{Error, UserType};
 
-use super::{session, slot};
-use crate::abi::{CStructure, CkUlong, InPtr, OutPtr, narrow, wide};
+use super::{object, session, slot};
+use crate::abi::{CStructure, CkUlong, InPtr, OutBuf, OutPtr, narrow, wide};
 use crate::module::module;
 
 functions! {
@@ -44,6 +44,34 @@ functions! {
         let session = session(handle);
         let info = module.read(session, info.place())?;
         info.put(module.session_info(session)?.to_c()?)
+    }
+
+    /// Gives the state of the session's operations.
+    fn C_GetOperationState(
+        handle: CkUlong,
+        state: OutPtr<'_, u8>,
+        state_len: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let out = module.read(session, OutBuf::new(state, state_len))?;
+        let saved = module.operation_state(session, out.room())?;
+        out.settle(saved)
+    }
+
+    /// Has operations go on from a state.
+    fn C_SetOperationState(
+        handle: CkUlong,
+        state: InPtr<'_, u8>,
+        state_len: CkUlong,
+        encryption_key: CkUlong,
+        authentication_key: CkUlong,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let state = module.read(session, state.slice(state_len))?;
+        let keys = (object(encryption_key), object(authentication_key));
+        module.set_operation_state(session, state, keys.0, keys.1)
     }
 
     /// Logs a user in.

@@ -4,10 +4,11 @@ use cryptoki_sys::CK_MECHANISM;
 
 use super::operation::Operation;
 use super::{object, session};
-use crate::abi::{CkUlong, InPtr};
+use crate::abi::{CkUlong, InPtr, OutPtr};
 use crate::module::{Application, layouts, module};
 
 const VERIFY: Operation = Operation(<Application>::verify_init);
+const VERIFY_RECOVER: Operation = Operation(<Application>::verify_recover_init);
 const VERIFY_SIGNATURE: Operation = Operation(|module, session, mechanism, key| {
     module.verify_signature_init(session, mechanism, key, &[])
 });
@@ -38,6 +39,23 @@ functions! {
     /// Ends a multiple-part verification.
     fn C_VerifyFinal(session: CkUlong, signature: InPtr<'_, u8>, signature_len: CkUlong) {
         VERIFY.absorb(session, (signature, signature_len), <Application>::verify_final)
+    }
+
+    /// Starts a verification that recovers the data; without a mechanism, ends it.
+    fn C_VerifyRecoverInit(session: CkUlong, mechanism: InPtr<'_, CK_MECHANISM>, key: CkUlong) {
+        VERIFY_RECOVER.init(session, &mechanism, key)
+    }
+
+    /// Verifies, and recovers the data.
+    fn C_VerifyRecover(
+        session: CkUlong,
+        signature: InPtr<'_, u8>,
+        signature_len: CkUlong,
+        data: OutPtr<'_, u8>,
+        data_len: OutPtr<'_, CkUlong>,
+    ) {
+        let (input, target) = ((signature, signature_len), (data, data_len));
+        VERIFY_RECOVER.transform(session, input, target, <Application>::verify_recover)
     }
 
     /// Starts a verification of a signature that is there already; without a mechanism, ends it.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use strongroom_functions::Cryptoki;
 use strongroom_keystore::{Config, Role, Store};
-use strongroom_mechanisms::Policy;
+use strongroom_mechanisms::{Policy, StateKey};
 use strongroom_types::{
     Attributes, Bytes, Class, Derived, Error, MechanismCall, MechanismInfo, MechanismType,
     ModuleInfo, ObjectHandle, Output, Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo,
@@ -16,7 +16,7 @@ use crate::handles::Handles;
 use crate::login::{self, PIN_LEN, pin_flags};
 use crate::object::Object;
 use crate::operation::{
-    Kind, absorb, cancel, finish, step, update, verify, verify_final, verify_signature,
+    Kind, absorb, cancel, finish, step, step_both, update, verify, verify_final, verify_signature,
     verify_signature_final, whole,
 };
 use crate::search::{Search, place};
@@ -39,6 +39,8 @@ pub struct Application {
     pub(crate) slots: Slots,
     pub(crate) sessions: Sessions,
     pub(crate) handles: Handles,
+    /// Seals the states of operations.
+    pub(crate) states: StateKey,
 }
 
 impl Application {
@@ -61,12 +63,14 @@ impl Application {
         let slots = Slots::default();
         slots.refresh(&store)?;
         let policy = Policy::new(config.legacy);
+        let states = StateKey::new()?;
         Ok(Self {
             policy,
             store,
             slots,
             sessions: Sessions::default(),
             handles: Handles::default(),
+            states,
         })
     }
 
@@ -529,6 +533,94 @@ impl Cryptoki for Application {
         step(&*self.sessions.find(session)?, Kind::Verify, |operation| {
             verify_final(operation, signature)
         })
+    }
+
+    fn sign_recover_init(
+        &self,
+        session: SessionHandle,
+        mechanism: Option<MechanismCall>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        self.start_call(session, Kind::SignRecover, mechanism, key)
+    }
+
+    fn sign_recover(&self, session: SessionHandle, data: &[u8], room: Room) -> Result<Output> {
+        self.whole_call(session, Kind::SignRecover, data, room)
+    }
+
+    fn verify_recover_init(
+        &self,
+        session: SessionHandle,
+        mechanism: Option<MechanismCall>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        self.start_call(session, Kind::VerifyRecover, mechanism, key)
+    }
+
+    fn verify_recover(
+        &self,
+        session: SessionHandle,
+        signature: &[u8],
+        room: Room,
+    ) -> Result<Output> {
+        self.whole_call(session, Kind::VerifyRecover, signature, room)
+    }
+
+    fn digest_encrypt_update(
+        &self,
+        session: SessionHandle,
+        part: &[u8],
+        room: Room,
+    ) -> Result<Output> {
+        let kinds = (Kind::Encrypt, Kind::Digest);
+        step_both(&*self.sessions.find(session)?, kinds, part, room)
+    }
+
+    fn decrypt_digest_update(
+        &self,
+        session: SessionHandle,
+        part: &[u8],
+        room: Room,
+    ) -> Result<Output> {
+        let kinds = (Kind::Decrypt, Kind::Digest);
+        step_both(&*self.sessions.find(session)?, kinds, part, room)
+    }
+
+    fn sign_encrypt_update(
+        &self,
+        session: SessionHandle,
+        part: &[u8],
+        room: Room,
+    ) -> Result<Output> {
+        let kinds = (Kind::Encrypt, Kind::Sign);
+        step_both(&*self.sessions.find(session)?, kinds, part, room)
+    }
+
+    fn decrypt_verify_update(
+        &self,
+        session: SessionHandle,
+        part: &[u8],
+        room: Room,
+    ) -> Result<Output> {
+        let kinds = (Kind::Decrypt, Kind::Verify);
+        step_both(&*self.sessions.find(session)?, kinds, part, room)
+    }
+
+    fn operation_state(&self, session: SessionHandle, room: Room) -> Result<Output> {
+        let state = self.save(&*self.sessions.find(session)?)?;
+        let fits = room.fits(state.len());
+        Ok(if fits { Output::Bytes(state) } else { Output::Needs(state.len()) })
+    }
+
+    fn set_operation_state(
+        &self,
+        session: SessionHandle,
+        state: &[u8],
+        encryption_key: ObjectHandle,
+        authentication_key: ObjectHandle,
+    ) -> Result<()> {
+        let session = self.sessions.find(session)?;
+        self.restore(&session, state, encryption_key, authentication_key)
     }
 
     fn verify_signature_init(

@@ -10,7 +10,7 @@ use strongroom_types::{
 
 use crate::application::Application;
 use crate::object::Object;
-use crate::operation::{Again, Kind, Operation, Running};
+use crate::operation::{Again, Kind, Operation, Running, Source};
 use crate::session::Session;
 use crate::sync::lock;
 
@@ -93,7 +93,7 @@ impl Application {
         })
     }
 
-    fn operation(
+    pub(crate) fn operation(
         &self,
         session: &Session,
         kind: Kind,
@@ -101,11 +101,15 @@ impl Application {
         params: Params,
         key: ObjectHandle,
     ) -> Result<Operation> {
+        let id = mechanism.id;
+        let plain = params.is_empty();
         let chosen = |usage| self.choose(session, key, mechanism, usage, &KEY);
         let (running, object) = match kind {
             Kind::Digest => {
                 let start = mechanism.digest.ok_or(Error::MechanismInvalid)?;
-                return Ok(Operation::new(Running::Digest(start(&params)?), false, false));
+                let running = Running::Digest(start(&params)?);
+                let source = params.is_empty().then_some(Source { mechanism: id, key: None });
+                return Ok(Operation::new(running, false, false).of(source));
             }
             Kind::Encrypt => {
                 let start = mechanism.encrypt.ok_or(Error::MechanismInvalid)?;
@@ -127,10 +131,23 @@ impl Application {
                 let chosen = chosen(attribute::VERIFY)?;
                 (Running::Verify(start(&chosen.key, &params)?), chosen.object)
             }
+            Kind::SignRecover => {
+                let start = mechanism.sign_recover.ok_or(Error::MechanismInvalid)?;
+                let chosen = chosen(attribute::SIGN_RECOVER)?;
+                (Running::SignRecover(start(&chosen.key, &params)?), chosen.object)
+            }
+            Kind::VerifyRecover => {
+                let start = mechanism.verify_recover.ok_or(Error::MechanismInvalid)?;
+                let chosen = chosen(attribute::VERIFY_RECOVER)?;
+                (Running::VerifyRecover(start(&chosen.key, &params)?), chosen.object)
+            }
             // These have a start of their own.
             Kind::VerifySignature | Kind::Unwrap | Kind::Derive => return Err(Error::GeneralError),
         };
-        Ok(Operation::new(running, object.private(), object.authenticates()))
+        // A login for one use is not for a copy of it.
+        let source = (plain && !object.authenticates())
+            .then_some(Source { mechanism: id, key: Some(object.id) });
+        Ok(Operation::new(running, object.private(), object.authenticates()).of(source))
     }
 }
 

@@ -25,6 +25,7 @@ mod rules;
 mod search;
 mod session;
 mod slot;
+mod state;
 mod sync;
 mod template;
 mod token;

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use strongroom_keystore::ObjectId;
-use strongroom_mechanisms::{Cipher, Digest, Key, Mechanism, Sign, Verify};
+use strongroom_mechanisms::{Cipher, Digest, Key, Mechanism, Recover, Sign, Verify};
 use strongroom_types::{Bytes, Error, MechanismType, Output, Params, Result, Room, ck};
 
 use crate::object::Object;
@@ -25,6 +25,16 @@ pub(crate) struct Operation {
     pub(crate) authenticate: bool,
     /// Its number among those of its session.
     pub(crate) serial: u64,
+    /// What it was started with, if that is all there is to say beside its state: nothing else can
+    /// be saved.
+    pub(crate) source: Option<Source>,
+}
+
+/// What an operation without a parameter was started with.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Source {
+    pub(crate) mechanism: MechanismType,
+    pub(crate) key: Option<ObjectId>,
 }
 
 /// What is computed.
@@ -38,6 +48,8 @@ pub(crate) enum Running {
     Verify(Box<dyn Verify>),
     /// A verification that knows the signature from the start.
     VerifySignature(Box<dyn Verify>, Vec<u8>),
+    SignRecover(Box<dyn Sign>),
+    VerifyRecover(Box<dyn Recover>),
     /// Nothing: an unwrapping key, or one to derive from, is to be used once, after a login of its
     /// own.
     Use(Kind, ObjectId, MechanismType),
@@ -60,6 +72,8 @@ pub(crate) enum Kind {
     Sign,
     Verify,
     VerifySignature,
+    SignRecover,
+    VerifyRecover,
     Unwrap,
     Derive,
 }
@@ -73,6 +87,8 @@ const FLAGS: &[(u64, Kind)] = &[
     (ck!(CKF_SIGN), Kind::Sign),
     (ck!(CKF_VERIFY), Kind::Verify),
     (ck!(CKF_VERIFY), Kind::VerifySignature),
+    (ck!(CKF_SIGN_RECOVER), Kind::SignRecover),
+    (ck!(CKF_VERIFY_RECOVER), Kind::VerifyRecover),
     (ck!(CKF_UNWRAP), Kind::Unwrap),
     (ck!(CKF_DERIVE), Kind::Derive),
 ];
@@ -82,7 +98,38 @@ const AT_ONCE: u64 = ck!(CKF_GENERATE) | ck!(CKF_GENERATE_KEY_PAIR) | ck!(CKF_WR
 
 impl Operation {
     pub(crate) fn new(running: Running, private: bool, authenticate: bool) -> Self {
-        Self { running, updated: false, private, authenticate, serial: 0 }
+        Self { running, updated: false, private, authenticate, serial: 0, source: None }
+    }
+
+    /// The same, started with this.
+    pub(crate) fn of(self, source: Option<Source>) -> Self {
+        Self { source, ..self }
+    }
+
+    /// What has been computed so far, if it can be told.
+    pub(crate) fn state(&self) -> Option<Bytes> {
+        match &self.running {
+            Running::Digest(digest) => digest.state(),
+            Running::Sign(sign) => sign.state(),
+            Running::Verify(verify) => verify.state(),
+            _ => None,
+        }
+    }
+
+    /// Goes on from a state; whether a part had been added goes with it.
+    pub(crate) fn resume(&mut self, state: &[u8], updated: bool) -> Result<()> {
+        self.updated = updated;
+        match &mut self.running {
+            Running::Digest(digest) => digest.resume(state),
+            Running::Sign(sign) => sign.resume(state),
+            Running::Verify(verify) => verify.resume(state),
+            _ => Err(Error::SavedStateInvalid),
+        }
+    }
+
+    /// Whether a part has been added.
+    pub(crate) fn updated(&self) -> bool {
+        self.updated
     }
 
     pub(crate) fn kind(&self) -> Kind {
@@ -93,6 +140,8 @@ impl Operation {
             Running::Sign(_) => Kind::Sign,
             Running::Verify(_) => Kind::Verify,
             Running::VerifySignature(..) => Kind::VerifySignature,
+            Running::SignRecover(_) => Kind::SignRecover,
+            Running::VerifyRecover(_) => Kind::VerifyRecover,
             Running::Use(kind, ..) => kind,
         }
     }
@@ -174,10 +223,10 @@ type Outcome = Result<Next<Output>>;
 
 /// `C_Sign`, `C_Digest`, `C_Encrypt`, `C_Decrypt`: the whole input in one call.
 pub(crate) fn whole(operation: Operation, input: &[u8], room: Room) -> Outcome {
-    let Operation { private, authenticate, serial, .. } = operation;
+    let Operation { private, authenticate, serial, source, .. } = operation;
     let keep = |running, len| {
-        let operation = Operation { serial, ..Operation::new(running, private, authenticate) };
-        Ok(Next::Keep(operation, Output::Needs(len)))
+        let operation = Operation::new(running, private, authenticate);
+        Ok(Next::Keep(Operation { serial, source, ..operation }, Output::Needs(len)))
     };
     match operation.whole()? {
         Running::Sign(sign) => match sign.signature_len() {
@@ -203,6 +252,18 @@ pub(crate) fn whole(operation: Operation, input: &[u8], room: Room) -> Outcome {
                 }
             }
         },
+        Running::SignRecover(sign) => match sign.signature_len() {
+            len if room.fits(len) => done(sign.sign(input)?),
+            len => keep(Running::SignRecover(sign), len),
+        },
+        Running::VerifyRecover(verify) if room == Room::Query => {
+            let len = verify.data_len();
+            keep(Running::VerifyRecover(verify), len)
+        }
+        Running::VerifyRecover(verify) => match verify.recover(input)? {
+            data if room.fits(data.len()) => done(data),
+            data => keep(Running::VerifyRecover(verify), data.len()),
+        },
         _ => Err(Error::GeneralError),
     }
 }
@@ -216,6 +277,39 @@ impl Again {
 
 fn done(output: Bytes) -> Outcome {
     Ok(Next::Done(Output::Bytes(output)))
+}
+
+/// `C_DigestEncryptUpdate` and its like: a part for a cipher, whose plaintext another operation
+/// takes. Both go on, or neither.
+pub(crate) fn step_both(
+    session: &Session,
+    (cipher, other): (Kind, Kind),
+    part: &[u8],
+    room: Room,
+) -> Result<Output> {
+    let mut activity = lock(&session.activity);
+    if !activity.has(cipher) || !activity.has(other) {
+        return Err(Error::OperationNotInitialized);
+    }
+    let mut take = |kind| activity.take(kind).ok_or(Error::OperationNotInitialized);
+    let (running, other) = (take(cipher)?, take(other)?);
+    if running.authenticate || other.authenticate {
+        return Err(Error::UserNotLoggedIn);
+    }
+    let (running, other, output) = match update(running, part, room)? {
+        Next::Keep(running, Output::Bytes(output)) => {
+            let plaintext = if cipher == Kind::Encrypt { part } else { &output };
+            match absorb(other, plaintext)? {
+                Next::Keep(other, ()) => (running, other, Output::Bytes(output)),
+                Next::Done(()) => return Err(Error::GeneralError),
+            }
+        }
+        Next::Keep(running, needs) => (running, other, needs),
+        Next::Done(_) => return Err(Error::GeneralError),
+    };
+    activity.put(running);
+    activity.put(other);
+    Ok(output)
 }
 
 /// `C_SignUpdate`, `C_DigestUpdate`, `C_VerifyUpdate` and their like: a part without output.

@@ -54,6 +54,11 @@ impl Activity {
         self.put(operation);
     }
 
+    /// All operations.
+    pub(crate) fn operations(&self) -> &[Operation] {
+        &self.operations
+    }
+
     /// Puts an operation back.
     pub(crate) fn put(&mut self, operation: Operation) {
         self.operations.push(operation);

@@ -99,10 +99,16 @@ errors! {
     HostMemory = CKR_HOST_MEMORY;
     /// The key's usage flags or its list of mechanisms do not allow it.
     KeyFunctionNotPermitted = CKR_KEY_FUNCTION_NOT_PERMITTED;
+    /// The key is not the one that the saved operation had.
+    KeyChanged = CKR_KEY_CHANGED;
     /// No such key.
     KeyHandleInvalid = CKR_KEY_HANDLE_INVALID;
     /// The value of the key may not be digested.
     KeyIndigestible = CKR_KEY_INDIGESTIBLE;
+    /// The saved operation needs its key to go on.
+    KeyNeeded = CKR_KEY_NEEDED;
+    /// The saved operation goes on without a key.
+    KeyNotNeeded = CKR_KEY_NOT_NEEDED;
     /// The key may not be wrapped by this key.
     KeyNotWrappable = CKR_KEY_NOT_WRAPPABLE;
     /// The key's size is outside the mechanism's range.

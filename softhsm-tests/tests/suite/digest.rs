@@ -175,7 +175,6 @@ fn the_digest_of_an_hmac_key_that_may_not_leave() {
 }
 
 #[test]
-#[ignore = "operation state is not among the functions of this version"]
 fn the_state_is_saved_and_restored() {
     case(Fails("CKR_FUNCTION_NOT_SUPPORTED"), |world| {
         let (one, two) = (world.public(), world.public());
@@ -190,5 +189,107 @@ fn the_state_is_saved_and_restored() {
             let wanted = sha2::Sha256::digest(b"first second").to_vec();
             assert_eq!(module.digest_final(session.handle, PLENTY).ok(), Ok(wanted));
         }
+    });
+}
+
+#[test]
+fn what_a_state_is_good_for() {
+    case(Fails("CKR_FUNCTION_NOT_SUPPORTED"), |world| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let none = Rv(CKR_OPERATION_NOT_INITIALIZED);
+        assert_eq!(module.operation_state(handle, PLENTY).rv, none);
+        let mechanism = Mechanism::plain(CKM_SHA384);
+        assert_eq!(module.digest_init(handle, Some(&mechanism)), Rv::OK);
+        let query = module.operation_state(handle, Room::Query);
+        assert_eq!(query.rv, Rv::OK);
+        let small = module.operation_state(handle, Room::Bytes(query.len - 1));
+        assert_eq!((small.rv, small.len), (Rv(CKR_BUFFER_TOO_SMALL), query.len));
+        let fresh = module.operation_state(handle, Room::Bytes(query.len)).ok().expect("a state");
+        assert_eq!(module.digest_update(handle, (&[7; 200]).into()), Rv::OK);
+        let later = module.operation_state(handle, PLENTY).ok().expect("a state");
+
+        // It takes the place of what is under way, as often as one likes.
+        for (state, begun) in [(&later, 200), (&fresh, 0), (&later, 200)] {
+            assert_eq!(module.set_operation_state(handle, state.into()), Rv::OK);
+            assert_eq!(module.digest_update(handle, b"end".into()), Rv::OK);
+            let wanted = sha2::Sha384::digest([&vec![7; begun][..], b"end"].concat()).to_vec();
+            assert_eq!(module.digest_final(handle, PLENTY).ok(), Ok(wanted));
+        }
+        assert_eq!(module.set_operation_state(handle, (&later).into()), Rv::OK);
+        let late = module.digest(handle, b"x".into(), PLENTY).rv;
+        assert_eq!(late, CKR_OPERATION_ACTIVE, "a part had come before it was saved");
+
+        // Nobody else's invention.
+        let invalid = Rv(CKR_SAVED_STATE_INVALID);
+        for at in [0, 12, later.len() - 1] {
+            let mut forged = later.clone();
+            forged[at] ^= 1;
+            assert_eq!(module.set_operation_state(handle, (&forged).into()), invalid);
+        }
+        assert_eq!(module.set_operation_state(handle, later[1..].into()), invalid);
+        assert_eq!(module.set_operation_state(handle, In::NONE), invalid);
+        assert!(!later.windows(8).any(|bytes| bytes == [7; 8]), "and not to be read");
+        let key = session.create(&keys::secret(CKK_GENERIC_SECRET, &[1; 16])).expect("a key");
+        let with = |one, two| module.set_operation_state_with(handle, (&later).into(), one, two);
+        assert_eq!(with(key, 0), CKR_KEY_NOT_NEEDED);
+        assert_eq!(with(0, key), CKR_KEY_NOT_NEEDED);
+    });
+}
+
+#[test]
+fn the_state_of_a_signature() {
+    case(Fails("CKR_FUNCTION_NOT_SUPPORTED"), |world| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let (public, private) = keys::rsa(&session, 2048);
+        let (_, other) = keys::rsa(&session, 2048);
+        let mechanism = Mechanism::plain(CKM_SHA256_RSA_PKCS);
+        assert_eq!(session.sign_init(CKM_SHA256_RSA_PKCS, private), Rv::OK);
+        assert_eq!(module.sign_update(handle, b"first ".into()), Rv::OK);
+        let state = module.operation_state(handle, PLENTY).ok().expect("a state");
+        let set = |key| module.set_operation_state_with(handle, (&state).into(), 0, key);
+        assert_eq!(set(0), CKR_KEY_NEEDED);
+        assert_eq!(set(other), CKR_KEY_CHANGED);
+        assert_eq!(set(public), CKR_KEY_CHANGED);
+        assert_eq!(set(private), Rv::OK);
+        assert_eq!(module.sign_update(handle, b"second".into()), Rv::OK);
+        let signature = module.sign_final(handle, PLENTY).ok().expect("C_SignFinal");
+        assert_eq!(module.verify_init(handle, Some(&mechanism), public), Rv::OK);
+        assert_eq!(module.verify(handle, b"first second".into(), (&signature).into()), Rv::OK);
+        assert_eq!(session.logout(), Rv::OK);
+        assert_eq!(set(private), CKR_KEY_HANDLE_INVALID, "the key is out of sight");
+    });
+}
+
+#[test]
+fn operations_whose_state_is_not_told() {
+    let rows = &[
+        ("an encryption", Fails("CKR_FUNCTION_NOT_SUPPORTED"), CKM_AES_CBC),
+        ("an HMAC", Fails("CKR_FUNCTION_NOT_SUPPORTED"), CKM_SHA256_HMAC),
+        ("a key for one login each", Fails("CKR_FUNCTION_NOT_SUPPORTED"), CKM_SHA256_RSA_PKCS),
+    ];
+    table(rows, |world, mechanism| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let digest = Mechanism::plain(CKM_SHA256);
+        assert_eq!(module.digest_init(handle, Some(&digest)), Rv::OK);
+        let rv = match *mechanism {
+            CKM_AES_CBC => {
+                let key = session.create(&keys::secret(CKK_AES, &[1; 16])).expect("a key");
+                session.encrypt_init(Mechanism::iv(CKM_AES_CBC, &[1; 16]), key)
+            }
+            CKM_SHA256_HMAC => {
+                let key = keys::secret(CKK_GENERIC_SECRET, &[1; 16]);
+                session.sign_init(CKM_SHA256_HMAC, session.create(&key).expect("a key"))
+            }
+            _ => {
+                let always = t![CKA_ALWAYS_AUTHENTICATE => true, CKA_PRIVATE => true];
+                session.sign_init(*mechanism, keys::rsa_with(&session, 2048, &always).1)
+            }
+        };
+        assert_eq!(rv, Rv::OK);
+        assert_eq!(module.operation_state(handle, PLENTY).rv, CKR_STATE_UNSAVEABLE);
+        assert_eq!(module.digest_update(handle, b"x".into()), Rv::OK, "all goes on");
     });
 }

@@ -11,6 +11,7 @@
 
 mod client;
 mod digest;
+mod dual;
 mod edge;
 mod encrypt;
 mod fork;
