@@ -9,6 +9,7 @@
 mod anykey;
 pub mod cipher;
 pub mod curve25519;
+pub mod dh;
 pub mod digest;
 pub mod ec;
 mod error;

@@ -44,6 +44,8 @@ owned! {
     EcPoint: EC_POINT, EC_POINT_free;
     /// An ECDSA signature.
     EcdsaSignature: ECDSA_SIG, ECDSA_SIG_free;
+    /// A Diffie-Hellman group, or a key of one.
+    Dh: DH, DH_free;
     /// A key of any type.
     AnyKey: EVP_PKEY, EVP_PKEY_free;
     /// An operation of a key.

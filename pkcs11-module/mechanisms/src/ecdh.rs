@@ -57,19 +57,28 @@ fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
     else {
         return Err(Error::MechanismParamInvalid);
     };
-    let key = inputs.key;
-    if *kdf == ck!(CKD_NULL) {
+    secret(*kdf, shared, agree(inputs.key, peer)?, wanted)
+}
+
+/// What a key derivation function (`CKD_`) makes of a shared secret.
+pub(crate) fn secret(
+    kdf: u64,
+    shared: &[u8],
+    agreed: Bytes,
+    wanted: Option<usize>,
+) -> Result<Bytes> {
+    if kdf == ck!(CKD_NULL) {
         if !shared.is_empty() {
             return Err(Error::MechanismParamInvalid);
         }
-        return trailing(agree(key, peer)?, wanted);
+        return trailing(agreed, wanted);
     }
-    let (_, hash) = KDFS.iter().find(|(id, _)| id == kdf).ok_or(Error::MechanismParamInvalid)?;
-    x963(hash, &agree(key, peer)?, shared, wanted.unwrap_or(hash.output_len()))
+    let (_, hash) = KDFS.iter().find(|(id, _)| *id == kdf).ok_or(Error::MechanismParamInvalid)?;
+    x963(hash, &agreed, shared, wanted.unwrap_or(hash.output_len()))
 }
 
 /// The shared secret: the x coordinate, or what X25519 gives.
-fn agree(key: &Key, peer: &[u8]) -> Result<Bytes> {
+pub(crate) fn agree(key: &Key, peer: &[u8]) -> Result<Bytes> {
     if key.key_type() == KeyType::EC_MONTGOMERY {
         let montgomery::Private(scalar) = key.material()?;
         let curve = CURVES.iter().find(|curve| curve.key_type == KeyType::EC_MONTGOMERY);
@@ -89,7 +98,7 @@ fn bare<'a>(curve: Option<&Curve>, peer: &'a [u8]) -> Result<&'a [u8]> {
 }
 
 /// The end of the secret: what is too long loses bytes at the leading end (6.3.18).
-fn trailing(secret: Bytes, wanted: Option<usize>) -> Result<Bytes> {
+pub(crate) fn trailing(secret: Bytes, wanted: Option<usize>) -> Result<Bytes> {
     let Some(wanted) = wanted else { return Ok(secret) };
     let surplus = secret.len().checked_sub(wanted).ok_or(Error::KeySizeRange)?;
     Ok(Bytes::new(secret.get(surplus..).unwrap_or_default().to_vec()))

@@ -20,6 +20,7 @@ mod aes_key_wrap;
 mod curve;
 mod curve25519;
 mod derive;
+mod dh;
 mod digest;
 mod ec_key;
 mod ecdh;
@@ -48,6 +49,7 @@ mod rsa_pss;
 mod secret;
 mod simple_derive;
 mod state;
+mod transport;
 mod whole;
 
 pub use derive::{Computed, Derivation, Gives, Heritage, Inputs, Makes, Several};
@@ -84,12 +86,15 @@ static MECHANISMS: &[&[Mechanism]] = &[
     ecdh::ROWS,
     eddsa::ROWS,
     montgomery::ROWS,
+    dh::ROWS,
+    transport::ROWS,
     public_from_private::ROWS,
 ];
 
 /// Every key type of the token.
 pub static KEY_TYPES: &[&KeyTypeRow] = &[
     &rsa_key::RSA,
+    &dh::DH,
     &ec_key::EC,
     &eddsa::EC_EDWARDS,
     &montgomery::EC_MONTGOMERY,

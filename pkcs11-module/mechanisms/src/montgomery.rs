@@ -8,8 +8,7 @@ use zeroize::Zeroizing;
 use crate::public_from_private::shared;
 use crate::{KeyTypeRow, Mechanism, Parsed, curve, curve25519, ec_key};
 
-/// The key type. The material of a private key is a [`Private`]; public keys compute nothing, and
-/// have `()`.
+/// The key type. Its material is a [`Public`] or a [`Private`].
 pub(crate) static EC_MONTGOMERY: KeyTypeRow = KeyTypeRow {
     id: KeyType::EC_MONTGOMERY,
     name: "CKK_EC_MONTGOMERY",
@@ -32,13 +31,18 @@ pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
     ..Mechanism::named(mechanism!(CKM_EC_MONTGOMERY_KEY_PAIR_GEN))
 }];
 
+/// A public key: the coordinate.
+pub(crate) struct Public(pub(crate) [u8; KEY_LEN]);
+
 /// A private key: the scalar.
 pub(crate) struct Private(pub(crate) Zeroizing<[u8; KEY_LEN]>);
 
 fn parse(key: &Attributes) -> Result<Parsed> {
     let (curve, _) = curve25519::curve(key, KeyType::EC_MONTGOMERY)?;
     match key.get(attribute::CLASS).map(Class) {
-        Some(Class::PUBLIC_KEY) => Ok(Parsed::new(curve.bits, ())),
+        Some(Class::PUBLIC_KEY) => {
+            Ok(Parsed::new(curve.bits, Public(curve25519::public(curve, key)?)))
+        }
         Some(Class::PRIVATE_KEY) => Ok(Parsed::new(curve.bits, Private(curve25519::private(key)?))),
         _ => Err(Error::KeyTypeInconsistent),
     }

@@ -138,7 +138,8 @@ impl Mechanism {
     ///
     /// [`Error::AttributeValueInvalid`].
     pub fn check_wanted(&self, public: &Attributes) -> Result<()> {
-        let wanted = public.get(attribute::MODULUS_BITS);
+        let prime = || public.get(attribute::PRIME).map(crate::dh::bit_len);
+        let wanted = public.get(attribute::MODULUS_BITS).or_else(prime);
         match wanted.is_none_or(|bits| self.key_size.contains(&bits)) {
             true => Ok(()),
             false => Err(Error::AttributeValueInvalid),

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use strongroom_awslc::rsa::Oaep;
-use strongroom_types::{Bytes, Error, Field, KeyType, Param, Params, Result, ck, mechanism};
+use strongroom_types::{
+    Bytes, Error, Field, KeyType, Layout, Param, Params, Result, ck, mechanism,
+};
 
 use crate::failure::or;
 use crate::hash::Hash;
@@ -12,14 +14,16 @@ use crate::rsa_key::{SHORTEST, SIZES};
 use crate::whole::{Direct, Transform};
 use crate::{Key, Mechanism};
 
+/// `CK_RSA_PKCS_OAEP_PARAMS`: hash function, mask generation function, where the label comes from,
+/// the label.
+pub(crate) const PARAMS: Layout = &[Field::Ulong, Field::Ulong, Field::Ulong, Field::PtrLen];
+
 /// The rows of this family.
 pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
     keys: &[KeyType::RSA],
     key_size: SIZES,
     legacy_key_size: Some(SHORTEST),
-    // `CK_RSA_PKCS_OAEP_PARAMS`: hash function, mask generation function, where the label comes
-    // from, the label.
-    params: &[&[Field::Ulong, Field::Ulong, Field::Ulong, Field::PtrLen]],
+    params: &[PARAMS],
     encrypt: Some(|key, params| {
         let max = Padding::read(params)?.max(public(key)?.modulus_len());
         Ok(Direct::start(Encrypting(Operation::start(key, params)?), max))
@@ -43,14 +47,15 @@ pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
 }];
 
 /// The parameter.
-struct Padding {
+pub(crate) struct Padding {
     hash: &'static Hash,
     mgf: &'static Hash,
     label: Bytes,
 }
 
 impl Padding {
-    fn read(params: &Params) -> Result<Self> {
+    /// Reads the parameter.
+    pub(crate) fn read(params: &Params) -> Result<Self> {
         let [Param::Ulong(hash), Param::Ulong(mgf), Param::Ulong(source), Param::Bytes(label)] =
             params.as_slice()
         else {
@@ -68,7 +73,8 @@ impl Padding {
         })
     }
 
-    fn oaep(&self) -> Oaep<'_> {
+    /// As AWS-LC takes it.
+    pub(crate) fn oaep(&self) -> Oaep<'_> {
         Oaep { hash: self.hash.algorithm, mgf: self.mgf.algorithm, label: &self.label }
     }
 

@@ -54,6 +54,7 @@ constants! { Class:
 
 constants! { KeyType:
     RSA = CKK_RSA;
+    DH = CKK_DH;
     EC = CKK_EC;
     EC_EDWARDS = CKK_EC_EDWARDS;
     EC_MONTGOMERY = CKK_EC_MONTGOMERY;

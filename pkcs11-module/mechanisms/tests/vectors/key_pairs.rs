@@ -18,14 +18,18 @@ use crate::curve_vectors::{self as curves, derive, octet_string};
 use crate::support::{complete, decrypt, encrypt, mechanism, object, sign, ulongs, verify};
 
 /// The two objects of a pair, as the core would store them.
-struct Pair {
-    public: Attributes,
-    private: Attributes,
+pub(crate) struct Pair {
+    pub(crate) public: Attributes,
+    pub(crate) private: Attributes,
 }
 
 impl Pair {
     /// Generates a pair from the attributes of a public template.
-    fn generate(id: MechanismType, key_type: KeyType, public: Attributes) -> Result<Self> {
+    pub(crate) fn generate(
+        id: MechanismType,
+        key_type: KeyType,
+        public: Attributes,
+    ) -> Result<Self> {
         let mut public = public;
         public.set(attribute::CLASS, Class::PUBLIC_KEY.0);
         public.set(attribute::KEY_TYPE, key_type.0);
@@ -37,14 +41,14 @@ impl Pair {
         Ok(Self { public: complete(public)?, private: complete(private)? })
     }
 
-    fn keys(&self) -> (Arc<Key>, Arc<Key>) {
+    pub(crate) fn keys(&self) -> (Arc<Key>, Arc<Key>) {
         let parse = |object| Arc::new(Key::parse(object).unwrap());
         (parse(&self.public), parse(&self.private))
     }
 
     /// The two public key structures are the same, and writing and reading the private key gives
     /// it back.
-    fn check(&self) {
+    pub(crate) fn check(&self) {
         let info = self.public.get(attribute::PUBLIC_KEY_INFO).unwrap();
         assert_eq!(Some(info), self.private.get(attribute::PUBLIC_KEY_INFO));
         let id = KeyType(self.private.get(attribute::KEY_TYPE).unwrap());
@@ -73,7 +77,7 @@ impl Pair {
         }
     }
 
-    fn pkcs8(&self) -> Vec<u8> {
+    pub(crate) fn pkcs8(&self) -> Vec<u8> {
         let id = KeyType(self.private.get(attribute::KEY_TYPE).unwrap());
         (key_type(id).unwrap().to_pkcs8.unwrap())(&self.private).unwrap().to_vec()
     }
@@ -83,13 +87,13 @@ impl Pair {
     }
 }
 
-fn on(params: &[u8]) -> Attributes {
+pub(crate) fn on(params: &[u8]) -> Attributes {
     let mut public = Attributes::default();
     public.set(attribute::EC_PARAMS, params);
     public
 }
 
-fn rsa_template(bits: u64, exponent: Option<&[u8]>) -> Attributes {
+pub(crate) fn rsa_template(bits: u64, exponent: Option<&[u8]>) -> Attributes {
     let mut public = Attributes::default();
     public.set(attribute::MODULUS_BITS, bits);
     if let Some(exponent) = exponent {

@@ -20,6 +20,7 @@ mod key_wrap_vectors;
 mod rsa_vectors;
 mod secret_keys;
 mod support;
+mod transport_vectors;
 
 use strongroom_mechanisms::{Legacy, Policy};
 
@@ -151,6 +152,12 @@ table! {
     CKM_ECDSA_SHA3_512: curve_vectors::ecdsa_signatures, key_pairs::sha3_second_opinion;
     CKM_ECDH1_DERIVE: curve_vectors::ecdh_secrets, curve_vectors::x25519_secrets, curve_vectors::derivation_functions;
     CKM_ECDH1_COFACTOR_DERIVE: curve_vectors::ecdh_secrets;
+    CKM_DH_PKCS_KEY_PAIR_GEN: transport_vectors::dh_pairs;
+    CKM_DH_PKCS_DERIVE: transport_vectors::agreements, transport_vectors::dh_pairs, transport_vectors::dh_keys_that_are_refused;
+    CKM_RSA_AES_KEY_WRAP: transport_vectors::rsa_transport;
+    CKM_ECDH_AES_KEY_WRAP: transport_vectors::ec_transport;
+    CKM_ECDH_COF_AES_KEY_WRAP: transport_vectors::ec_transport;
+    CKM_ECDH_X_AES_KEY_WRAP: transport_vectors::x25519_transport;
     CKM_EC_EDWARDS_KEY_PAIR_GEN: key_pairs::edwards_pairs;
     CKM_EDDSA: curve_vectors::ed25519_signatures, curve_vectors::ed25519_of_rfc_8032, key_pairs::edwards_pairs;
     CKM_EC_MONTGOMERY_KEY_PAIR_GEN: key_pairs::montgomery_pairs;

@@ -1,0 +1,235 @@
+//! `CKK_DH`, `CKM_DH_PKCS_KEY_PAIR_GEN` and `CKM_DH_PKCS_DERIVE` (PKCS#11 3.2, "Diffie-Hellman";
+//! PKCS #3).
+
+use core::ops::RangeInclusive;
+
+use der::asn1::{BitStringRef, ObjectIdentifier, OctetStringRef, UintRef};
+use der::{Decode, Encode, Sequence};
+use strongroom_awslc::dh::{Group, PrivateKey};
+use strongroom_types::rule::Default::Absent;
+use strongroom_types::rule::Rule;
+use strongroom_types::{
+    Attributes, Bytes, Class, Error, Field, KeyType, Params, Result, attribute, mechanism, rules,
+};
+
+use crate::ecdh::trailing;
+use crate::failure::or;
+use crate::{Derivation, Inputs, KeyTypeRow, Mechanism, Parsed, public_key_info};
+
+/// The sizes of primes in bits, as with RSA.
+const SIZES: RangeInclusive<u64> = 2048..=8192;
+
+/// The shortest prime in bits that can be had at all.
+const SHORTEST: u64 = 512;
+
+/// The key type. The material of a private key is a [`PrivateKey`]; public keys compute nothing,
+/// and have `()`.
+pub(crate) static DH: KeyTypeRow = KeyTypeRow {
+    id: KeyType::DH,
+    name: "CKK_DH",
+    public: Some(PUBLIC),
+    private: Some(PRIVATE),
+    complete,
+    parse,
+    to_pkcs8: Some(to_pkcs8),
+    from_pkcs8: Some(from_pkcs8),
+    to_public: Some(to_public),
+    ..KeyTypeRow::NONE
+};
+
+/// The rows of this family.
+pub(crate) static ROWS: &[Mechanism] = &[
+    Mechanism {
+        keys: &[KeyType::DH],
+        key_size: SIZES,
+        legacy_key_size: Some(SHORTEST),
+        generate_pair: Some(generate),
+        ..Mechanism::named(mechanism!(CKM_DH_PKCS_KEY_PAIR_GEN))
+    },
+    Mechanism {
+        keys: &[KeyType::DH],
+        key_size: SIZES,
+        legacy_key_size: Some(SHORTEST),
+        // The public value of the peer.
+        params: &[&[Field::Whole]],
+        derive: Some(Derivation::secret(derive)),
+        ..Mechanism::named(mechanism!(CKM_DH_PKCS_DERIVE))
+    },
+];
+
+static PUBLIC: &[Rule] = rules! {
+    PRIME: Absent, NEEDED_BY_CREATE, NEEDED_BY_GENERATE;
+    BASE: Absent, NEEDED_BY_CREATE, NEEDED_BY_GENERATE;
+    VALUE: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE;
+};
+
+static PRIVATE: &[Rule] = rules! {
+    PRIME: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+    BASE: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+    VALUE: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
+    VALUE_BITS: Absent, NOT_BY_CREATE, NOT_BY_UNWRAP;
+};
+
+/// The group of a key.
+fn group(key: &Attributes) -> Result<Group<'_>> {
+    let group = Group { prime: key.need(attribute::PRIME)?, base: key.need(attribute::BASE)? };
+    let bits = group.bits().map_err(or(Error::DomainParamsInvalid))?;
+    if (SHORTEST..=*SIZES.end()).contains(&bits) { Ok(group) } else { Err(Error::KeySizeRange) }
+}
+
+fn private(key: &Attributes) -> Result<PrivateKey> {
+    let value = key.need(attribute::VALUE)?;
+    PrivateKey::from_value(group(key)?, value).map_err(or(Error::AttributeValueInvalid))
+}
+
+/// The number of bits that write a number.
+pub(crate) fn bit_len(value: &[u8]) -> u64 {
+    let mut bytes = value.iter().skip_while(|byte| **byte == 0);
+    let first = bytes.next().map_or(0, |byte| 8 - byte.leading_zeros());
+    u64::from(first) + u64::try_from(8 * bytes.count()).unwrap_or(u64::MAX)
+}
+
+fn complete(key: &mut Attributes) -> Result<()> {
+    let value = match key.get(attribute::CLASS).map(Class) {
+        Some(Class::PUBLIC_KEY) => {
+            let value = key.need(attribute::VALUE)?;
+            let checked = group(key)?.check_public(value);
+            checked.map_err(or(Error::AttributeValueInvalid))?;
+            value.to_vec()
+        }
+        Some(Class::PRIVATE_KEY) => {
+            let private = private(key)?;
+            key.set(attribute::VALUE_BITS, bit_len(key.need(attribute::VALUE)?));
+            private.public().map_err(or(Error::FunctionFailed))?
+        }
+        _ => return Err(Error::TemplateInconsistent),
+    };
+    let info = to_spki(key, &value)?;
+    public_key_info::set(key, &info)
+}
+
+fn parse(key: &Attributes) -> Result<Parsed> {
+    match key.get(attribute::CLASS).map(Class) {
+        Some(Class::PUBLIC_KEY) => {
+            let bits = group(key)?.bits().map_err(or(Error::KeyTypeInconsistent))?;
+            Ok(Parsed::new(bits, ()))
+        }
+        Some(Class::PRIVATE_KEY) => {
+            let private = private(key)?;
+            Ok(Parsed::new(private.bits(), private))
+        }
+        _ => Err(Error::KeyTypeInconsistent),
+    }
+}
+
+fn generate(_: &Params, public: &mut Attributes, private: &mut Attributes) -> Result<()> {
+    let group = group(public)?;
+    let bits = private.get(attribute::VALUE_BITS);
+    // Twice the strength of the smallest group (SP 800-56A, 5.6.1.1.1), and no more than the prime.
+    let most = group.bits().map_err(or(Error::DomainParamsInvalid))?;
+    if bits.is_some_and(|bits| !(SHORTEST_VALUE..=most).contains(&bits)) {
+        return Err(Error::AttributeValueInvalid);
+    }
+    let key = PrivateKey::generate(group, bits).map_err(or(Error::DomainParamsInvalid))?;
+    let (prime, base) = (Bytes::new(group.prime.to_vec()), Bytes::new(group.base.to_vec()));
+    private.set(attribute::PRIME, prime);
+    private.set(attribute::BASE, base);
+    private.set(attribute::VALUE, key.value().map_err(or(Error::FunctionFailed))?);
+    let value = key.public().map_err(or(Error::FunctionFailed))?;
+    public.set(attribute::VALUE, value.as_slice());
+    Ok(())
+}
+
+/// The fewest bits that a template may ask for in a private value.
+const SHORTEST_VALUE: u64 = 224;
+
+fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
+    let key = inputs.key.material::<PrivateKey>()?;
+    let secret = key.agree(inputs.params.bytes()?).map_err(or(Error::MechanismParamInvalid))?;
+    trailing(secret, wanted)
+}
+
+fn to_public(key: &Attributes) -> Result<Attributes> {
+    let mut public =
+        crate::public_from_private::shared(key, &[attribute::PRIME.info, attribute::BASE.info])?;
+    let value = private(key)?.public().map_err(or(Error::FunctionFailed))?;
+    public.set(attribute::VALUE, value.as_slice());
+    Ok(public)
+}
+
+/// dhKeyAgreement (PKCS #3).
+const DH_KEY_AGREEMENT: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.3.1");
+
+/// `AlgorithmIdentifier`.
+#[derive(Sequence)]
+struct Algorithm<'a> {
+    oid: ObjectIdentifier,
+    parameters: Parameters<'a>,
+}
+
+/// `DHParameter` (PKCS #3, 9).
+#[derive(Sequence)]
+struct Parameters<'a> {
+    prime: UintRef<'a>,
+    base: UintRef<'a>,
+    private_value_length: Option<u32>,
+}
+
+/// `SubjectPublicKeyInfo`.
+#[derive(Sequence)]
+struct PublicKeyInfo<'a> {
+    algorithm: Algorithm<'a>,
+    key: BitStringRef<'a>,
+}
+
+/// `PrivateKeyInfo` (RFC 5208).
+#[derive(Sequence)]
+struct PrivateKeyInfo<'a> {
+    version: u8,
+    algorithm: Algorithm<'a>,
+    key: &'a OctetStringRef,
+}
+
+fn algorithm(key: &Attributes) -> Result<Algorithm<'_>> {
+    let number = |bytes| UintRef::new(bytes).map_err(|_| Error::DomainParamsInvalid);
+    let parameters = Parameters {
+        prime: number(key.need(attribute::PRIME)?)?,
+        base: number(key.need(attribute::BASE)?)?,
+        private_value_length: None,
+    };
+    Ok(Algorithm { oid: DH_KEY_AGREEMENT, parameters })
+}
+
+/// A number in DER.
+fn integer(value: &[u8]) -> Result<Bytes> {
+    let der = UintRef::new(value).and_then(|number| number.to_der());
+    der.map(Bytes::new).map_err(|_| Error::AttributeValueInvalid)
+}
+
+fn to_spki(key: &Attributes, value: &[u8]) -> Result<Vec<u8>> {
+    let value = integer(value)?;
+    let bits = BitStringRef::from_bytes(&value).map_err(|_| Error::AttributeValueInvalid)?;
+    let info = PublicKeyInfo { algorithm: algorithm(key)?, key: bits };
+    info.to_der().map_err(|_| Error::FunctionFailed)
+}
+
+fn to_pkcs8(key: &Attributes) -> Result<Bytes> {
+    let value = integer(key.need(attribute::VALUE)?)?;
+    let octets = OctetStringRef::new(&value).map_err(|_| Error::KeyNotWrappable)?;
+    let info = PrivateKeyInfo { version: 0, algorithm: algorithm(key)?, key: octets };
+    info.to_der().map(Bytes::new).map_err(|_| Error::KeyNotWrappable)
+}
+
+fn from_pkcs8(der: &[u8], key: &mut Attributes) -> Result<()> {
+    let invalid = |_| Error::WrappedKeyInvalid;
+    let info = PrivateKeyInfo::from_der(der).map_err(invalid)?;
+    if info.version != 0 || info.algorithm.oid != DH_KEY_AGREEMENT {
+        return Err(Error::WrappedKeyInvalid);
+    }
+    let value = UintRef::from_der(info.key.as_bytes()).map_err(invalid)?;
+    let Parameters { prime, base, .. } = info.algorithm.parameters;
+    key.set(attribute::PRIME, prime.as_bytes());
+    key.set(attribute::BASE, base.as_bytes());
+    key.set(attribute::VALUE, value.as_bytes());
+    Ok(())
+}
