@@ -72,6 +72,9 @@ impl Store {
             Some(path) => findings.fine(format!("the configuration is {}", path.display())),
             None => findings.fine("there is no configuration; everything lies under the home"),
         }
+        for remark in &self.config.remarks {
+            findings.add(Severity::Warning, remark, "correct or remove the line");
+        }
     }
 
     fn check_dir(&self, findings: &mut Findings) -> bool {
@@ -151,13 +154,15 @@ impl Store {
                     && stems.iter().any(|known| known == stem)
             });
             let seal = self.seal_path().is_some_and(|seal| seal == path);
-            if !of_token && !seal && name != queue::NAME {
+            // SoftHSM2 has a directory for each of its tokens.
+            let of_softhsm2 = self.config.compatible && path.is_dir();
+            if !of_token && !seal && !of_softhsm2 && name != queue::NAME {
                 findings.add(
                     Severity::Warning,
                     format!("{} belongs to no token", path.display()),
                     "remove it, unless you put it there; a process that was killed may leave such",
                 );
-            } else if let Ok(about) = entry.metadata() {
+            } else if !of_softhsm2 && let Ok(about) = entry.metadata() {
                 let forbidden = if seal { EXPOSED } else { 0o007 };
                 check_mode(findings, &path, &about, forbidden);
             }

@@ -17,7 +17,17 @@
 //!
 //! [pin]
 //! lockout = 10             # wrong PINs in a row; without it attempts only get slower
+//!
+//! [log]
+//! level = "warning"        # off, error, warning, info, debug
+//! target = "stderr"        # or "journal", or file = "PATH"
 //! ```
+//!
+//! Without any of these files, that of SoftHSM2 holds: the one that `SOFTHSM2_CONF` names, or,
+//! unless there is a store under the user's home already, one where SoftHSM2 looks for it
+//! (`~/.config/softhsm2/`, `/etc/softhsm/`, `/etc/`). The store is then its token directory.
+
+mod softhsm2;
 
 use std::{
     env, fmt, fs, io,
@@ -34,6 +44,13 @@ use serde::Deserialize;
 const VARIABLE: &str = "STRONGROOM_CONF";
 const SYSTEM_FILE: &str = "/etc/strongroom/strongroom.toml";
 const FILE: &str = "strongroom.toml";
+/// The variable that names the configuration file of SoftHSM2.
+const SOFTHSM2_VARIABLE: &str = "SOFTHSM2_CONF";
+/// The variable that says what is logged.
+const LOG_VARIABLE: &str = "STRONGROOM_LOG";
+/// Where SoftHSM2 looks, below the home directory and for all users.
+const SOFTHSM2_FILE: &str = ".config/softhsm2/softhsm2.conf";
+const SOFTHSM2_SYSTEM_FILES: [&str; 2] = ["/etc/softhsm/softhsm2.conf", "/etc/softhsm2.conf"];
 const SEAL_FILE: &str = "seal.key";
 
 /// The configuration of a store.
@@ -49,8 +66,115 @@ pub struct Config {
     pub so_reset: SoReset,
     /// How many wrong PINs in a row lock it; nothing: they only make attempts slower.
     pub pin_lockout: Option<u32>,
-    /// Whether mechanisms may be used that are kept for what is old. The keystore itself has none.
+    /// Whether mechanisms that are too weak for new uses are offered.
     pub legacy: bool,
+    /// Whether the module behaves as SoftHSM2 does where the two differ and its clients tell.
+    pub compatible: bool,
+    /// Whether slots say that their token can be removed.
+    pub removable: bool,
+    /// Which mechanisms may be used.
+    pub mechanisms: Mechanisms,
+    /// Whether a forked child goes on with what its parent started. Else it starts with nothing.
+    pub child_inherits: bool,
+    /// The permissions that new files do not get.
+    pub umask: u32,
+    /// What is logged, and where.
+    pub log: Log,
+    /// What the file says that was passed over: a sentence each.
+    pub remarks: Vec<String>,
+}
+
+/// Which mechanisms may be used, by the standard's names.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Mechanisms {
+    /// All.
+    #[default]
+    All,
+    /// These.
+    Only(Vec<String>),
+    /// All but these.
+    AllBut(Vec<String>),
+}
+
+impl Mechanisms {
+    /// Whether they include the one of this name.
+    #[must_use]
+    pub fn include(&self, name: &str) -> bool {
+        match self {
+            Self::All => true,
+            Self::Only(names) => names.iter().any(|listed| listed == name),
+            Self::AllBut(names) => names.iter().all(|listed| listed != name),
+        }
+    }
+}
+
+/// What is logged, and where.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Log {
+    /// How much.
+    pub level: Level,
+    /// Where to.
+    pub target: Target,
+}
+
+/// How much is logged: each level includes those before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Level {
+    /// Nothing.
+    #[default]
+    Off,
+    /// What should not happen: the store fails, memory is missing.
+    Error,
+    /// Calls that were refused.
+    Warning,
+    /// When the module starts, and with which configuration.
+    Info,
+    /// Every call.
+    Debug,
+}
+
+/// Where a log goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Target {
+    /// The host's standard error.
+    #[default]
+    Stderr,
+    /// The end of a file.
+    File(PathBuf),
+    /// The system's: journald, or syslog where that is not.
+    Journal,
+}
+
+impl Log {
+    /// Reads the variable `STRONGROOM_LOG`: a level, and behind a colon the target: `stderr`,
+    /// `journal`, or a file's absolute path. `None` if it says anything else.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let (level, target) = text.split_once(':').unwrap_or((text, "stderr"));
+        let level = match level {
+            "off" => Level::Off,
+            "error" => Level::Error,
+            "warning" => Level::Warning,
+            "info" => Level::Info,
+            "debug" => Level::Debug,
+            _ => return None,
+        };
+        let target = match target {
+            "stderr" => Target::Stderr,
+            "journal" => Target::Journal,
+            path if path.starts_with('/') => Target::File(path.into()),
+            _ => return None,
+        };
+        Some(Self { level, target })
+    }
+
+    /// What [`STRONGROOM_LOG`](Self::parse) says; it goes before any configuration.
+    #[must_use]
+    pub fn of_process() -> Option<Self> {
+        let text = trusted().then(|| env::var(LOG_VARIABLE).ok()).flatten()?;
+        Self::parse(&text)
+    }
 }
 
 /// Where the seal key is: 32 random bytes, without which a stolen store is noise.
@@ -78,7 +202,7 @@ pub enum SoReset {
 /// Why there is no configuration; the text names the file, the line and a remedy.
 #[derive(Debug)]
 pub enum ConfigError {
-    /// The file that `STRONGROOM_CONF` names cannot be read.
+    /// The file that `STRONGROOM_CONF` or `SOFTHSM2_CONF` names cannot be read.
     Unreadable(PathBuf, io::Error),
     /// The file does not say what it should.
     Invalid {
@@ -98,8 +222,8 @@ impl fmt::Display for ConfigError {
         match self {
             Self::Unreadable(path, error) => write!(
                 f,
-                "the configuration {} cannot be read ({error}); correct {VARIABLE}, or make the \
-                 file",
+                "the configuration {} cannot be read ({error}); correct {VARIABLE} or \
+                 {SOFTHSM2_VARIABLE}, or make the file",
                 path.display()
             ),
             Self::Invalid { path, line: Some(line), why } => {
@@ -153,13 +277,17 @@ impl Config {
         let Some(store) = file.store.path else {
             return refuse("[store] path is missing; add the directory that holds the tokens");
         };
+        let Some(target) = file.log.target(&beside) else {
+            return refuse("[log] has both a file and a target; remove one of them");
+        };
         Ok(Self {
-            store: beside.join(store),
-            seal,
             so_reset: file.so_reset,
             pin_lockout: file.pin.lockout,
             legacy: file.legacy,
+            compatible: file.compatible,
+            log: Log { level: file.log.level, target },
             source: Some(path),
+            ..Self::plain(beside.join(store), seal)
         })
     }
 
@@ -173,6 +301,13 @@ impl Config {
             so_reset: SoReset::default(),
             pin_lockout: None,
             legacy: false,
+            compatible: false,
+            removable: false,
+            mechanisms: Mechanisms::All,
+            child_inherits: false,
+            umask: 0,
+            log: Log::default(),
+            remarks: Vec::new(),
         }
     }
 }
@@ -180,6 +315,9 @@ impl Config {
 /// What the search for a configuration depends on.
 struct Surroundings {
     named: Option<PathBuf>,
+    softhsm2_named: Option<PathBuf>,
+    /// The files that SoftHSM2 would read, the first that is there.
+    softhsm2_files: Vec<PathBuf>,
     config_home: Option<PathBuf>,
     data_home: Option<PathBuf>,
     system: PathBuf,
@@ -187,7 +325,7 @@ struct Surroundings {
 
 impl Surroundings {
     fn of_process() -> Self {
-        let trusted = getuid() == geteuid() && getgid() == getegid() && !secured();
+        let trusted = trusted();
         let variable = |name| {
             env::var_os(name).filter(|value| trusted && !value.is_empty()).map(PathBuf::from)
         };
@@ -195,8 +333,13 @@ impl Surroundings {
         let base = |name| variable(name).filter(|path: &PathBuf| path.is_absolute());
         let home = base("HOME").or_else(home_of_user);
         let in_home = |rest| home.as_ref().map(|home| home.join(rest));
+        let softhsm2_files = in_home(SOFTHSM2_FILE).into_iter();
         Self {
             named: variable(VARIABLE),
+            softhsm2_named: variable(SOFTHSM2_VARIABLE),
+            softhsm2_files: softhsm2_files
+                .chain(SOFTHSM2_SYSTEM_FILES.map(PathBuf::from))
+                .collect(),
             config_home: base("XDG_CONFIG_HOME").or_else(|| in_home(".config")),
             data_home: base("XDG_DATA_HOME").or_else(|| in_home(".local/share")),
             system: SYSTEM_FILE.into(),
@@ -209,17 +352,38 @@ impl Surroundings {
         }
         let own = self.config_home.as_ref().map(|home| home.join("strongroom"));
         let files = own.iter().map(|dir| dir.join(FILE)).chain([self.system.clone()]);
-        for file in files {
-            match Config::load(&file) {
-                Err(ConfigError::Unreadable(_, error)) if absent(&error) => {}
-                outcome => return outcome,
-            }
+        if let Some(found) = first(files, Config::load) {
+            return found;
         }
-        let (Some(own), Some(data)) = (own, &self.data_home) else {
+        if let Some(named) = &self.softhsm2_named {
+            return softhsm2::load(named);
+        }
+        let store = self.data_home.as_ref().map(|home| home.join("strongroom"));
+        // A store that is in use must not vanish because somebody installed SoftHSM2.
+        let in_use = store.as_ref().is_some_and(|store| store.exists());
+        if !in_use && let Some(found) = first(self.softhsm2_files.iter().cloned(), softhsm2::load) {
+            return found;
+        }
+        let (Some(own), Some(store)) = (own, store) else {
             return Err(ConfigError::NoHome);
         };
-        Ok(Config::plain(data.join("strongroom"), Seal::File(own.join(SEAL_FILE))))
+        Ok(Config::plain(store, Seal::File(own.join(SEAL_FILE))))
     }
+}
+
+/// What came of loading the first of some files that is there for this user.
+fn first(
+    files: impl IntoIterator<Item = PathBuf>,
+    load: fn(&Path) -> Result<Config, ConfigError>,
+) -> Option<Result<Config, ConfigError>> {
+    files.into_iter().map(|file| load(&file)).find(|outcome| {
+        !matches!(outcome, Err(ConfigError::Unreadable(_, error)) if absent(error))
+    })
+}
+
+/// Whether the variables of this process are its user's own.
+fn trusted() -> bool {
+    getuid() == geteuid() && getgid() == getegid() && !secured()
 }
 
 /// Says whether the kernel gave the program rights that its caller does not have.
@@ -281,8 +445,10 @@ struct File {
     store: StoreTable,
     seal: SealTable,
     pin: PinTable,
+    log: LogTable,
     so_reset: SoReset,
     legacy: bool,
+    compatible: bool,
 }
 
 #[derive(Default, Deserialize)]
@@ -309,6 +475,32 @@ enum Source {
 #[serde(deny_unknown_fields, default)]
 struct PinTable {
     lockout: Option<u32>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct LogTable {
+    level: Level,
+    target: Option<Place>,
+    file: Option<PathBuf>,
+}
+
+impl LogTable {
+    fn target(&self, beside: &Path) -> Option<Target> {
+        match (&self.file, self.target) {
+            (Some(_), Some(_)) => None,
+            (Some(file), None) => Some(Target::File(beside.join(file))),
+            (None, Some(Place::Journal)) => Some(Target::Journal),
+            (None, Some(Place::Stderr) | None) => Some(Target::Stderr),
+        }
+    }
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Place {
+    Stderr,
+    Journal,
 }
 
 #[cfg(test)]
@@ -375,6 +567,8 @@ mod tests {
     fn surroundings(dir: &Path) -> Surroundings {
         Surroundings {
             named: None,
+            softhsm2_named: None,
+            softhsm2_files: vec![dir.join("softhsm2.conf")],
             config_home: Some(dir.join("config")),
             data_home: Some(dir.join("data")),
             system: dir.join("etc.toml"),
@@ -400,6 +594,48 @@ mod tests {
         around.named = Some(dir.path().join("named.toml"));
         let text = around.find().unwrap_err().to_string();
         assert!(text.contains("named.toml") && text.contains(VARIABLE), "{text}");
+    }
+
+    #[test]
+    fn softhsm2s_file_holds_where_no_other_does() {
+        let dir = Scratch::new();
+        let mut around = surroundings(dir.path());
+        let softhsm2 = |name: &str| {
+            let path = dir.path().join(name);
+            fs::write(&path, format!("directories.tokendir = /{name}\n")).unwrap();
+            path
+        };
+        softhsm2("softhsm2.conf");
+        let found = around.find().unwrap();
+        assert_eq!(found.store, Path::new("/softhsm2.conf"));
+        assert!(found.compatible && found.legacy);
+
+        fs::create_dir_all(dir.path().join("data/strongroom")).unwrap();
+        assert!(!around.find().unwrap().compatible, "the store that is in use");
+        around.softhsm2_named = Some(softhsm2("named"));
+        assert_eq!(around.find().unwrap().store, Path::new("/named"));
+
+        fs::write(&around.system, "[store]\npath = '/system'").unwrap();
+        assert_eq!(around.find().unwrap().store, Path::new("/system"), "ours always wins");
+
+        fs::remove_file(&around.system).unwrap();
+        around.softhsm2_named = Some(dir.path().join("missing"));
+        let text = around.find().unwrap_err().to_string();
+        assert!(text.contains("missing") && text.contains(SOFTHSM2_VARIABLE), "{text}");
+    }
+
+    #[test]
+    fn logs_go_where_one_word_says() {
+        let log = |level, target| Some(Log { level, target });
+        assert_eq!(Log::parse("debug"), log(Level::Debug, Target::Stderr));
+        assert_eq!(Log::parse("info:journal"), log(Level::Info, Target::Journal));
+        assert_eq!(Log::parse("error:/x/y:z"), log(Level::Error, Target::File("/x/y:z".into())));
+        for wrong in ["", "loud", "debug:", "debug:x"] {
+            assert_eq!(Log::parse(wrong), None, "{wrong}");
+        }
+        let config = load("[store]\npath = '/a'\n[log]\nlevel = 'warning'\nfile = 'x.log'\n");
+        assert_eq!(config.unwrap().log.level, Level::Warning);
+        assert!(load("[store]\npath = '/a'\n[log]\ntarget = 'stderr'\nfile = 'x'\n").is_err());
     }
 
     #[test]

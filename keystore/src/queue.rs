@@ -36,7 +36,7 @@ impl PinQueue {
     }
 
     pub(crate) fn turn(&self) -> PinTurn {
-        let Ok(file) = beside(&self.0).or_else(|_| read_beside(&self.0)) else {
+        let Ok(file) = beside(&self.0, 0).or_else(|_| read_beside(&self.0)) else {
             return PinTurn(None);
         };
         let mut wait = Wait::new(PATIENCE);

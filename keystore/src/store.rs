@@ -155,7 +155,7 @@ impl Store {
     }
 
     pub(crate) fn files(&self, id: TokenId) -> Files {
-        Files::new(self.dir(), id)
+        Files::new(self.dir(), id, self.config.umask)
     }
 
     /// The token with this name, which must be there.

@@ -12,7 +12,7 @@ type Expected = fn(&Error) -> bool;
 type Make = fn(&Scratch) -> Arc<dyn Backend>;
 
 fn sqlite(dir: &Scratch) -> Arc<dyn Backend> {
-    let files = Files::new(dir.path(), [9; 16]);
+    let files = Files::new(dir.path(), [9; 16], 0);
     Sqlite::create(&files, &header(1), &slot(1)).unwrap();
     Sqlite::new(files)
 }

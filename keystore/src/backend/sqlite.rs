@@ -94,7 +94,7 @@ impl Sqlite {
         let open = Open::new(&self.files)?;
         if open.writable {
             // Without the word every reader asks the database: slower, and just as right.
-            let word = files::beside(&self.files.generation()).and_then(|file| {
+            let word = self.files.beside(&self.files.generation()).and_then(|file| {
                 // Allocated, not sparse: writing a page that a full disk cannot give is fatal.
                 fallocate(&file, FallocateFlags::empty(), 0, 4096)?;
                 SharedWord::map(&file)

@@ -24,11 +24,13 @@ use crate::{
 pub(crate) struct Files {
     dir: PathBuf,
     stem: String,
+    /// The permissions that new files do not get.
+    umask: u32,
 }
 
 impl Files {
-    pub(crate) fn new(dir: &Path, token: TokenId) -> Self {
-        Self { dir: dir.to_owned(), stem: stem(&token) }
+    pub(crate) fn new(dir: &Path, token: TokenId, umask: u32) -> Self {
+        Self { dir: dir.to_owned(), stem: stem(&token), umask }
     }
 
     pub(crate) fn dir(&self) -> &Path {
@@ -65,7 +67,12 @@ impl Files {
     }
 
     pub(super) fn mode(&self) -> u32 {
-        mode_in(&self.dir)
+        mode_in(&self.dir, self.umask)
+    }
+
+    /// Opens one of them that is no database; see [`beside`].
+    pub(super) fn beside(&self, path: &Path) -> io::Result<File> {
+        beside(path, self.umask)
     }
 
     pub(super) fn remove_draft(&self) {
@@ -95,22 +102,22 @@ impl Files {
     }
 }
 
-/// New files are open to whom the directory is open, others never.
-fn mode_in(dir: &Path) -> u32 {
+/// New files are open to whom the directory is open and the mask does not keep out, others never.
+fn mode_in(dir: &Path, umask: u32) -> u32 {
     let dir = fs::metadata(dir).map_or(0, |dir| dir.mode());
-    0o600 | (dir & 0o060)
+    0o600 | (dir & !umask & 0o060)
 }
 
 /// Opens a file of the store that is no database, and makes it if it is not there.
 ///
 /// Never through a symbolic link: it could lead to a file that only this process may write.
-pub(crate) fn beside(path: &Path) -> io::Result<File> {
+pub(crate) fn beside(path: &Path, umask: u32) -> io::Result<File> {
     let open = || unlinked().write(true).open(path);
     match open() {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         outcome => return outcome,
     }
-    let mode = mode_in(path.parent().unwrap_or(Path::new("/")));
+    let mode = mode_in(path.parent().unwrap_or(Path::new("/")), umask);
     let made = OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path);
     match made {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => open(),
@@ -170,7 +177,7 @@ impl Presence {
     pub(super) fn open(files: &Files) -> Result<Option<Self>> {
         let path = files.lock();
         let mut present = PRESENT.lock().unwrap_or_else(PoisonError::into_inner);
-        let file = match beside(&path).or_else(|_| read_beside(&path)) {
+        let file = match files.beside(&path).or_else(|_| read_beside(&path)) {
             Ok(file) => file,
             Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
                 return Err(Error::Corrupt("the lock file of the token is a symbolic link"));
@@ -255,18 +262,18 @@ mod tests {
     #[test]
     fn links_are_not_followed() {
         let dir = Scratch::new();
-        let files = Files::new(dir.path(), [7; 16]);
+        let files = Files::new(dir.path(), [7; 16], 0);
         let elsewhere = dir.path().join("elsewhere");
         fs::write(&elsewhere, b"").unwrap();
         std::os::unix::fs::symlink(&elsewhere, files.lock()).unwrap();
-        assert!(beside(&files.lock()).is_err() && read_beside(&files.lock()).is_err());
+        assert!(beside(&files.lock(), 0).is_err() && read_beside(&files.lock()).is_err());
         assert!(matches!(Presence::open(&files), Err(Error::Corrupt(_))));
     }
 
     #[test]
     fn threads_of_one_copy_do_not_take_each_other_for_another() {
         let dir = Scratch::new();
-        let files = Files::new(dir.path(), [7; 16]);
+        let files = Files::new(dir.path(), [7; 16], 0);
         std::thread::scope(|scope| {
             for _ in 0..4 {
                 scope.spawn(|| {
@@ -281,7 +288,7 @@ mod tests {
     #[test]
     fn another_copy_in_the_process_is_noticed() {
         let dir = Scratch::new();
-        let files = Files::new(dir.path(), [7; 16]);
+        let files = Files::new(dir.path(), [7; 16], 0);
         let first = Presence::open(&files).unwrap().unwrap();
         let second = first.again().unwrap();
         let third = Presence::open(&files).unwrap().unwrap();
