@@ -10,7 +10,7 @@ use std::{
     io,
     ptr::{self, NonNull},
     slice,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
 };
 
 use argon2::Block;
@@ -31,6 +31,14 @@ unsafe impl Send for Pages {}
 // SAFETY: as above; a shared reference only reads.
 unsafe impl Sync for Pages {}
 
+/// Whether pages that are mapped from now on keep their secrets in a forked child.
+static CHILD_INHERITS: AtomicBool = AtomicBool::new(false);
+
+/// Says what becomes of secrets in a forked child.
+pub(crate) fn let_child_inherit(child_inherits: bool) {
+    CHILD_INHERITS.store(child_inherits, Ordering::Relaxed);
+}
+
 impl Pages {
     /// Maps `len` bytes, which must not be 0.
     fn new(len: usize) -> io::Result<Self> {
@@ -47,8 +55,11 @@ impl Pages {
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         let pages = Self { start, len };
         pages.advise(Advice::LinuxDontDump);
-        // Secrets and the memory of a derivation are the parent's; a child uses neither.
-        pages.advise(Advice::LinuxWipeOnFork);
+        // Secrets and the memory of a derivation are the parent's; a child uses neither, unless
+        // it goes on with what its parent started.
+        if !CHILD_INHERITS.load(Ordering::Relaxed) {
+            pages.advise(Advice::LinuxWipeOnFork);
+        }
         Ok(pages)
     }
 

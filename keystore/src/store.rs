@@ -69,6 +69,7 @@ impl Store {
                 config.store.display()
             )));
         }
+        crate::pages::let_child_inherit(config.child_inherits);
         let seal = Arc::new(SealSource::new(config.seal.clone()));
         Ok(Self { config: config.clone(), seal, scan: Mutex::default() })
     }

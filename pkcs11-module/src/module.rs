@@ -6,10 +6,11 @@
 //! location that threads of other shards do not touch, twice.
 
 use std::ops::Deref;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
 
 use strongroom_functions::Cryptoki;
+use strongroom_token::Config;
 use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle};
 
 use crate::abi::{Quiet, Replaceable, watch_exit, watch_forks};
@@ -33,11 +34,20 @@ pub(crate) fn module() -> Result<Call> {
 pub(crate) fn initialize() -> Result<()> {
     keep_panics_quiet();
     MODULE.get_or_make(Module::new).start(|| {
-        watch_forks()?;
+        let config = Config::find().map_err(|_| Error::FunctionFailed)?;
+        COMPATIBLE.store(config.compatible, Ordering::Relaxed);
+        watch_forks(config.child_inherits)?;
         watch_exit()?;
-        Ok(Arc::new(strongroom_token::Application::open()?))
+        Ok(Arc::new(strongroom_token::Application::open(config)?))
     })
 }
+
+/// Whether the edge behaves as SoftHSM2's where the two differ.
+pub(crate) fn compatible() -> bool {
+    COMPATIBLE.load(Ordering::Relaxed)
+}
+
+static COMPATIBLE: AtomicBool = AtomicBool::new(false);
 
 /// `C_Finalize`, its argument apart.
 pub(crate) fn finalize() -> Result<()> {

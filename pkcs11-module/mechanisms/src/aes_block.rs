@@ -127,6 +127,16 @@ impl Blocks {
 }
 
 impl Cipher for Blocks {
+    fn check(&self, part: usize, last: bool) -> Result<()> {
+        let input = self.held.saturating_add(part);
+        let fits = match self.padding {
+            Some(Direction::Encrypt) => true,
+            Some(Direction::Decrypt) => input > 0 && input.is_multiple_of(BLOCK),
+            None => input.is_multiple_of(BLOCK),
+        };
+        if fits || !last { Ok(()) } else { Err(self.refusal.len) }
+    }
+
     fn update_len(&self, part: usize) -> usize {
         self.ready(self.held.saturating_add(part))
     }

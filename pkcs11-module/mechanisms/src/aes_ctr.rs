@@ -6,19 +6,19 @@
 use strongroom_awslc::cipher::{BLOCK, Direction, Mode, Running};
 use strongroom_types::{Bytes, Error, Field, Param, Params, Result, mechanism};
 
-use crate::aes::{self, Aes};
+use crate::aes::{self, Aes, Refusal};
 use crate::failure::or;
 use crate::{Cipher, Key, Mechanism};
 
 /// The rows of this family. The parameter is `CK_AES_CTR_PARAMS`: how many bits of the counter
 /// block count, and the first counter block.
 pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
-    encrypt: Some(|key, params| Ok(Box::new(start(key, params)?))),
-    decrypt: Some(|key, params| Ok(Box::new(start(key, params)?))),
+    encrypt: Some(|key, params| Ok(Box::new(start(key, params, Refusal::ENCRYPT)?))),
+    decrypt: Some(|key, params| Ok(Box::new(start(key, params, Refusal::DECRYPT)?))),
     ..aes::row(mechanism!(CKM_AES_CTR), &[&[Field::Ulong, Field::Fixed(BLOCK)]])
 }];
 
-fn start(key: &Key, params: &Params) -> Result<Counting> {
+fn start(key: &Key, params: &Params, refusal: Refusal) -> Result<Counting> {
     let [Param::Ulong(bits), Param::Bytes(block)] = params.as_slice() else {
         return Err(Error::MechanismParamInvalid);
     };
@@ -27,7 +27,7 @@ fn start(key: &Key, params: &Params) -> Result<Counting> {
     let left = bytes_left(*bits, u128::from_be_bytes(block)).ok_or(Error::MechanismParamInvalid)?;
     let keyed = Aes::of(key)?.keyed(Mode::Ctr, Direction::Encrypt)?;
     let running = keyed.start(&block, false).map_err(or(Error::MechanismParamInvalid))?;
-    Ok(Counting { running, left })
+    Ok(Counting { running, left, refusal })
 }
 
 /// How many bytes there are before the counter would overflow: the low `bits` of the counter block
@@ -44,20 +44,32 @@ fn bytes_left(bits: u64, block: u128) -> Option<u128> {
 struct Counting {
     running: Running,
     left: u128,
+    refusal: Refusal,
+}
+
+impl Counting {
+    /// What the counter leaves after a part.
+    fn left_after(&self, part: usize) -> Result<u128> {
+        // "AES with counter": an overflow is told by the length. Otherwise the key stream would
+        // repeat, or bits would change that do not count.
+        let len = u128::try_from(part).map_err(|_| self.refusal.len)?;
+        self.left.checked_sub(len).ok_or(self.refusal.len)
+    }
 }
 
 impl Cipher for Counting {
+    fn check(&self, part: usize, _last: bool) -> Result<()> {
+        self.left_after(part).map(drop)
+    }
+
     fn update_len(&self, part: usize) -> usize {
         part
     }
 
     fn update(&mut self, part: &[u8]) -> Result<Bytes> {
-        // "AES with counter": what would overflow it is CKR_DATA_LEN_RANGE, in both directions.
-        // Otherwise the key stream would repeat, or bits would change that do not count.
-        let len = u128::try_from(part.len()).map_err(|_| Error::DataLenRange)?;
-        self.left = self.left.checked_sub(len).ok_or(Error::DataLenRange)?;
+        self.left = self.left_after(part.len())?;
         let mut out = Bytes::new(Vec::with_capacity(part.len().saturating_add(BLOCK)));
-        self.running.update(part, &mut out).map_err(or(Error::DataLenRange))?;
+        self.running.update(part, &mut out).map_err(or(self.refusal.len))?;
         Ok(out)
     }
 

@@ -135,6 +135,15 @@ pub trait Recover: Send {
 
 /// An encryption or a decryption under way.
 pub trait Cipher: Send {
+    /// Whether a part of this length can be taken, as the last one or not: asked where only the
+    /// length of the output is wanted, so that who asks hears at once of input that can not be.
+    ///
+    /// # Errors
+    ///
+    /// `CKR_DATA_LEN_RANGE` or `CKR_ENCRYPTED_DATA_LEN_RANGE`.
+    fn check(&self, _part: usize, _last: bool) -> Result<()> {
+        Ok(())
+    }
     /// An upper bound of what [`update`](Self::update) with a part of this length returns; exact
     /// wherever it does not depend on the plaintext.
     fn update_len(&self, part: usize) -> usize;

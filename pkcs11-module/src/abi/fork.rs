@@ -1,4 +1,5 @@
 //! Forks: a child starts without a module, and the parent goes on as if nothing had happened.
+//! Where the configuration wants it, as SoftHSM2 has it, the child goes on too.
 //!
 //! Handlers do it, so that no call has to ask the system who it is. A child that comes into being
 //! without them, by `vfork` or `posix_spawn`, does nothing but start another program.
@@ -23,9 +24,13 @@ thread_local! {
     static QUIET: Cell<Option<ManuallyDrop<Box<dyn Quiet>>>> = const { Cell::new(None) };
 }
 
-/// Has every fork from now on handled. Once is enough; the caller sees to it that no two threads
-/// call this at once.
-pub(crate) fn watch_forks() -> Result<()> {
+/// Whether a child goes on with the module of its parent.
+static CHILD_INHERITS: AtomicBool = AtomicBool::new(false);
+
+/// Has every fork from now on handled. To register once is enough; the caller sees to it that no
+/// two threads call this at once.
+pub(crate) fn watch_forks(child_inherits: bool) -> Result<()> {
+    CHILD_INHERITS.store(child_inherits, Ordering::Release);
     static WATCHED: AtomicBool = AtomicBool::new(false);
     if WATCHED.load(Ordering::Acquire) {
         return Ok(());
@@ -60,7 +65,9 @@ unsafe extern "C" fn in_parent() {
 
 unsafe extern "C" fn in_child() {
     end_quiet();
-    module::MODULE.abandon();
+    if !CHILD_INHERITS.load(Ordering::Acquire) {
+        module::MODULE.abandon();
+    }
 }
 
 /// Ends the quiet, unless another run of the handlers has.

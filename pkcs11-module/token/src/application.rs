@@ -13,6 +13,7 @@ use strongroom_types::{
 
 use crate::error::storage;
 use crate::handles::Handles;
+use crate::rules::UNAVAILABLE;
 use crate::login::{self, PIN_LEN, pin_flags};
 use crate::object::Object;
 use crate::operation::{
@@ -34,6 +35,7 @@ const VERSION: (u8, u8) = (0, 1);
 /// An application: its slots, sessions, logins and handles, over a store that it shares with
 /// others. The [`Cryptoki`] functions may be called from any thread at any time.
 pub struct Application {
+    pub(crate) config: Config,
     pub(crate) policy: Policy,
     pub(crate) store: Store,
     pub(crate) slots: Slots,
@@ -44,34 +46,19 @@ pub struct Application {
 }
 
 impl Application {
-    /// Reads the configuration and opens the store that it names.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::FunctionFailed`] if the configuration can not be read, and those of the store.
-    pub fn open() -> Result<Self> {
-        Self::with(&Config::find().map_err(|_| Error::FunctionFailed)?)
-    }
-
     /// Opens the store of a configuration.
     ///
     /// # Errors
     ///
     /// Those of the store.
-    pub fn with(config: &Config) -> Result<Self> {
-        let store = Store::open(config).map_err(storage)?;
+    pub fn open(config: Config) -> Result<Self> {
+        let store = Store::open(&config).map_err(storage)?;
         let slots = Slots::default();
         slots.refresh(&store)?;
+        let (sessions, handles) = (Sessions::default(), Handles::default());
         let policy = Policy::new(config.legacy);
         let states = StateKey::new()?;
-        Ok(Self {
-            policy,
-            store,
-            slots,
-            sessions: Sessions::default(),
-            handles: Handles::default(),
-            states,
-        })
+        Ok(Self { config, policy, store, slots, sessions, handles, states })
     }
 
     /// The object of a handle, if the session may see it.
@@ -190,10 +177,11 @@ impl Cryptoki for Application {
 
     fn slot_info(&self, slot: SlotId) -> Result<SlotInfo> {
         let slot = self.slots.find(slot)?;
+        let removable = if self.config.removable { ck!(CKF_REMOVABLE_DEVICE) } else { 0 };
         Ok(SlotInfo {
             description: format!("Strongroom slot ID {:#x}", slot.id.0),
             manufacturer: MANUFACTURER,
-            flags: ck!(CKF_TOKEN_PRESENT),
+            flags: ck!(CKF_TOKEN_PRESENT) | removable,
             version: VERSION,
         })
     }
@@ -234,12 +222,12 @@ impl Cryptoki for Application {
 
     fn mechanism_list(&self, slot: SlotId) -> Result<Vec<MechanismType>> {
         self.slots.find(slot)?;
-        Ok(self.policy.mechanisms().map(|mechanism| mechanism.id).collect())
+        Ok(self.mechanisms().iter().map(|mechanism| mechanism.id).collect())
     }
 
     fn mechanism_info(&self, slot: SlotId, mechanism: MechanismType) -> Result<MechanismInfo> {
         self.slots.find(slot)?;
-        Ok(self.policy.mechanism(mechanism)?.info())
+        Ok(self.mechanism(mechanism)?.info())
     }
 
     fn init_token(&self, slot: SlotId, pin: &[u8], label: &[u8; 32]) -> Result<()> {
@@ -338,7 +326,8 @@ impl Cryptoki for Application {
             return Err(Error::ActionProhibited);
         }
         let officer = self.is_security_officer(&session);
-        let copy = changed(&object.attributes, &template, Change::Copy, officer)?;
+        let change = Change::Copy { may_repeat: !self.config.compatible };
+        let copy = changed(&object.attributes, &template, change, officer)?;
         let class = copy.need(attribute::CLASS).map(Class)?;
         self.may_keep(&session, &copy, class)?;
         let handles = self.keep(&session, vec![copy])?;
@@ -362,6 +351,9 @@ impl Cryptoki for Application {
     fn object_size(&self, session: SessionHandle, object: ObjectHandle) -> Result<u64> {
         let session = self.sessions.find(session)?;
         let object = self.object(&session, object)?;
+        if self.config.compatible {
+            return Ok(UNAVAILABLE);
+        }
         u64::try_from(object.attributes.encode().len()).map_err(|_| Error::GeneralError)
     }
 

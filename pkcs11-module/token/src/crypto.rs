@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use strongroom_mechanisms::{Key, Mechanism, Policy};
+use strongroom_keystore::config::Mechanisms;
+use strongroom_mechanisms::{Key, Mechanism};
 use strongroom_types::{
     Attribute, Attributes, Error, MechanismCall, MechanismType, ObjectHandle, Params, Result,
     attribute, attribute::kind,
@@ -35,6 +36,27 @@ pub(crate) const KEY: KeyErrors = KeyErrors {
 };
 
 impl Application {
+    /// The mechanism of a number, if the configuration lets it be used: for anything at all.
+    pub(crate) fn mechanism(&self, id: MechanismType) -> Result<&'static Mechanism> {
+        let mechanism = self.policy.mechanism(id)?;
+        if !self.config.mechanisms.include(mechanism.name) {
+            return Err(Error::MechanismInvalid);
+        }
+        Ok(mechanism)
+    }
+
+    /// The mechanisms that may be used; those of a list in its order.
+    pub(crate) fn mechanisms(&self) -> Vec<&'static Mechanism> {
+        let all = || self.policy.mechanisms();
+        match &self.config.mechanisms {
+            Mechanisms::Only(names) => names
+                .iter()
+                .filter_map(|name| all().find(|mechanism| mechanism.name == name))
+                .collect(),
+            listed => all().filter(|mechanism| listed.include(mechanism.name)).collect(),
+        }
+    }
+
     /// Finds a key and checks that it may be used so: its type and size against the mechanism, its
     /// usage flag, and its list of mechanisms.
     pub(crate) fn choose(
@@ -71,7 +93,8 @@ impl Application {
         call: Option<MechanismCall>,
         key: ObjectHandle,
     ) -> Result<()> {
-        begin(self.policy, session, kind, call, |mechanism, params| {
+        begin(session, kind, call, |mechanism, params| {
+            let mechanism = self.mechanism(mechanism)?;
             self.operation(session, kind, mechanism, params, key)
         })
     }
@@ -84,7 +107,8 @@ impl Application {
         key: ObjectHandle,
         signature: &[u8],
     ) -> Result<()> {
-        begin(self.policy, session, Kind::VerifySignature, call, |mechanism, params| {
+        begin(session, Kind::VerifySignature, call, |mechanism, params| {
+            let mechanism = self.mechanism(mechanism)?;
             let start = mechanism.verify.ok_or(Error::MechanismInvalid)?;
             let chosen = self.choose(session, key, mechanism, attribute::VERIFY, &KEY)?;
             let verify = start(&chosen.key, &params)?;
@@ -165,11 +189,10 @@ pub(crate) fn permits(
 
 /// Starts an operation where none of its kind is; without a mechanism, ends the one that is active.
 fn begin(
-    policy: Policy,
     session: &Session,
     kind: Kind,
     call: Option<MechanismCall>,
-    make: impl FnOnce(&'static Mechanism, Params) -> Result<Operation>,
+    make: impl FnOnce(MechanismType, Params) -> Result<Operation>,
 ) -> Result<()> {
     let mut activity = lock(&session.activity);
     let Some(MechanismCall { mechanism, params }) = call else {
@@ -178,7 +201,7 @@ fn begin(
     if activity.has(kind) {
         return Err(Error::OperationActive);
     }
-    activity.begin(make(policy.mechanism(mechanism)?, params)?);
+    activity.begin(make(mechanism, params)?);
     Ok(())
 }
 

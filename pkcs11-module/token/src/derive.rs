@@ -33,7 +33,7 @@ impl Application {
         template: Attributes,
         wanted: bool,
     ) -> Result<Derived> {
-        let mechanism = self.policy.mechanism(call.mechanism)?;
+        let mechanism = self.mechanism(call.mechanism)?;
         let derivation = mechanism.derive.as_ref().ok_or(Error::MechanismInvalid)?;
         if derivation.tells_key() && !wanted {
             return Err(Error::ArgumentsBad);

@@ -34,7 +34,7 @@ impl Application {
         call: &MechanismCall,
         template: Attributes,
     ) -> Result<ObjectHandle> {
-        let mechanism = self.policy.mechanism(call.mechanism)?;
+        let mechanism = self.mechanism(call.mechanism)?;
         let generate = mechanism.generate.ok_or(Error::MechanismInvalid)?;
         let mut draft = self.generated(session, mechanism, template, Class::SECRET_KEY)?;
         generate(&call.params, &mut draft.attributes)?;
@@ -49,7 +49,7 @@ impl Application {
         public: Attributes,
         private: Attributes,
     ) -> Result<(ObjectHandle, ObjectHandle)> {
-        let mechanism = self.policy.mechanism(call.mechanism)?;
+        let mechanism = self.mechanism(call.mechanism)?;
         let generate = mechanism.generate_pair.ok_or(Error::MechanismInvalid)?;
         let mut public = self.generated(session, mechanism, public, Class::PUBLIC_KEY)?;
         let mut private = self.generated(session, mechanism, private, Class::PRIVATE_KEY)?;
@@ -98,7 +98,7 @@ impl Application {
         wrapping_key: ObjectHandle,
         key: ObjectHandle,
     ) -> Result<Bytes> {
-        let mechanism = self.policy.mechanism(call.mechanism)?;
+        let mechanism = self.mechanism(call.mechanism)?;
         let wrap = mechanism.wrap.ok_or(Error::MechanismInvalid)?;
         let wrapping = self.choose(session, wrapping_key, mechanism, attribute::WRAP, &WRAPPING)?;
         let target = self.object(session, key).map_err(|error| match error {
@@ -123,7 +123,7 @@ impl Application {
         wrapped: &[u8],
         template: Attributes,
     ) -> Result<ObjectHandle> {
-        let mechanism = self.policy.mechanism(call.mechanism)?;
+        let mechanism = self.mechanism(call.mechanism)?;
         let unwrap = mechanism.unwrap.ok_or(Error::MechanismInvalid)?;
         let Chosen { object, key } =
             self.choose(session, unwrapping_key, mechanism, attribute::UNWRAP, &UNWRAPPING)?;

@@ -33,6 +33,7 @@ mod token;
 pub use application::Application;
 pub use moved::{Moved, Refusal, settle};
 pub use rules::OBJECT_CLASSES;
+pub use strongroom_keystore::config::{Config, Level, Log, Target};
 pub use strongroom_keystore::quiesce;
 
 use strongroom_mechanisms::Policy;

@@ -100,7 +100,8 @@ impl Application {
         {
             let mut presence = write(&token.presence);
             if presence.login.is_none() {
-                return Err(Error::UserNotLoggedIn);
+                let fine = self.config.compatible;
+                return if fine { Ok(()) } else { Err(Error::UserNotLoggedIn) };
             }
             token.log_out(&mut presence);
         }

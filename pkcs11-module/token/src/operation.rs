@@ -239,11 +239,17 @@ pub(crate) fn whole(operation: Operation, input: &[u8], room: Room) -> Outcome {
         },
         Running::Encrypt(cipher) => match cipher.whole_len(input.len()) {
             len if room.fits(len) => done(cipher.whole(input)?),
-            len => keep(Running::Encrypt(cipher), len),
+            len => {
+                cipher.check(input.len(), true)?;
+                keep(Running::Encrypt(cipher), len)
+            }
         },
         Running::Decrypt(cipher, again) => match cipher.whole_len(input.len()) {
             len if room.fits(len) => done(cipher.whole(input)?),
-            len if room == Room::Query => keep(Running::Decrypt(cipher, again), len),
+            len if room == Room::Query => {
+                cipher.check(input.len(), true)?;
+                keep(Running::Decrypt(cipher, again), len)
+            }
             _ => {
                 let fresh = again.start()?;
                 match cipher.whole(input)? {
@@ -334,6 +340,7 @@ pub(crate) fn update(mut operation: Operation, part: &[u8], room: Room) -> Outco
     };
     let len = cipher.update_len(part.len());
     if !room.fits(len) {
+        cipher.check(part.len(), false)?;
         return Ok(Next::Keep(operation, Output::Needs(len)));
     }
     let output = cipher.update(part)?;
@@ -364,7 +371,12 @@ pub(crate) fn finish(mut operation: Operation, room: Room) -> Outcome {
                 Ok(Next::Keep(operation, Output::Needs(len)))
             }
         },
-        _ => Ok(Next::Keep(operation, Output::Needs(bound))),
+        _ => {
+            if let Running::Encrypt(cipher) | Running::Decrypt(cipher, _) = &operation.running {
+                cipher.check(0, true)?;
+            }
+            Ok(Next::Keep(operation, Output::Needs(bound)))
+        }
     }
 }
 

@@ -227,7 +227,10 @@ pub(crate) enum Change {
     /// `C_SetAttributeValue`.
     Set,
     /// `C_CopyObject`, which may choose more.
-    Copy,
+    Copy {
+        /// Whether a template may say what is so already of an attribute that is fixed.
+        may_repeat: bool,
+    },
 }
 
 /// The object with the changes of a template, or the reason why one of them is refused. Nothing
@@ -243,7 +246,8 @@ pub(crate) fn changed(
     for (id, value) in template.iter() {
         let rule = rules.find(id).ok_or(Error::AttributeTypeInvalid)?;
         well_formed(rule, value)?;
-        if object.value(id) == Some(value) && change == Change::Copy {
+        let repeats = object.value(id) == Some(value);
+        if repeats && (change == Change::Copy { may_repeat: true }) {
             continue;
         }
         may_change(rule, object.value(id), value, change)?;
@@ -257,7 +261,7 @@ pub(crate) fn changed(
 }
 
 fn may_change(rule: &Rule, old: Option<&Value>, new: &Value, change: Change) -> Result<()> {
-    let chosen = change == Change::Copy && rule.flags.has(Flags::COPY_CHOOSES);
+    let chosen = matches!(change, Change::Copy { .. }) && rule.flags.has(Flags::COPY_CHOOSES);
     let fixed = |flag, value| {
         rule.flags.has(flag) && old == Some(&Value::Bool(value)) && *new == Value::Bool(!value)
     };
