@@ -15,4 +15,5 @@
 mod abi;
 mod entry;
 mod interface;
+mod log;
 mod module;

@@ -10,10 +10,11 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
 
 use strongroom_functions::Cryptoki;
-use strongroom_token::Config;
+use strongroom_token::{Config, Level, Log};
 use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle};
 
 use crate::abi::{Quiet, Replaceable, watch_exit, watch_forks};
+use crate::log;
 
 /// The application, whatever it is made of.
 pub(crate) type Application = dyn Cryptoki;
@@ -34,12 +35,30 @@ pub(crate) fn module() -> Result<Call> {
 pub(crate) fn initialize() -> Result<()> {
     keep_panics_quiet();
     MODULE.get_or_make(Module::new).start(|| {
-        let config = Config::find().map_err(|_| Error::FunctionFailed)?;
+        let found = Config::find();
+        if let Ok(config) = &found {
+            begin_log(config);
+        }
+        let config =
+            found.map_err(|error| Error::FunctionFailed.because(|| error.to_string()))?;
         COMPATIBLE.store(config.compatible, Ordering::Relaxed);
         watch_forks(config.child_inherits)?;
         watch_exit()?;
         Ok(Arc::new(strongroom_token::Application::open(config)?))
     })
+}
+
+/// Starts the log, and says in it what this module goes by.
+fn begin_log(config: &Config) {
+    log::start(&Log::of_process().unwrap_or_else(|| config.log.clone()));
+    let source = match &config.source {
+        Some(path) => format!("the configuration is {}", path.display()),
+        None => "there is no configuration".into(),
+    };
+    log::remark(Level::Info, &format!("{source}; the store is {}", config.store.display()));
+    for remark in &config.remarks {
+        log::remark(Level::Warning, remark);
+    }
 }
 
 /// Whether the edge behaves as SoftHSM2's where the two differ.
@@ -57,6 +76,11 @@ pub(crate) fn finalize() -> Result<()> {
 /// The layouts of a mechanism's parameter; none if there is no such mechanism.
 pub(crate) fn layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
     strongroom_token::layouts(mechanism)
+}
+
+/// The standard's name of a mechanism; none if there is no such mechanism.
+pub(crate) fn mechanism_name(mechanism: MechanismType) -> Option<&'static str> {
+    strongroom_token::mechanism_name(mechanism)
 }
 
 /// Has the rooms below hold nothing half-done while the process forks.

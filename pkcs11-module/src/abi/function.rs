@@ -6,23 +6,25 @@ use cryptoki_sys::{CKR_GENERAL_ERROR, CKR_OK};
 use strongroom_types::{Error, Result};
 
 use super::{CkUlong, exit, narrow};
+use crate::log;
 
 /// Runs the body of a C function: turns its outcome into a `CK_RV`, and stops a panic at the
 /// border, where it would otherwise take the host process with it.
-pub(crate) fn guard(body: impl FnOnce() -> Result<()>) -> CkUlong {
-    run(exit::begun(), body)
+pub(crate) fn guard(name: &'static str, body: impl FnOnce() -> Result<()>) -> CkUlong {
+    run(name, exit::begun(), body)
 }
 
 /// The same for a function that a thread may still call when it ends.
-pub(crate) fn guard_late(body: impl FnOnce() -> Result<()>) -> CkUlong {
-    run(exit::begun_for_all(), body)
+pub(crate) fn guard_late(name: &'static str, body: impl FnOnce() -> Result<()>) -> CkUlong {
+    run(name, exit::begun_for_all(), body)
 }
 
-fn run(refused: bool, body: impl FnOnce() -> Result<()>) -> CkUlong {
+fn run(name: &'static str, refused: bool, body: impl FnOnce() -> Result<()>) -> CkUlong {
     let outcome = if refused {
         Err(Error::CryptokiNotInitialized)
     } else {
-        catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Error::GeneralError))
+        let watched = || log::watch(name, body);
+        catch_unwind(AssertUnwindSafe(watched)).unwrap_or(Err(Error::GeneralError))
     };
     match outcome {
         Ok(()) => CKR_OK,
@@ -66,7 +68,7 @@ macro_rules! functions {
                 pub(crate) unsafe extern "C" fn $name(
                     $($arg: <$ty as Argument>::C),*
                 ) -> CkUlong {
-                    functions!(@guard $($when)?)(|| super::$name($(
+                    functions!(@guard $($when)?)(stringify!($name), || super::$name($(
                         // SAFETY: the caller of this function promises just that.
                         unsafe { <$ty as Argument>::from_c($arg) }
                     ),*))
@@ -95,7 +97,7 @@ macro_rules! constant_functions {
                 /// No argument is looked at.
                 #[unsafe(no_mangle)]
                 pub(crate) unsafe extern "C" fn $name($(_: $ty),*) -> CkUlong {
-                    guard(|| $answer)
+                    guard(stringify!($name), || $answer)
                 }
             )*
         }
@@ -108,14 +110,14 @@ mod tests {
 
     #[test]
     fn outcomes_become_numbers() {
-        assert_eq!(guard(|| Ok(())), CKR_OK);
+        assert_eq!(guard("", || Ok(())), CKR_OK);
         for &error in Error::ALL {
-            assert_eq!(super::super::wide(guard(|| Err(error))), error.rv());
+            assert_eq!(super::super::wide(guard("", || Err(error))), error.rv());
         }
     }
 
     #[test]
     fn a_panic_stops_at_the_border() {
-        assert_eq!(guard(|| panic!("an example")), CKR_GENERAL_ERROR);
+        assert_eq!(guard("", || panic!("an example")), CKR_GENERAL_ERROR);
     }
 }

@@ -4,8 +4,10 @@ use core::ffi::c_void;
 
 use cryptoki_sys::{CK_ATTRIBUTE, CK_MECHANISM};
 use strongroom_types::{
-    Error, Field, Layout, MechanismCall, MechanismType, Param, Params, Placed, Result,
+    Error, Field, Layout, MechanismCall, MechanismType, Param, Params, Placed, Result, reason,
 };
+
+use crate::module::mechanism_name;
 
 use super::pointer::Plain;
 use super::template::copied;
@@ -64,12 +66,17 @@ impl<'call> InPtr<'call, CK_MECHANISM> {
     ) -> Result<(MechanismCall, Places<'call>)> {
         let raw = self.read()?;
         let mechanism = MechanismType(wide(raw.mechanism));
-        let layouts = layouts(mechanism).ok_or(Error::MechanismInvalid)?;
+        reason::about_mechanism(mechanism_name(mechanism), mechanism.0);
+        let layouts = layouts(mechanism).ok_or_else(|| {
+            Error::MechanismInvalid.because(|| "there is no such mechanism here".into())
+        })?;
         // SAFETY: the structure was read from the caller's memory.
         let at: InPtr<'_, u8> = unsafe { InPtr::<c_void>::found(raw.pParameter.cast::<u8>()) };
         let len = bounded(&at, raw.ulParameterLen)?;
         let layout = layouts.iter().find(|layout| fits(layout, len));
-        let layout = layout.ok_or(Error::MechanismParamInvalid)?;
+        let layout = layout.ok_or_else(|| {
+            Error::MechanismParamInvalid.because(|| format!("its parameter can not have {len} bytes"))
+        })?;
         let mut places = Places(Vec::new());
         let params = Members::new(at, len).read(layout, &mut places)?;
         Ok((MechanismCall { mechanism, params }, places))

@@ -41,6 +41,11 @@ impl<T: Sync + 'static> Replaceable<T> {
         }
     }
 
+    /// Puts another value in its place. The old one stays in memory: calls may be using it.
+    pub(crate) fn replace(&self, value: T) {
+        self.0.store(Box::into_raw(Box::new(value)), Ordering::Release);
+    }
+
     /// Forgets the value without touching it.
     pub(super) fn abandon(&self) {
         self.0.store(ptr::null_mut(), Ordering::Release);

@@ -38,21 +38,24 @@ pub(crate) mod c {
     pub(crate) use super::verify::c::*;
 }
 
-use strongroom_types::{ObjectHandle, SessionHandle, SlotId};
+use strongroom_types::{ObjectHandle, SessionHandle, SlotId, reason};
 
 use crate::abi::{CkUlong, wide};
 
 /// A session handle as the application wrote it.
 fn session(handle: CkUlong) -> SessionHandle {
+    reason::about("session", wide(handle));
     SessionHandle(wide(handle))
 }
 
 /// An object handle as the application wrote it.
 fn object(handle: CkUlong) -> ObjectHandle {
+    reason::about("object", wide(handle));
     ObjectHandle(wide(handle))
 }
 
 /// A slot as the application wrote it.
 fn slot(id: CkUlong) -> SlotId {
+    reason::about("slot", wide(id));
     SlotId(wide(id))
 }

@@ -39,6 +39,11 @@ pub use strongroom_keystore::quiesce;
 use strongroom_mechanisms::Policy;
 use strongroom_types::{Layout, MechanismType};
 
+/// The standard's name of a mechanism; `None` if there is no such mechanism.
+pub fn mechanism_name(mechanism: MechanismType) -> Option<&'static str> {
+    Policy::Legacy.mechanism(mechanism).ok().map(|row| row.name)
+}
+
 /// The parameter layouts that a mechanism accepts, whether or not it may be used; `None` if there
 /// is no such mechanism.
 pub fn layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {

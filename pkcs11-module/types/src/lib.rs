@@ -11,6 +11,7 @@ mod info;
 pub mod number;
 mod output;
 mod params;
+pub mod reason;
 pub mod rule;
 mod value;
 

@@ -1,0 +1,107 @@
+//! Why a call fails, in a sentence, for the log.
+//!
+//! An [`Error`] is a number that an application reads. What a person wants to know besides (which
+//! attribute, which file) is said where the error is made, by [`Error::because`], and kept for the
+//! thread until the edge takes it at the end of the call. Unless somebody keeps a log, nothing is
+//! put into words.
+//!
+//! A reason is read by whoever reads the log: it never tells a secret, nor the value of an
+//! attribute or of anything else that may be one. Names, lengths and handles are fine.
+
+use core::cell::{Cell, RefCell};
+use core::fmt::Write;
+
+use crate::Error;
+
+thread_local! {
+    /// Whether the call of this thread is being recorded. Has no destructor, so it can be asked
+    /// for as long as the thread lives.
+    static RECORDING: Cell<bool> = const { Cell::new(false) };
+    static ACCOUNT: RefCell<Account> = const { RefCell::new(Account::NOTHING) };
+}
+
+/// What was said about a call.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// What the call is about: session, object, mechanism.
+    pub about: String,
+    /// Why it failed; empty if nobody said.
+    pub why: String,
+}
+
+impl Account {
+    const NOTHING: Self = Self { about: String::new(), why: String::new() };
+}
+
+/// Runs a call, and gives what was said about it.
+pub fn record<T>(call: impl FnOnce() -> T) -> (T, Account) {
+    take();
+    RECORDING.set(true);
+    let outcome = call();
+    RECORDING.set(false);
+    (outcome, take())
+}
+
+/// Says what the call is about: a word and a number.
+pub fn about(what: &str, number: u64) {
+    note(|account| {
+        let separator = if account.about.is_empty() { "" } else { ", " };
+        // Writing to a string does not fail.
+        let _ = write!(account.about, "{separator}{what} {number}");
+    });
+}
+
+/// Says which mechanism the call is about: its name, or its number if it has none here.
+pub fn about_mechanism(name: Option<&str>, number: u64) {
+    note(|account| {
+        let separator = if account.about.is_empty() { "" } else { ", " };
+        let _ = match name {
+            Some(name) => write!(account.about, "{separator}{name}"),
+            None => write!(account.about, "{separator}mechanism {number:#x}"),
+        };
+    });
+}
+
+impl Error {
+    /// The same error; its reason is kept if somebody wants to know. The last one said counts.
+    #[must_use]
+    pub fn because(self, why: impl FnOnce() -> String) -> Self {
+        note(|account| account.why = why());
+        self
+    }
+}
+
+fn note(change: impl FnOnce(&mut Account)) {
+    if RECORDING.get() {
+        // A thread in its last moments has no account any more.
+        let _ = ACCOUNT.try_with(|account| change(&mut account.borrow_mut()));
+    }
+}
+
+fn take() -> Account {
+    ACCOUNT.try_with(RefCell::take).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_said_is_kept_until_the_end_of_the_call() {
+        let ((), account) = record(|| {
+            about("session", 3);
+            about_mechanism(Some("CKM_AES_ECB"), 0x1081);
+            let _ = Error::DataInvalid.because(|| "first".into());
+            let _ = Error::DataInvalid.because(|| "CKA_MODULUS is missing".into());
+        });
+        assert_eq!(account.about, "session 3, CKM_AES_ECB");
+        assert_eq!(account.why, "CKA_MODULUS is missing");
+        assert_eq!(record(|| ()).1, Account::default(), "nothing is left for the next");
+    }
+
+    #[test]
+    fn nothing_is_put_into_words_for_nobody() {
+        let error = Error::DataInvalid.because(|| panic!("nobody listens"));
+        assert_eq!(error, Error::DataInvalid);
+    }
+}
