@@ -376,9 +376,10 @@ fn first(
     files: impl IntoIterator<Item = PathBuf>,
     load: fn(&Path) -> Result<Config, ConfigError>,
 ) -> Option<Result<Config, ConfigError>> {
-    files.into_iter().map(|file| load(&file)).find(|outcome| {
-        !matches!(outcome, Err(ConfigError::Unreadable(_, error)) if absent(error))
-    })
+    files
+        .into_iter()
+        .map(|file| load(&file))
+        .find(|outcome| !matches!(outcome, Err(ConfigError::Unreadable(_, error)) if absent(error)))
 }
 
 /// Whether the variables of this process are its user's own.

@@ -254,8 +254,7 @@ mod tests {
 
     #[test]
     fn a_failure_is_a_sentence() {
-        let account =
-            Account { about: "session 3".into(), why: "CKA_MODULUS is missing".into() };
+        let account = Account { about: "session 3".into(), why: "CKA_MODULUS is missing".into() };
         assert_eq!(
             Sentence("C_CreateObject", &account, "CKR_TEMPLATE_INCOMPLETE").to_string(),
             "C_CreateObject: session 3: CKA_MODULUS is missing (CKR_TEMPLATE_INCOMPLETE)"
@@ -268,8 +267,7 @@ mod tests {
     fn a_file_gets_the_lines_that_are_important_enough() {
         let path = std::env::temp_dir().join(format!("strongroom-log-{}", std::process::id()));
         let config = Log { level: Level::Warning, target: Target::File(path.clone()) };
-        let subscriber =
-            Writer { level: severity(config.level), sink: Sink::open(&config.target) };
+        let subscriber = Writer { level: severity(config.level), sink: Sink::open(&config.target) };
         let open = Open { config, dispatch: Dispatch::new(subscriber) };
         assert_eq!(open.watch("C_Finalize", || Ok(())), Ok(()));
         let refused = open.watch("C_Login", || {

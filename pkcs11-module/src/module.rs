@@ -39,8 +39,7 @@ pub(crate) fn initialize() -> Result<()> {
         if let Ok(config) = &found {
             begin_log(config);
         }
-        let config =
-            found.map_err(|error| Error::FunctionFailed.because(|| error.to_string()))?;
+        let config = found.map_err(|error| Error::FunctionFailed.because(|| error.to_string()))?;
         COMPATIBLE.store(config.compatible, Ordering::Relaxed);
         watch_forks(config.child_inherits)?;
         watch_exit()?;

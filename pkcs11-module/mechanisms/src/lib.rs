@@ -59,7 +59,7 @@ pub use policy::Policy;
 pub use row::{Legacy, Mechanism, Start};
 pub use state::StateKey;
 
-use strongroom_types::{Error, KeyType, Result};
+use strongroom_types::{Bytes, Error, KeyType, Result};
 
 /// Every mechanism of the token; [`Policy`] says which of them may be used.
 static MECHANISMS: &[&[Mechanism]] = &[
@@ -130,4 +130,13 @@ pub fn key_type(id: KeyType) -> Result<&'static KeyTypeRow> {
 /// [`Error::FunctionFailed`] if there are none to be had.
 pub fn random(out: &mut [u8]) -> Result<()> {
     strongroom_awslc::random::fill(out).map_err(|_| Error::FunctionFailed)
+}
+
+/// The SHA-1 digest of some bytes: check values are made of it.
+///
+/// # Errors
+///
+/// [`Error::FunctionFailed`] if it can not be computed.
+pub fn sha1(bytes: &[u8]) -> Result<Bytes> {
+    hash::SHA1.digest(bytes)
 }

@@ -75,7 +75,8 @@ impl<'call> InPtr<'call, CK_MECHANISM> {
         let len = bounded(&at, raw.ulParameterLen)?;
         let layout = layouts.iter().find(|layout| fits(layout, len));
         let layout = layout.ok_or_else(|| {
-            Error::MechanismParamInvalid.because(|| format!("its parameter can not have {len} bytes"))
+            Error::MechanismParamInvalid
+                .because(|| format!("its parameter can not have {len} bytes"))
         })?;
         let mut places = Places(Vec::new());
         let params = Members::new(at, len).read(layout, &mut places)?;

@@ -3,11 +3,12 @@
 use core::ffi::c_void;
 
 use cryptoki_sys::CK_ATTRIBUTE;
-use strongroom_types::{AttributeInfo, Attributes, Bytes, Error, Kind, Result, Value};
+use strongroom_types::{AttributeInfo, Attributes, Bytes, Error, Kind, Result, Value, attribute};
 use zeroize::Zeroizing;
 
 use super::pointer::checked_len;
 use super::{CkUlong, InPtr, MOST_ATTRIBUTES, MOST_BYTES, wide};
+use crate::module;
 
 /// How many bytes a `CK_DATE` has when it is not empty.
 const DATE: usize = size_of::<cryptoki_sys::CK_DATE>();
@@ -41,10 +42,12 @@ fn collect(
     let values = (0..count)
         .map(|index| {
             let raw = Raw::new(array.element(index).read()?)?;
-            Ok((raw.id, raw.value(nested)?))
+            let value = raw.value(nested).map_err(|error| raw.malformed(error))?;
+            Ok((raw.id, value))
         })
         .collect::<Result<Vec<_>>>()?;
-    Attributes::collect(values)
+    // SoftHSM2 takes attribute after attribute over, so the last one counts.
+    if module::compatible() { Ok(Attributes::last_of(values)) } else { Attributes::collect(values) }
 }
 
 /// A template as the value of an attribute.
@@ -80,8 +83,18 @@ impl<'call> Raw<'call> {
         let len = usize::try_from(attribute.ulValueLen)
             .ok()
             .filter(|len| *len <= MOST_BYTES && (*len == 0 || !value.is_null()))
-            .ok_or(Error::AttributeValueInvalid)?;
+            .ok_or_else(|| {
+                let name = attribute::name(id);
+                Error::AttributeValueInvalid
+                    .because(|| format!("the value of {name} can not be where its pointer says"))
+            })?;
         Ok(Self { id, value, len })
+    }
+
+    /// An error that stays what it is, and is about this attribute.
+    fn malformed(&self, error: Error) -> Error {
+        let (name, len) = (attribute::name(self.id), self.len);
+        error.because(|| format!("{name} can not have a value of {len} bytes"))
     }
 
     fn value(&self, nested: Nested<'_>) -> Result<Value> {
@@ -130,8 +143,6 @@ pub(super) fn copied(from: &InPtr<'_, u8>, len: usize) -> Result<Bytes> {
 #[cfg(test)]
 mod tests {
     use core::ptr::null_mut;
-
-    use strongroom_types::attribute;
 
     use super::super::Argument;
     use super::*;

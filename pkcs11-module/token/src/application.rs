@@ -6,20 +6,20 @@ use strongroom_functions::Cryptoki;
 use strongroom_keystore::{Config, Role, Store};
 use strongroom_mechanisms::{Policy, StateKey};
 use strongroom_types::{
-    Attributes, Bytes, Class, Derived, Error, MechanismCall, MechanismInfo, MechanismType,
-    ModuleInfo, ObjectHandle, Output, Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo,
-    TokenInfo, UserType, Value, attribute, ck,
+    Attribute, Attributes, Bytes, Class, Derived, Error, MechanismCall, MechanismInfo,
+    MechanismType, ModuleInfo, ObjectHandle, Output, Result, Room, SessionHandle, SessionInfo,
+    SlotId, SlotInfo, TokenInfo, UserType, Value, attribute, attribute::kind, ck,
 };
 
 use crate::error::storage;
 use crate::handles::Handles;
-use crate::rules::UNAVAILABLE;
 use crate::login::{self, PIN_LEN, pin_flags};
 use crate::object::Object;
 use crate::operation::{
     Kind, absorb, cancel, finish, step, step_both, update, verify, verify_final, verify_signature,
     verify_signature_final, whole,
 };
+use crate::rules::UNAVAILABLE;
 use crate::search::{Search, place};
 use crate::session::{Session, Sessions};
 use crate::slot::Slots;
@@ -92,7 +92,8 @@ impl Application {
         let default = crate::rules::object_class(class)?.private;
         let private = template.get(attribute::PRIVATE).unwrap_or(default);
         if private && !session.token.is(Role::User) {
-            return Err(Error::UserNotLoggedIn);
+            let private = || "a private object needs the user's login".into();
+            return Err(Error::UserNotLoggedIn.because(private));
         }
         Ok(())
     }
@@ -146,6 +147,11 @@ impl Application {
     fn final_call(&self, session: SessionHandle, kind: Kind, room: Room) -> Result<Output> {
         step(&*self.sessions.find(session)?, kind, |operation| finish(operation, room))
     }
+}
+
+/// What to answer where one of an object's own flags forbids what is asked.
+fn prohibited(flag: Attribute<kind::Bool>) -> Error {
+    Error::ActionProhibited.because(|| format!("the object's {} is false", flag.info.name))
 }
 
 /// The value of a secret key, if its digest does not serve in its place. HMAC uses the digest of a
@@ -323,7 +329,7 @@ impl Cryptoki for Application {
         let session = self.sessions.find(session)?;
         let object = self.object(&session, object)?;
         if !object.attributes.is(attribute::COPYABLE) {
-            return Err(Error::ActionProhibited);
+            return Err(prohibited(attribute::COPYABLE));
         }
         let officer = self.is_security_officer(&session);
         let change = Change::Copy { may_repeat: !self.config.compatible };
@@ -338,7 +344,7 @@ impl Cryptoki for Application {
         let session = self.sessions.find(session)?;
         let found = self.object(&session, object)?;
         if !found.attributes.is(attribute::DESTROYABLE) {
-            return Err(Error::ActionProhibited);
+            return Err(prohibited(attribute::DESTROYABLE));
         }
         if found.attributes.is(attribute::TOKEN) {
             session.must_write()?;
@@ -380,7 +386,7 @@ impl Cryptoki for Application {
             session.must_write()?;
         }
         if !object.attributes.is(attribute::MODIFIABLE) {
-            return Err(Error::ActionProhibited);
+            return Err(prohibited(attribute::MODIFIABLE));
         }
         let officer = self.is_security_officer(&session);
         session

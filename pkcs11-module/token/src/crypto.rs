@@ -40,7 +40,8 @@ impl Application {
     pub(crate) fn mechanism(&self, id: MechanismType) -> Result<&'static Mechanism> {
         let mechanism = self.policy.mechanism(id)?;
         if !self.config.mechanisms.include(mechanism.name) {
-            return Err(Error::MechanismInvalid);
+            let refused = || format!("the configuration does not allow {}", mechanism.name);
+            return Err(Error::MechanismInvalid.because(refused));
         }
         Ok(mechanism)
     }
@@ -182,7 +183,8 @@ pub(crate) fn permits(
     usage: Attribute<kind::Bool>,
 ) -> Result<()> {
     if !key.is(usage) {
-        return Err(Error::KeyFunctionNotPermitted);
+        let not = || format!("the {} of the key is false", usage.info.name);
+        return Err(Error::KeyFunctionNotPermitted.because(not));
     }
     allows(key, mechanism)
 }
@@ -209,7 +211,8 @@ fn begin(
 fn allows(key: &Attributes, mechanism: MechanismType) -> Result<()> {
     match key.get(attribute::ALLOWED_MECHANISMS) {
         Some(allowed) if !allowed.is_empty() && !allowed.contains(&mechanism.0) => {
-            Err(Error::MechanismInvalid)
+            let listed = || "it is not among the key's CKA_ALLOWED_MECHANISMS".into();
+            Err(Error::MechanismInvalid.because(listed))
         }
         _ => Ok(()),
     }

@@ -6,6 +6,11 @@ use strongroom_types::Error;
 /// What the application should see. There is no `_` arm: a new keystore error does not compile
 /// until someone decides.
 pub(crate) fn storage(error: Stored) -> Error {
+    let text = error.to_string();
+    condition(error).because(|| text)
+}
+
+fn condition(error: Stored) -> Error {
     match error {
         Stored::WrongPin => Error::PinIncorrect,
         Stored::PinLocked => Error::PinLocked,

@@ -50,7 +50,7 @@ pub(crate) fn check_pin(pin: &[u8]) -> Result<()> {
     let (least, most) = PIN_LEN;
     match u64::try_from(pin.len()) {
         Ok(len) if (least..=most).contains(&len) => Ok(()),
-        _ => Err(Error::PinLenRange),
+        _ => Err(Error::PinLenRange.because(|| format!("a PIN has {least} to {most} bytes"))),
     }
 }
 

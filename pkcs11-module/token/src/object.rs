@@ -121,10 +121,15 @@ impl Terms {
     }
 }
 
-/// Adds `CKA_PUBLIC_KEY_INFO` to a certificate that came without, where its value can be read.
+/// Adds what follows from the value of a certificate to one that came without: the check value,
+/// and `CKA_PUBLIC_KEY_INFO` where the value can be read.
 pub(crate) fn complete_certificate(object: &mut Attributes) -> Result<()> {
-    if object.get(attribute::CERTIFICATE_TYPE) != Some(X_509) {
-        return Err(Error::AttributeValueInvalid);
+    if !object.has(attribute::CHECK_VALUE.info)
+        && let Some(value) = object.get(attribute::VALUE)
+    {
+        // "Certificate objects": the first three bytes of the SHA-1 hash of the value.
+        let digest = strongroom_mechanisms::sha1(value)?;
+        object.set(attribute::CHECK_VALUE, digest.get(..3).unwrap_or_default());
     }
     let given = object.get(attribute::PUBLIC_KEY_INFO).is_some_and(|info| !info.is_empty());
     let read = |value: &[u8]| {
@@ -136,6 +141,3 @@ pub(crate) fn complete_certificate(object: &mut Attributes) -> Result<()> {
     }
     Ok(())
 }
-
-/// The one certificate type that this token stores.
-const X_509: u64 = strongroom_types::ck!(CKC_X_509);

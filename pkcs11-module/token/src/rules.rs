@@ -23,6 +23,7 @@ pub static OBJECT_CLASSES: &[ObjectClass] = &[
     ObjectClass { class: Class::PUBLIC_KEY, private: false, tables: &[STORAGE, KEY, PUBLIC_KEY] },
     ObjectClass { class: Class::PRIVATE_KEY, private: true, tables: &[STORAGE, KEY, PRIVATE_KEY] },
     ObjectClass { class: Class::SECRET_KEY, private: true, tables: &[STORAGE, KEY, SECRET_KEY] },
+    ObjectClass { class: Class::TRUST, private: false, tables: &[STORAGE, TRUST] },
 ];
 
 /// 4.4, storage objects.
@@ -40,19 +41,23 @@ static STORAGE: &[Rule] = rules! {
 /// 4.5, data objects.
 static DATA: &[Rule] = rules! {
     APPLICATION: Empty, MODIFIABLE;
-    OBJECT_ID: Empty, MODIFIABLE;
+    OBJECT_ID: Empty;
     VALUE: Empty, MODIFIABLE;
 };
 
-/// 4.6, certificate objects: those common to all, and those of X.509 public key certificates.
+/// 4.6, certificate objects: what is common to all types.
 static CERTIFICATE: &[Rule] = rules! {
     CERTIFICATE_TYPE: Absent, NEEDED_BY_CREATE;
     TRUSTED: Bool(false), MODIFIABLE, SO_SETS_TRUE;
     CERTIFICATE_CATEGORY: Ulong(0);
-    CHECK_VALUE: Empty;
+    CHECK_VALUE: Absent;
     START_DATE: Empty;
     END_DATE: Empty;
     PUBLIC_KEY_INFO: Empty;
+};
+
+/// X.509 public key certificates.
+static X_509: &[Rule] = rules! {
     SUBJECT: Absent, NEEDED_BY_CREATE;
     ID: Empty, MODIFIABLE;
     ISSUER: Empty, MODIFIABLE;
@@ -64,6 +69,50 @@ static CERTIFICATE: &[Rule] = rules! {
     JAVA_MIDP_SECURITY_DOMAIN: Ulong(0);
     NAME_HASH_ALGORITHM: Ulong(ck!(CKM_SHA_1));
 };
+
+/// X.509 attribute certificates.
+static X_509_ATTRIBUTE: &[Rule] = rules! {
+    OWNER: Absent, NEEDED_BY_CREATE;
+    AC_ISSUER: Empty, MODIFIABLE;
+    SERIAL_NUMBER: Empty, MODIFIABLE;
+    ATTR_TYPES: Empty, MODIFIABLE;
+    VALUE: Absent, NEEDED_BY_CREATE;
+};
+
+/// OpenPGP public keys, a type of SoftHSM2's: the subject is a user ID, the value the key.
+static OPENPGP: &[Rule] = rules! {
+    SUBJECT: Absent, NEEDED_BY_CREATE;
+    ID: Empty, MODIFIABLE;
+    ISSUER: Empty, MODIFIABLE;
+    SERIAL_NUMBER: Empty, MODIFIABLE;
+    VALUE: Absent, NEEDED_BY_CREATE;
+    URL: Empty;
+};
+
+/// Every type of certificates, with its attributes.
+static CERTIFICATE_TYPES: &[(u64, &[Rule])] = &[
+    (ck!(CKC_X_509), X_509),
+    (ck!(CKC_X_509_ATTR_CERT), X_509_ATTRIBUTE),
+    (ck!(CKC_VENDOR_DEFINED) | 0x0050_4750, OPENPGP),
+];
+
+/// Trust objects: what a certificate is trusted for.
+static TRUST: &[Rule] = rules! {
+    ISSUER: Absent, NEEDED_BY_CREATE;
+    SERIAL_NUMBER: Absent, NEEDED_BY_CREATE;
+    HASH_OF_CERTIFICATE: Empty;
+    NAME_HASH_ALGORITHM: Ulong(ck!(CKM_SHA_1));
+    TRUST_SERVER_AUTH: Ulong(TRUST_UNKNOWN), MODIFIABLE;
+    TRUST_CLIENT_AUTH: Ulong(TRUST_UNKNOWN), MODIFIABLE;
+    TRUST_CODE_SIGNING: Ulong(TRUST_UNKNOWN), MODIFIABLE;
+    TRUST_EMAIL_PROTECTION: Ulong(TRUST_UNKNOWN), MODIFIABLE;
+    TRUST_IPSEC_IKE: Ulong(TRUST_UNKNOWN), MODIFIABLE;
+    TRUST_TIME_STAMPING: Ulong(TRUST_UNKNOWN), MODIFIABLE;
+    TRUST_OCSP_SIGNING: Ulong(TRUST_UNKNOWN), MODIFIABLE;
+};
+
+/// `CKT_TRUST_UNKNOWN`.
+const TRUST_UNKNOWN: u64 = ck!(CKT_TRUST_UNKNOWN);
 
 /// 4.7, key objects.
 static KEY: &[Rule] = rules! {
@@ -146,14 +195,28 @@ impl Rules {
     pub(crate) fn of(class: Class, key_type: Option<KeyType>) -> Result<Self> {
         let own = match key_type {
             Some(key_type) => strongroom_mechanisms::key_type(key_type)?.rules(class)?,
+            None if class == Class::CERTIFICATE => X_509,
             None => &[],
         };
         Ok(Self { own, class: object_class(class)? })
     }
 
+    /// The rules of certificates of a type.
+    pub(crate) fn of_certificate(certificate_type: u64) -> Result<Self> {
+        let found = CERTIFICATE_TYPES.iter().find(|(number, _)| *number == certificate_type);
+        let (_, own) = found.ok_or_else(|| {
+            let unknown = || "certificates of this CKA_CERTIFICATE_TYPE are not stored".into();
+            Error::AttributeValueInvalid.because(unknown)
+        })?;
+        Ok(Self { own, class: object_class(Class::CERTIFICATE)? })
+    }
+
     /// The rules of an object that exists.
     pub(crate) fn of_object(attributes: &Attributes) -> Result<Self> {
         let class = attributes.get(attribute::CLASS).ok_or(Error::DeviceError)?;
+        if let Some(certificate_type) = attributes.get(attribute::CERTIFICATE_TYPE) {
+            return Self::of_certificate(certificate_type);
+        }
         Self::of(Class(class), attributes.get(attribute::KEY_TYPE).map(KeyType))
     }
 

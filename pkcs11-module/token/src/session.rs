@@ -112,7 +112,11 @@ impl Session {
     ///
     /// [`Error::SessionReadOnly`] in a session that can not write.
     pub(crate) fn must_write(&self) -> Result<()> {
-        if self.read_write { Ok(()) } else { Err(Error::SessionReadOnly) }
+        if self.read_write {
+            return Ok(());
+        }
+        let why = || "what changes the token needs a session that can write".into();
+        Err(Error::SessionReadOnly.because(why))
     }
 }
 

@@ -73,7 +73,7 @@ impl Application {
 
     fn resume(&self, session: &Session, saved: &Saved<'_>, key: ObjectHandle) -> Result<Operation> {
         let key = if saved.source.key.is_some() { key } else { NO_KEY };
-        let mechanism = self.policy.mechanism(saved.source.mechanism)?;
+        let mechanism = self.mechanism(saved.source.mechanism)?;
         let mut operation = self
             .operation(session, saved.kind, mechanism, Params::NONE, key)
             .map_err(|error| match error {

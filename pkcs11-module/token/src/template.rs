@@ -73,14 +73,20 @@ impl Draft {
             true => Some(KeyType(template.need(attribute::KEY_TYPE)?)),
             false => None,
         };
-        let rules = Rules::of(class, key_type)?;
+        let rules = match class {
+            Class::CERTIFICATE => {
+                Rules::of_certificate(template.need(attribute::CERTIFICATE_TYPE)?)?
+            }
+            _ => Rules::of(class, key_type)?,
+        };
         for (id, value) in template.iter() {
-            check(rules.find(id), value, origin, security_officer)?;
+            check(id, rules.find(id), value, origin, security_officer)?;
         }
         if let Some(needed) = origin.needed() {
             let missing = |rule: &&Rule| rule.flags.has(needed) && !template.has(rule.attribute);
-            if rules.iter().any(|rule| missing(&rule)) {
-                return Err(Error::TemplateIncomplete);
+            if let Some(rule) = rules.iter().find(missing) {
+                let name = rule.attribute.name;
+                return Err(Error::TemplateIncomplete.because(|| format!("{name} is missing")));
             }
         }
         Ok(Self { attributes: template, rules, origin })
@@ -91,10 +97,14 @@ impl Draft {
     pub(crate) fn demand(&mut self, demanded: &Attributes) -> Result<()> {
         for (id, value) in demanded.iter() {
             match self.attributes.value(id) {
-                Some(given) if given != value => return Err(Error::TemplateInconsistent),
+                Some(given) if given != value => {
+                    let name = attribute::name(id);
+                    return Err(Error::TemplateInconsistent
+                        .because(|| format!("the key that is used demands another {name}")));
+                }
                 Some(_) => {}
                 None => {
-                    check(self.rules.find(id), value, self.origin, false)?;
+                    check(id, self.rules.find(id), value, self.origin, false)?;
                     self.attributes.put(id, value.clone());
                 }
             }
@@ -136,7 +146,11 @@ fn imply(
     implied: Option<u64>,
 ) -> Result<()> {
     match (implied, template.get(attribute)) {
-        (Some(implied), Some(given)) if given != implied => Err(Error::TemplateInconsistent),
+        (Some(implied), Some(given)) if given != implied => {
+            let name = attribute.info.name;
+            Err(Error::TemplateInconsistent
+                .because(|| format!("{name} is not {implied:#x}, as the function implies")))
+        }
         (Some(implied), None) => {
             template.set(attribute, implied);
             Ok(())
@@ -146,15 +160,28 @@ fn imply(
 }
 
 /// Checks one attribute of a template for a new object.
-fn check(rule: Option<&Rule>, value: &Value, origin: Origin, security_officer: bool) -> Result<()> {
-    let rule = rule.ok_or(Error::AttributeTypeInvalid)?;
+fn check(
+    id: u64,
+    rule: Option<&Rule>,
+    value: &Value,
+    origin: Origin,
+    security_officer: bool,
+) -> Result<()> {
+    let rule = rule.ok_or_else(|| no_such_attribute(id))?;
     well_formed(rule, value)?;
     if origin.refuses(rule.flags) {
         // The keys of the keystore have their identifiers from it alone.
         let unknown = rule.attribute == attribute::UNIQUE_ID.info;
-        return Err(if unknown { Error::AttributeTypeInvalid } else { Error::AttributeReadOnly });
+        let error = if unknown { Error::AttributeTypeInvalid } else { Error::AttributeReadOnly };
+        let name = rule.attribute.name;
+        return Err(error.because(|| format!("{name} is not for a template to say here")));
     }
     only_security_officer(rule, value, security_officer)
+}
+
+fn no_such_attribute(id: u64) -> Error {
+    let name = attribute::name(id);
+    Error::AttributeTypeInvalid.because(|| format!("such objects have no {name}"))
 }
 
 fn well_formed(rule: &Rule, value: &Value) -> Result<()> {
@@ -164,7 +191,8 @@ fn well_formed(rule: &Rule, value: &Value) -> Result<()> {
     match value {
         _ if !value.is(rule.attribute.kind) => Err(Error::AttributeValueInvalid),
         Value::Bytes(bytes) if rule.attribute.kind == Kind::Date && !date(bytes) => {
-            Err(Error::AttributeValueInvalid)
+            let name = rule.attribute.name;
+            Err(Error::AttributeValueInvalid.because(|| format!("{name} is no date")))
         }
         _ => Ok(()),
     }
@@ -172,7 +200,12 @@ fn well_formed(rule: &Rule, value: &Value) -> Result<()> {
 
 fn only_security_officer(rule: &Rule, value: &Value, security_officer: bool) -> Result<()> {
     let reserved = rule.flags.has(Flags::SO_SETS_TRUE) && *value == Value::Bool(true);
-    if reserved && !security_officer { Err(Error::AttributeReadOnly) } else { Ok(()) }
+    if reserved && !security_officer {
+        let name = rule.attribute.name;
+        let officer = || format!("only the security officer sets {name}");
+        return Err(Error::AttributeReadOnly.because(officer));
+    }
+    Ok(())
 }
 
 fn default(rule: &Rule) -> Option<Value> {
@@ -244,7 +277,7 @@ pub(crate) fn changed(
     let rules = Rules::of_object(object)?;
     let mut changed = object.clone();
     for (id, value) in template.iter() {
-        let rule = rules.find(id).ok_or(Error::AttributeTypeInvalid)?;
+        let rule = rules.find(id).ok_or_else(|| no_such_attribute(id))?;
         well_formed(rule, value)?;
         let repeats = object.value(id) == Some(value);
         if repeats && (change == Change::Copy { may_repeat: true }) {
@@ -255,7 +288,8 @@ pub(crate) fn changed(
         changed.put(id, value.clone());
     }
     if object.is(attribute::PRIVATE) && !changed.is(attribute::PRIVATE) {
-        return Err(Error::TemplateInconsistent);
+        let public = || "a private object does not become public".into();
+        return Err(Error::TemplateInconsistent.because(public));
     }
     Ok(changed)
 }
@@ -268,5 +302,9 @@ fn may_change(rule: &Rule, old: Option<&Value>, new: &Value, change: Change) -> 
     let forbidden = !(rule.flags.has(Flags::MODIFIABLE) || chosen)
         || fixed(Flags::TRUE_FOREVER, true)
         || fixed(Flags::FALSE_FOREVER, false);
-    if forbidden { Err(Error::AttributeReadOnly) } else { Ok(()) }
+    if forbidden {
+        let name = rule.attribute.name;
+        return Err(Error::AttributeReadOnly.because(|| format!("{name} can not be changed so")));
+    }
+    Ok(())
 }

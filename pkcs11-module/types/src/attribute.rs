@@ -90,6 +90,11 @@ macro_rules! attributes {
     };
 }
 
+/// What to call an attribute in a sentence: its name, or its number if it has none here.
+pub fn name(id: u64) -> String {
+    Info::find(id).map_or_else(|| format!("attribute {id:#x}"), |info| info.name.to_owned())
+}
+
 impl Info {
     /// The row of an attribute number.
     pub fn find(id: u64) -> Option<&'static Self> {
@@ -119,6 +124,17 @@ attributes! {
     HASH_OF_SUBJECT_PUBLIC_KEY = CKA_HASH_OF_SUBJECT_PUBLIC_KEY: Bytes;
     HASH_OF_ISSUER_PUBLIC_KEY = CKA_HASH_OF_ISSUER_PUBLIC_KEY: Bytes;
     NAME_HASH_ALGORITHM = CKA_NAME_HASH_ALGORITHM: Ulong;
+    OWNER = CKA_OWNER: Bytes;
+    AC_ISSUER = CKA_AC_ISSUER: Bytes;
+    ATTR_TYPES = CKA_ATTR_TYPES: Bytes;
+    HASH_OF_CERTIFICATE = CKA_HASH_OF_CERTIFICATE: Bytes;
+    TRUST_SERVER_AUTH = CKA_TRUST_SERVER_AUTH: Ulong;
+    TRUST_CLIENT_AUTH = CKA_TRUST_CLIENT_AUTH: Ulong;
+    TRUST_CODE_SIGNING = CKA_TRUST_CODE_SIGNING: Ulong;
+    TRUST_EMAIL_PROTECTION = CKA_TRUST_EMAIL_PROTECTION: Ulong;
+    TRUST_IPSEC_IKE = CKA_TRUST_IPSEC_IKE: Ulong;
+    TRUST_TIME_STAMPING = CKA_TRUST_TIME_STAMPING: Ulong;
+    TRUST_OCSP_SIGNING = CKA_TRUST_OCSP_SIGNING: Ulong;
     CHECK_VALUE = CKA_CHECK_VALUE: Bytes;
     KEY_TYPE = CKA_KEY_TYPE: Ulong;
     SUBJECT = CKA_SUBJECT: Bytes;

@@ -50,6 +50,7 @@ constants! { Class:
     PUBLIC_KEY = CKO_PUBLIC_KEY;
     PRIVATE_KEY = CKO_PRIVATE_KEY;
     SECRET_KEY = CKO_SECRET_KEY;
+    TRUST = CKO_TRUST;
 }
 
 constants! { KeyType:

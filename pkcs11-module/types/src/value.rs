@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use crate::attribute::{Attribute, Info, Kind, kind};
+use crate::attribute::{self, Attribute, Info, Kind, kind};
 use crate::{Error, Result};
 
 /// Bytes that may be secret: wiped when dropped, never printed.
@@ -161,10 +161,20 @@ impl Attributes {
             match all.value(id) {
                 None => all.put(id, value),
                 Some(present) if *present == value => {}
-                Some(_) => return Err(Error::TemplateInconsistent),
+                Some(_) => {
+                    let twice = || format!("{} has two values", attribute::name(id));
+                    return Err(Error::TemplateInconsistent.because(twice));
+                }
             }
         }
         Ok(all)
+    }
+
+    /// The set of the values given; of an attribute that comes twice, the last one.
+    pub fn last_of(values: impl IntoIterator<Item = (u64, Value)>) -> Self {
+        let mut all = Self::default();
+        values.into_iter().for_each(|(id, value)| all.put(id, value));
+        all
     }
 
     /// How many attributes there are.
@@ -204,7 +214,8 @@ impl Attributes {
     ///
     /// [`Error::TemplateIncomplete`] if it is not.
     pub fn need<K: Typed>(&self, attribute: Attribute<K>) -> Result<K::Read<'_>> {
-        self.get(attribute).ok_or(Error::TemplateIncomplete)
+        let missing = || format!("{} is missing", attribute.info.name);
+        self.get(attribute).ok_or_else(|| Error::TemplateIncomplete.because(missing))
     }
 
     /// Whether the attribute is there.
@@ -274,7 +285,6 @@ impl Attributes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::attribute;
 
     fn object() -> Attributes {
         let mut inner = Attributes::default();
@@ -313,5 +323,7 @@ mod tests {
         assert!(Attributes::collect([(id, true.into()), (id, true.into())]).is_ok());
         let twice = Attributes::collect([(id, true.into()), (id, false.into())]);
         assert_eq!(twice.err(), Some(Error::TemplateInconsistent));
+        let last = Attributes::last_of([(id, true.into()), (id, false.into())]);
+        assert_eq!(last.get(attribute::SIGN), Some(false));
     }
 }
