@@ -1,4 +1,4 @@
-//! AES in the modes of SP 800-38A (ECB, CBC, CTR) and SP 800-38D (GCM), in parts.
+//! AES in the modes of SP 800-38A (ECB, CBC, CTR, OFB, CFB) and SP 800-38D (GCM), in parts.
 //!
 //! A [`Keyed`] has expanded its key and is shared by every operation with it; an operation starts
 //! as a copy of it.
@@ -28,6 +28,14 @@ pub enum Mode {
     Ctr,
     /// Galois/counter mode.
     Gcm,
+    /// Output feedback.
+    Ofb,
+    /// Cipher feedback of a bit.
+    Cfb1,
+    /// Cipher feedback of a byte.
+    Cfb8,
+    /// Cipher feedback of a block.
+    Cfb128,
 }
 
 /// Which way.
@@ -66,6 +74,18 @@ impl Mode {
             (Self::Gcm, 16) => sys::EVP_aes_128_gcm,
             (Self::Gcm, 24) => sys::EVP_aes_192_gcm,
             (Self::Gcm, 32) => sys::EVP_aes_256_gcm,
+            (Self::Ofb, 16) => sys::EVP_aes_128_ofb,
+            (Self::Ofb, 24) => sys::EVP_aes_192_ofb,
+            (Self::Ofb, 32) => sys::EVP_aes_256_ofb,
+            (Self::Cfb1, 16) => sys::EVP_aes_128_cfb1,
+            (Self::Cfb1, 24) => sys::EVP_aes_192_cfb1,
+            (Self::Cfb1, 32) => sys::EVP_aes_256_cfb1,
+            (Self::Cfb8, 16) => sys::EVP_aes_128_cfb8,
+            (Self::Cfb8, 24) => sys::EVP_aes_192_cfb8,
+            (Self::Cfb8, 32) => sys::EVP_aes_256_cfb8,
+            (Self::Cfb128, 16) => sys::EVP_aes_128_cfb128,
+            (Self::Cfb128, 24) => sys::EVP_aes_192_cfb128,
+            (Self::Cfb128, 32) => sys::EVP_aes_256_cfb128,
             _ => return None,
         })
     }
@@ -79,7 +99,9 @@ impl Mode {
     fn takes_iv_of(self, len: usize) -> bool {
         match self {
             Self::Ecb => len == 0,
-            Self::Cbc | Self::Ctr => len == BLOCK,
+            Self::Cbc | Self::Ctr | Self::Ofb | Self::Cfb1 | Self::Cfb8 | Self::Cfb128 => {
+                len == BLOCK
+            }
             Self::Gcm => len > 0,
         }
     }
@@ -251,7 +273,12 @@ impl Running {
         unsafe { self.control(sys::EVP_CTRL_AEAD_SET_TAG, tag.len(), at) }
     }
 
-    fn authenticate(&mut self, aad: &[u8]) -> Result<()> {
+    /// Adds data that a GCM operation authenticates and does not encrypt, before any that it does.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for more than the mode takes.
+    pub fn authenticate(&mut self, aad: &[u8]) -> Result<()> {
         aad.chunks(CHUNK).try_for_each(|chunk| {
             let len = c_int::try_from(chunk.len()).map_err(|_| Error::Invalid)?;
             let (mut written, nowhere) = (0, ptr::null_mut());

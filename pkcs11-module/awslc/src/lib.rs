@@ -7,6 +7,7 @@
 #![allow(unsafe_code, reason = "the calls into AWS-LC; see above")]
 
 mod anykey;
+pub mod ccm;
 pub mod cipher;
 pub mod curve25519;
 pub mod dh;

@@ -54,15 +54,15 @@ pub(crate) const fn row(
     Mechanism { keys: &[KeyType::AES], key_size: KEY_SIZE, params, ..Mechanism::named(named) }
 }
 
+/// The modes that a key is expanded for.
+const MODES: [Mode; 8] =
+    [Mode::Ecb, Mode::Cbc, Mode::Ctr, Mode::Gcm, Mode::Ofb, Mode::Cfb1, Mode::Cfb8, Mode::Cfb128];
+
 /// An AES key, ready to compute: expanded for a mode and a direction when that is first wanted.
 pub(crate) struct Aes {
     value: Bytes,
-    ecb_encrypt: OnceLock<Keyed>,
-    ecb_decrypt: OnceLock<Keyed>,
-    cbc_encrypt: OnceLock<Keyed>,
-    cbc_decrypt: OnceLock<Keyed>,
-    ctr: OnceLock<Keyed>,
-    gcm: OnceLock<Keyed>,
+    /// For each mode, to encrypt and to decrypt, in the order of [`MODES`].
+    keyed: [[OnceLock<Keyed>; 2]; MODES.len()],
     whole_gcm: OnceLock<GcmKey>,
     cmac: OnceLock<CmacKey>,
 }
@@ -73,12 +73,7 @@ impl Aes {
         let size = u64::try_from(value.len()).map_err(|_| Error::KeySizeRange)?;
         let aes = Self {
             value,
-            ecb_encrypt: OnceLock::new(),
-            ecb_decrypt: OnceLock::new(),
-            cbc_encrypt: OnceLock::new(),
-            cbc_decrypt: OnceLock::new(),
-            ctr: OnceLock::new(),
-            gcm: OnceLock::new(),
+            keyed: Default::default(),
             whole_gcm: OnceLock::new(),
             cmac: OnceLock::new(),
         };
@@ -95,16 +90,18 @@ impl Aes {
         &self.value
     }
 
-    /// The key expanded for a mode and a direction. Counter modes only ever encrypt the counter,
-    /// and have one expansion for both.
+    /// The key expanded for a mode and a direction. Modes that make a key stream have one
+    /// expansion for both.
     pub(crate) fn keyed(&self, mode: Mode, direction: Direction) -> Result<&Keyed> {
+        let place = MODES.iter().position(|other| *other == mode);
+        let [encrypt, decrypt] =
+            place.and_then(|at| self.keyed.get(at)).ok_or(Error::GeneralError)?;
         let place = match (mode, direction) {
-            (Mode::Ecb, Direction::Encrypt) => &self.ecb_encrypt,
-            (Mode::Ecb, Direction::Decrypt) => &self.ecb_decrypt,
-            (Mode::Cbc, Direction::Encrypt) => &self.cbc_encrypt,
-            (Mode::Cbc, Direction::Decrypt) => &self.cbc_decrypt,
-            (Mode::Ctr, _) => &self.ctr,
-            (Mode::Gcm, _) => &self.gcm,
+            (
+                Mode::Ecb | Mode::Cbc | Mode::Cfb1 | Mode::Cfb8 | Mode::Cfb128,
+                Direction::Decrypt,
+            ) => decrypt,
+            (Mode::Ctr | Mode::Gcm | Mode::Ofb, _) | (_, Direction::Encrypt) => encrypt,
         };
         if let Some(keyed) = place.get() {
             return Ok(keyed);

@@ -1,4 +1,4 @@
-//! AES-GCM: `CKM_AES_GCM` (PKCS#11 3.2, "additional AES mechanisms"; SP 800-38D).
+//! AES-GCM: `CKM_AES_GCM` and `CKM_AES_GMAC` (PKCS#11 3.2, "additional AES mechanisms"; SP 800-38D).
 //!
 //! A decryption gives out nothing until the tag has verified, so its parts are kept until the end.
 
@@ -10,6 +10,7 @@ use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, mecha
 
 use crate::aes::{self, Aes, Refusal};
 use crate::failure::or;
+use crate::mac::{Cut, Mac};
 use crate::{Cipher, Key, Mechanism};
 
 /// `CK_GCM_PARAMS`, and as it was before the standard had `ulIvBits`: IV, its length in bits,
@@ -25,14 +26,53 @@ const LONGEST: usize = (1 << 36) - 32;
 /// The longest IV in bytes: AWS-LC takes no more.
 const LONGEST_IV: usize = (1 << 31) - 1;
 
-/// The rows of this family.
-pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
+/// The rows of this family. GMAC is GCM of nothing: the message is what it authenticates only.
+pub(crate) static ROWS: &[Mechanism] = &[GCM, GMAC];
+
+const GMAC: Mechanism = Mechanism {
+    sign: Some(|key, params| {
+        let (mac, len) = gmac(key, params)?;
+        Ok(Cut::start(mac, len))
+    }),
+    verify: Some(|key, params| {
+        let (mac, len) = gmac(key, params)?;
+        Ok(Cut::start(mac, len))
+    }),
+    ..aes::row(mechanism!(CKM_AES_GMAC), PARAMS)
+};
+
+const GCM: Mechanism = Mechanism {
     encrypt: Some(|key, params| Ok(Box::new(Encrypting::start(key, params)?))),
     decrypt: Some(|key, params| Ok(Box::new(Decrypting::start(key, params)?))),
     wrap: Some(|key, params, bytes| Terms::read(params)?.seal(key, bytes, Refusal::WRAP)),
     unwrap: Some(|key, params, bytes| Terms::read(params)?.open(key, bytes, Refusal::UNWRAP)),
     ..aes::row(mechanism!(CKM_AES_GCM), PARAMS)
-}];
+};
+
+/// Starts a GMAC, and tells its length.
+fn gmac(key: &Key, params: &Params) -> Result<(Gmac, usize)> {
+    let terms = Terms::read(params)?;
+    if !terms.aad.is_empty() {
+        return Err(Error::MechanismParamInvalid);
+    }
+    Ok((Gmac(terms.start(key, Direction::Encrypt)?), terms.tag_len))
+}
+
+/// A GMAC under way.
+struct Gmac(Running);
+
+impl Mac for Gmac {
+    fn update(&mut self, part: &[u8]) -> strongroom_awslc::Result<()> {
+        self.0.authenticate(part)
+    }
+
+    fn finish(mut self) -> strongroom_awslc::Result<Bytes> {
+        let mut tag = Bytes::new(Vec::with_capacity(BLOCK));
+        self.0.finish(&mut tag)?;
+        self.0.tag(TAG, &mut tag)?;
+        Ok(tag)
+    }
+}
 
 /// What the parameter says.
 struct Terms {

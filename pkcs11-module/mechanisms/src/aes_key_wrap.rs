@@ -5,7 +5,8 @@
 //! byte of the output depends on the last of the input.
 //!
 //! The standard deprecates `CKM_AES_KEY_WRAP_PAD` because it has been read in two ways; here it is
-//! KWP, as in SoftHSMv2. It would also have KW fill up with zeros a key that is not made of whole
+//! KWP, as in SoftHSMv2. `CKM_AES_KEY_WRAP_PKCS7` is the other reading: KW after the padding of
+//! PKCS#7. It would also have KW fill up with zeros a key that is not made of whole
 //! semiblocks, which would unwrap as another key; such a key is refused, and KWP is there for it.
 
 use std::sync::Arc;
@@ -29,6 +30,8 @@ const LONGEST: usize = (1 << 31) - 1;
 enum Iv {
     Kw([u8; 8]),
     Kwp([u8; 4]),
+    /// KW of data that PKCS#7 has filled up to whole semiblocks.
+    Pkcs7([u8; 8]),
 }
 
 fn kw(params: &Params) -> Result<Iv> {
@@ -40,6 +43,13 @@ fn kwp(params: &Params) -> Result<Iv> {
         Ok(Iv::Kwp(key_wrap::DEFAULT_PADDED_IV))
     } else {
         params.array().map(Iv::Kwp)
+    }
+}
+
+fn pkcs7(params: &Params) -> Result<Iv> {
+    match kw(params)? {
+        Iv::Kw(iv) => Ok(Iv::Pkcs7(iv)),
+        other => Ok(other),
     }
 }
 
@@ -60,6 +70,7 @@ rows! {
     CKM_AES_KEY_WRAP: kw;
     CKM_AES_KEY_WRAP_KWP: kwp;
     CKM_AES_KEY_WRAP_PAD: kwp;
+    CKM_AES_KEY_WRAP_PKCS7: pkcs7;
 }
 
 impl Iv {
@@ -68,6 +79,7 @@ impl Iv {
         match self {
             Self::Kw(iv) => key_wrap::wrap(key, &iv, data),
             Self::Kwp(iv) => key_wrap::wrap_padded(key, &iv, data),
+            Self::Pkcs7(iv) => key_wrap::wrap(key, &iv, &padded(data)),
         }
         .map(Bytes::new)
         .map_err(or(refusal.len))
@@ -81,6 +93,10 @@ impl Iv {
         match self {
             Self::Kw(iv) => key_wrap::unwrap(key, &iv, wrapped),
             Self::Kwp(iv) => key_wrap::unwrap_padded(key, &iv, wrapped),
+            Self::Pkcs7(iv) => {
+                let data = key_wrap::unwrap(key, &iv, wrapped).map_err(or(refusal.content))?;
+                return unpadded(data).ok_or(refusal.content);
+            }
         }
         .map_err(or(refusal.content))
     }
@@ -88,29 +104,56 @@ impl Iv {
     /// The shortest output in bytes.
     fn shortest(self) -> usize {
         match self {
-            Self::Kw(_) => 3 * SEMIBLOCK,
+            Self::Kw(_) | Self::Pkcs7(_) => 3 * SEMIBLOCK,
             Self::Kwp(_) => 2 * SEMIBLOCK,
         }
     }
+}
+
+/// The data with the padding of PKCS#7 (RFC 5652, 6.3): as many bytes as are missing, 1 to 8, each
+/// their number.
+fn padded(data: &[u8]) -> Bytes {
+    let missing = SEMIBLOCK - data.len() % SEMIBLOCK;
+    let mut all = Bytes::new(Vec::with_capacity(data.len() + missing));
+    all.extend_from_slice(data);
+    all.resize(data.len() + missing, u8::try_from(missing).unwrap_or_default());
+    all
+}
+
+/// The data without that padding, if it is right. What was unwrapped has authenticated, so nobody
+/// learns anything from how long this takes.
+fn unpadded(mut data: Bytes) -> Option<Bytes> {
+    let last = *data.last()?;
+    let len = data.len().checked_sub(usize::from(last))?;
+    let right = (1..=SEMIBLOCK).contains(&usize::from(last))
+        && data.get(len..)?.iter().all(|byte| *byte == last);
+    data.truncate(len);
+    right.then_some(data)
 }
 
 /// What is done with the input once it is complete.
 struct Work {
     run: fn(Iv, &Key, &[u8], Refusal) -> Result<Bytes>,
     /// The longest output for an input of this length.
-    output_len: fn(usize) -> usize,
+    output_len: fn(Iv, usize) -> usize,
     refusal: Refusal,
 }
 
 static ENCRYPTION: Work = Work {
     run: Iv::wrap,
-    output_len: |input| input.div_ceil(SEMIBLOCK).saturating_add(1).saturating_mul(SEMIBLOCK),
+    output_len: |iv, input| {
+        let semiblocks = match iv {
+            Iv::Kw(_) | Iv::Kwp(_) => input.div_ceil(SEMIBLOCK),
+            Iv::Pkcs7(_) => input / SEMIBLOCK + 1,
+        };
+        semiblocks.saturating_add(1).saturating_mul(SEMIBLOCK)
+    },
     refusal: Refusal::ENCRYPT,
 };
 
 static DECRYPTION: Work = Work {
     run: Iv::unwrap,
-    output_len: |input| input.saturating_sub(SEMIBLOCK),
+    output_len: |_, input| input.saturating_sub(SEMIBLOCK),
     refusal: Refusal::DECRYPT,
 };
 
@@ -146,7 +189,7 @@ impl Cipher for Gathering {
     }
 
     fn finish_len(&self, part: usize) -> usize {
-        (self.work.output_len)(self.so_far.len().saturating_add(part))
+        (self.work.output_len)(self.iv, self.so_far.len().saturating_add(part))
     }
 
     fn finish(self: Box<Self>) -> Result<Bytes> {

@@ -13,10 +13,12 @@
 
 mod aes;
 mod aes_block;
+mod aes_ccm;
 mod aes_cmac;
 mod aes_ctr;
 mod aes_gcm;
 mod aes_key_wrap;
+mod aes_stream;
 mod curve;
 mod curve25519;
 mod derive;
@@ -46,6 +48,7 @@ mod rsa;
 mod rsa_key;
 mod rsa_oaep;
 mod rsa_pss;
+mod sealed;
 mod secret;
 mod simple_derive;
 mod state;
@@ -70,6 +73,8 @@ static MECHANISMS: &[&[Mechanism]] = &[
     aes_block::ROWS,
     aes_ctr::ROWS,
     aes_gcm::ROWS,
+    aes_ccm::ROWS,
+    aes_stream::ROWS,
     aes_cmac::ROWS,
     aes_key_wrap::ROWS,
     encrypt_data::ROWS,

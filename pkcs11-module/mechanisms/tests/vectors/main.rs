@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod aes_mode_vectors;
 mod aes_support;
 mod aes_vectors;
 mod curve_vectors;
@@ -86,6 +87,13 @@ table! {
     CKM_AES_CBC_PAD: aes_vectors::cbc_with_padding;
     CKM_AES_CTR: aes_vectors::counter_mode;
     CKM_AES_GCM: aes_vectors::gcm_of_nist, aes_vectors::gcm_of_wycheproof;
+    CKM_AES_GMAC: aes_mode_vectors::gmac;
+    CKM_AES_CCM: aes_mode_vectors::ccm_of_nist, aes_mode_vectors::ccm_of_wycheproof;
+    CKM_AES_OFB: aes_mode_vectors::feedback;
+    CKM_AES_CFB1: aes_mode_vectors::feedback;
+    CKM_AES_CFB8: aes_mode_vectors::feedback;
+    CKM_AES_CFB128: aes_mode_vectors::feedback;
+    CKM_AES_KEY_WRAP_PKCS7: aes_mode_vectors::key_wrap_with_padding_of_pkcs7;
     CKM_AES_CMAC: aes_vectors::cmac;
     CKM_AES_CMAC_GENERAL: aes_vectors::cmac;
     CKM_AES_KEY_WRAP: key_wrap_vectors::known_answers, key_wrap_vectors::kw_of_wycheproof, key_wrap_vectors::other_ivs;

@@ -1,0 +1,98 @@
+//! AES-CCM: `CKM_AES_CCM` (PKCS#11 3.2, "additional AES mechanisms"; SP 800-38C).
+//!
+//! The length that the parameter announces is that of the plaintext, both ways; data of another
+//! length is refused.
+
+use strongroom_awslc::ccm::Ccm;
+use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, mechanism};
+
+use crate::aes::{self, Aes, Refusal};
+use crate::failure::or;
+use crate::sealed::{self, Whole};
+use crate::{Key, Mechanism};
+
+/// `CK_CCM_PARAMS`: the length of the data, nonce, authenticated data, the length of the tag in
+/// bytes.
+static PARAMS: &[Layout] = &[&[Field::Ulong, Field::PtrLen, Field::PtrLen, Field::Ulong]];
+
+/// The most data in bytes: AWS-LC takes no more.
+const LONGEST: usize = (1 << 31) - 1;
+
+/// The rows of this family.
+pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
+    encrypt: Some(|key, params| Ok(Whole::sealing(key, Terms::read(params)?))),
+    decrypt: Some(|key, params| Ok(Whole::opening(key, Terms::read(params)?))),
+    wrap: Some(|key, params, bytes| {
+        sealed::Terms::seal(&Terms::read(params)?, key, bytes, Refusal::WRAP)
+    }),
+    unwrap: Some(|key, params, bytes| {
+        sealed::Terms::open(&Terms::read(params)?, key, bytes, Refusal::UNWRAP)
+    }),
+    ..aes::row(mechanism!(CKM_AES_CCM), PARAMS)
+}];
+
+/// What the parameter says.
+struct Terms {
+    data_len: usize,
+    nonce: Bytes,
+    aad: Bytes,
+    tag_len: usize,
+}
+
+impl Terms {
+    fn read(params: &Params) -> Result<Self> {
+        let [Param::Ulong(data_len), Param::Bytes(nonce), Param::Bytes(aad), Param::Ulong(tag_len)] =
+            params.as_slice()
+        else {
+            return Err(Error::MechanismParamInvalid);
+        };
+        let tag_len = usize::try_from(*tag_len).map_err(|_| Error::MechanismParamInvalid)?;
+        let data_len = usize::try_from(*data_len).ok().filter(|len| *len <= LONGEST);
+        let data_len = data_len.ok_or(Error::MechanismParamInvalid)?;
+        let counts = matches!(nonce.len(), 7..=13)
+            && matches!(tag_len, 4 | 6 | 8 | 10 | 12 | 14 | 16)
+            && aad.len() <= LONGEST;
+        if !counts || !fits(data_len, nonce.len()) {
+            return Err(Error::MechanismParamInvalid);
+        }
+        Ok(Self { data_len, nonce: nonce.clone(), aad: aad.clone(), tag_len })
+    }
+
+    fn ccm<'a>(&'a self, key: &'a Key) -> Result<Ccm<'a>> {
+        Ok(Ccm { key: Aes::of(key)?.value(), nonce: &self.nonce, aad: &self.aad })
+    }
+}
+
+/// Whether the length of the data can be said in the bytes that the nonce leaves (SP 800-38C, A.1).
+fn fits(data_len: usize, nonce_len: usize) -> bool {
+    match 15_usize.saturating_sub(nonce_len) {
+        2 => data_len < 1 << 16,
+        3 => data_len < 1 << 24,
+        _ => true,
+    }
+}
+
+impl sealed::Terms for Terms {
+    fn tag_len(&self) -> usize {
+        self.tag_len
+    }
+
+    fn longest(&self) -> usize {
+        self.data_len
+    }
+
+    fn seal(&self, key: &Key, plaintext: &[u8], refusal: Refusal) -> Result<Bytes> {
+        if plaintext.len() != self.data_len {
+            return Err(refusal.len);
+        }
+        self.ccm(key)?.seal(plaintext, self.tag_len).map_err(or(refusal.content))
+    }
+
+    fn open(&self, key: &Key, sealed: &[u8], refusal: Refusal) -> Result<Bytes> {
+        let (ciphertext, tag) = sealed.split_at_checked(self.data_len).ok_or(refusal.len)?;
+        if tag.len() != self.tag_len {
+            return Err(refusal.len);
+        }
+        self.ccm(key)?.open(ciphertext, tag).map_err(or(refusal.content))
+    }
+}
