@@ -8,6 +8,8 @@ mod generate;
 mod import;
 mod key;
 mod manual;
+mod nss;
+mod outcome;
 mod random;
 mod sign;
 mod softhsm2;
@@ -42,8 +44,12 @@ pub(crate) fn run(cli: &Cli, out: Output) -> std::result::Result<Exit, (Output, 
         Err(failure) => return Err((out, failure)),
     };
     let context = Context { out, module };
-    match with_module(&cli.command, &context) {
-        Ok(()) => Ok(Exit::Done),
+    let done = match &cli.command {
+        Command::Import(ImportCommand::Nss(args)) => nss::import(&context, args),
+        command => with_module(command, &context).map(|()| Exit::Done),
+    };
+    match done {
+        Ok(exit) => Ok(exit),
         Err(failure) => Err((context.out, failure)),
     }
 }
@@ -100,11 +106,11 @@ fn with_module(command: &Command, context: &Context) -> Result<()> {
         Command::Decrypt(args) => cipher::decrypt(context, args),
         Command::Random(args) => random::random(context, args),
         Command::Mechanisms(args) => random::mechanisms(context, args),
-        // These came by without a module.
+        // These came by above.
         Command::Check
         | Command::Backup(_)
         | Command::Restore(_)
-        | Command::Import(ImportCommand::Softhsm2(_))
+        | Command::Import(_)
         | Command::Softhsm2Util(_)
         | Command::Man(_)
         | Command::Completions(_) => Ok(()),

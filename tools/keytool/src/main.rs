@@ -18,6 +18,7 @@ mod files;
 mod keyspec;
 mod material;
 mod module;
+mod nss;
 mod object;
 mod output;
 mod pin;

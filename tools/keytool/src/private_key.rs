@@ -134,7 +134,8 @@ impl PrivateKey {
         Self::on_curve(curve, key.private_key, point)
     }
 
-    fn rfc8410(curve: &'static Curve, seed: &[u8]) -> Result<Self> {
+    /// Takes the bytes of a key of X25519 or Ed25519 (RFC 8410).
+    pub(crate) fn rfc8410(curve: &'static Curve, seed: &[u8]) -> Result<Self> {
         let wrong = |_| Failure::content("this is no valid private key", "its length is wrong");
         let point = if curve.name == "ed25519" {
             let pair = Ed25519KeyPair::from_seed_unchecked(seed)

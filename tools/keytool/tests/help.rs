@@ -61,6 +61,7 @@ fn every_command_has_help() {
         "backup",
         "restore",
         "import softhsm2",
+        "import nss",
         "softhsm2-util",
         "man",
         "completions",

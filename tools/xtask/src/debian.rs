@@ -37,6 +37,7 @@ pub(crate) const CI: &[Package] = &[
     Package { name: "procps", sign: Sign::Program("ps") },
     Package { name: "softhsm2", sign: Sign::Program("softhsm2-util") },
     Package { name: "libsofthsm2", sign: Sign::Library("softhsm/libsofthsm2.so") },
+    Package { name: "libnss3-tools", sign: Sign::Program("certutil") },
     Package { name: "opensc", sign: Sign::Program("pkcs11-tool") },
     Package { name: "gnutls-bin", sign: Sign::Program("p11tool") },
     Package { name: "p11-kit", sign: Sign::Program("p11-kit") },

@@ -31,7 +31,7 @@ pub(crate) enum KeyCommand {
 }
 
 /// Label, identifier and rules of a key that is being made.
-#[derive(Args)]
+#[derive(Args, Default)]
 pub(crate) struct NewKeyArgs {
     /// The label of the key
     #[arg(long, short)]

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{PinArgs, SoPinArgs, TokenArgs};
+use super::{LoginArgs, PasswordArgs, PinArgs, SoPinArgs, TokenArgs};
 
 /// Where to move from.
 #[derive(Subcommand)]
@@ -21,6 +21,30 @@ pub(crate) enum ImportCommand {
     ///
     /// What cannot be taken over is listed, one line for each object, and the exit code is 12.
     Softhsm2(ImportSofthsm2Args),
+    /// Import the keys and certificates of NSS databases (cert9.db, key4.db) into a token
+    ///
+    /// RSA and EC private keys with their public halves, AES and generic secret keys, and
+    /// certificates with their nicknames. The databases are only read; encrypted values whose MAC
+    /// is wrong are refused. Trust settings are not imported. Keys become sensitive, and not
+    /// extractable unless --extractable says so. Run again, it imports what is not here yet.
+    ///
+    /// What cannot be imported is listed, one line for each object, and the exit code is 12.
+    Nss(ImportNssArgs),
+}
+
+/// `import nss`.
+#[derive(Args)]
+pub(crate) struct ImportNssArgs {
+    /// The directory of the databases
+    #[arg(value_name = "DIRECTORY")]
+    pub(crate) dir: PathBuf,
+    /// Let the keys be wrapped by other keys, as NSS does
+    #[arg(long)]
+    pub(crate) extractable: bool,
+    #[command(flatten)]
+    pub(crate) password: PasswordArgs,
+    #[command(flatten)]
+    pub(crate) login: LoginArgs,
 }
 
 /// `import softhsm2`.

@@ -5,7 +5,7 @@ use cryptoki::object::{Attribute, KeyType, ObjectClass};
 use super::Context;
 use super::cert;
 use super::key::View;
-use crate::cli::{KeyImportArgs, RawKind};
+use crate::cli::{KeyImportArgs, NewKeyArgs, RawKind};
 use crate::errors::{During, Failure, Result};
 use crate::exit::Exit;
 use crate::files;
@@ -38,8 +38,8 @@ pub(super) fn import(context: &Context, args: &KeyImportArgs) -> Result<()> {
     let mut views = Vec::new();
     for one in found.iter().filter(|one| is_key(one)) {
         let made = match one {
-            Material::Private(key, name) => private(&token, args, key, name.as_deref())?,
-            Material::Public(key) => vec![public(&token, args, key, None)?],
+            Material::Private(key, name) => private(&token, &args.new, key, name.as_deref())?,
+            Material::Public(key) => vec![public(&token, &args.new, key, None)?],
             Material::Certificate(_) => Vec::new(),
         };
         views.extend(made.iter().map(|object| View::new(&token, object)));
@@ -54,21 +54,21 @@ pub(super) fn import(context: &Context, args: &KeyImportArgs) -> Result<()> {
 }
 
 /// A private key, and the public key that goes with it.
-fn private(
+pub(super) fn private(
     token: &Token<'_>,
-    args: &KeyImportArgs,
+    new: &NewKeyArgs,
     key: &PrivateKey,
     name: Option<&str>,
 ) -> Result<Vec<Object>> {
     let usages = keyspec::for_type(key.key_type());
     let id = key.public.derived_id()?;
-    let blueprint = Blueprint::new(token, &args.new, name, id, usages)?;
+    let blueprint = Blueprint::new(token, new, name, id, usages)?;
     let mut rest = blueprint.private();
     rest.push(Attribute::Class(ObjectClass::PRIVATE_KEY));
     rest.push(Attribute::KeyType(key.key_type()));
     let template = key.material.with(rest);
     let handle = create(token, key.key_type(), template.template(), "the private key")?;
-    let public = match public(token, args, &key.public, name) {
+    let public = match public(token, new, &key.public, name) {
         Ok(public) => public,
         Err(failure) => {
             // Half a pair is no result; the first half goes if the second does not come.
@@ -81,12 +81,12 @@ fn private(
 
 fn public(
     token: &Token<'_>,
-    args: &KeyImportArgs,
+    new: &NewKeyArgs,
     key: &PublicKey,
     name: Option<&str>,
 ) -> Result<Object> {
     let usages = keyspec::for_type(key.key_type());
-    let blueprint = Blueprint::new(token, &args.new, name, key.derived_id()?, usages)?;
+    let blueprint = Blueprint::new(token, new, name, key.derived_id()?, usages)?;
     let mut template = blueprint.public();
     template.push(Attribute::Class(ObjectClass::PUBLIC_KEY));
     template.push(Attribute::KeyType(key.key_type()));
@@ -127,9 +127,19 @@ fn secret(token: &Token<'_>, args: &KeyImportArgs, kind: RawKind, value: &[u8]) 
             format!("an AES key has 16, 24 or 32 bytes, and the file {}", value.len()),
         ));
     }
+    secret_key(token, &args.new, key_type, value)
+}
+
+/// A secret key of which the value is at hand.
+pub(super) fn secret_key(
+    token: &Token<'_>,
+    new: &NewKeyArgs,
+    key_type: KeyType,
+    value: &[u8],
+) -> Result<Object> {
     // At random: an id made from a secret would tell something about it.
     let id = token.random(16)?;
-    let blueprint = Blueprint::new(token, &args.new, None, id, keyspec::for_type(key_type))?;
+    let blueprint = Blueprint::new(token, new, None, id, keyspec::for_type(key_type))?;
     let mut rest = blueprint.secret();
     rest.push(Attribute::Class(ObjectClass::SECRET_KEY));
     rest.push(Attribute::KeyType(key_type));

@@ -10,6 +10,7 @@ use strongroom_keystore::{Error, Role, Store, Token, Unlocked};
 use strongroom_token::{Moved, Refusal, settle};
 use strongroom_types::{AttributeInfo, Attributes, Class, Error as Code, attribute};
 
+use super::outcome::{Missing, Outcome};
 use super::store;
 use crate::cli::ImportSofthsm2Args;
 use crate::errors::{Failure, Result};
@@ -29,26 +30,6 @@ struct Report {
     tokens: Vec<Outcome>,
     /// Tokens of which nothing could be taken, and why.
     not_taken: Vec<String>,
-}
-
-/// What became of a token.
-#[derive(Serialize)]
-struct Outcome {
-    label: String,
-    serial: String,
-    /// How many objects came.
-    taken: usize,
-    /// How many were here from an earlier import.
-    present: usize,
-    not_taken: Vec<Missing>,
-    notes: Vec<String>,
-}
-
-/// An object that stays behind.
-#[derive(Serialize)]
-struct Missing {
-    object: String,
-    reason: String,
 }
 
 /// `import softhsm2`.
@@ -150,14 +131,7 @@ fn take(
 ) -> Result<Outcome> {
     let pins = Pins::read(source, args)?;
     let failure = |error: Error| store::failure(&format!("{WHAT}: {}", source.line()), &error);
-    let mut outcome = Outcome {
-        label: source.label.clone(),
-        serial: source.serial.clone(),
-        taken: 0,
-        present: 0,
-        not_taken: Vec::new(),
-        notes: Vec::new(),
-    };
+    let mut outcome = Outcome::new(&source.label, &source.serial);
     let mut moved = Vec::new();
     for object in &source.objects {
         match open(object, &pins.master) {
@@ -339,18 +313,7 @@ impl Report {
     fn text(&self) -> String {
         let mut lines = Vec::new();
         for token in &self.tokens {
-            let Outcome { serial, taken, present, .. } = token;
-            let label = visible(&token.label);
-            let here = match present {
-                0 => String::new(),
-                some => format!("; {some} were here already"),
-            };
-            lines.push(format!(
-                "took over the token {label} (serial {serial}): {taken} objects{here}"
-            ));
-            let missing = token.not_taken.iter();
-            lines.extend(missing.map(|one| format!("  not taken: {}: {}", one.object, one.reason)));
-            lines.extend(token.notes.iter().map(|note| format!("  note: {note}")));
+            lines.push(token.text("took over the token"));
         }
         lines.extend(self.not_taken.iter().map(|reason| format!("not taken: {reason}")));
         lines.join("\n")
