@@ -2,7 +2,8 @@
 #
 # A case is a shell function. `run NAME FUNCTION [ARGUMENTS]` runs it and prints `ok NAME` or
 # `FAIL NAME reason`. `softhsm2_fails NAME REASON`, before it, says that SoftHSM2 fails there: then
-# it must fail on SoftHSM2, and only there. `softhsm2_races` says that it may.
+# it must fail on SoftHSM2, and only there. `softhsm2_races` says that it may, and
+# `fails_everywhere` that it must on every module.
 
 : "${MODULE_UNDER_TEST:?is not set: it takes the path of the PKCS#11 module to test}"
 test -r "$MODULE_UNDER_TEST" || { echo "$MODULE_UNDER_TEST: no such module" >&2; exit 2; }
@@ -61,6 +62,12 @@ KNOWN=
 
 softhsm2_fails() {
     test "$SOFTHSM2" = no || KNOWN="$KNOWN
+$1	$2"
+}
+
+# fails_everywhere NAME REASON: the client is at fault, whatever the module.
+fails_everywhere() {
+    KNOWN="$KNOWN
 $1	$2"
 }
 
