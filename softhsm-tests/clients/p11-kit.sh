@@ -79,4 +79,66 @@ registered() {
 }
 run "GnuTLS finds the registered module" registered
 
+# A server in front of the token, and p11-kit's own client module as its caller.
+CLIENT_MODULE=$(ls /usr/lib/*/pkcs11/p11-kit-client.so 2>/dev/null | head -n 1)
+need "${CLIENT_MODULE:-p11-kit-client.so}" p11-kit-modules
+need /usr/libexec/p11-kit/p11-kit-server p11-kit
+
+serve() {
+    as_user p11-kit server --foreground --provider "$MODULE" --name "$WORK/socket" \
+        'pkcs11:token=box' >"$WORK/server.log" 2>&1 &
+    SERVER=$!
+    trap 'kill "$SERVER"; cat "$WORK/server.log"' EXIT
+    tries=0
+    until test -S "$WORK/socket"; do
+        kill -0 "$SERVER"
+        tries=$((tries + 1))
+        test "$tries" -lt 300
+        sleep 0.1
+    done
+    export P11_KIT_SERVER_ADDRESS="unix:path=$WORK/socket"
+}
+
+remote() {
+    pkcs11_tool --module "$CLIENT_MODULE" --token-label box --login --pin "$PIN" "$@"
+}
+
+server_lists() {
+    serve
+    remote --list-token-slots | grep box
+    remote --list-objects | grep proxied
+}
+run "the server lists the token and its objects" server_lists
+
+server_signs() {
+    serve
+    remote --keypairgen --key-type "$1" --label remote --id "$2" --usage-sign
+    printf data | openssl dgst -sha256 -binary >"$WORK/digest"
+    remote --sign --id "$2" --mechanism "$3" --input-file "$WORK/digest" \
+        --output-file "$WORK/signature"
+    remote --verify --id "$2" --mechanism "$3" --input-file "$WORK/digest" \
+        --signature-file "$WORK/signature" | grep valid
+    pkcs11_tool --module "$MODULE" --token-label box --login --pin "$PIN" --list-objects |
+        grep remote
+}
+run "the server makes a key and signs, RSA" server_signs rsa:2048 11 SHA256-RSA-PKCS
+run "the server makes a key and signs, EC" server_signs EC:prime256v1 12 ECDSA
+
+server_threads() {
+    serve
+    callers=
+    for _ in 1 2 3 4; do
+        (for _ in 1 2 3 4 5; do
+            remote --sign --id 12 --mechanism ECDSA --input-file "$WORK/digest" \
+                --output-file /dev/null
+        done) &
+        callers="$callers $!"
+    done
+    for caller in $callers; do
+        wait "$caller"
+    done
+}
+softhsm2_races "the server has four callers at once" "processes trip over each other (#573, #757)"
+run "the server has four callers at once" server_threads
+
 done_with
