@@ -9,6 +9,9 @@
 test -r "$MODULE_UNDER_TEST" || { echo "$MODULE_UNDER_TEST: no such module" >&2; exit 2; }
 MODULE=$(readlink -f "$MODULE_UNDER_TEST")
 
+# Where Debian has programs for administrators, which need no administrator here.
+PATH="$PATH:/usr/sbin:/sbin"
+
 SO_PIN=so-pin-12345678
 PIN=user-pin-1234
 

@@ -18,8 +18,10 @@ pub(crate) struct Package {
 
 #[derive(Debug)]
 enum Sign {
-    /// A program in the search path.
+    /// A program in the search path, or among those for administrators.
     Program(&'static str),
+    /// A file.
+    File(&'static str),
     /// A file below a library directory of the system.
     Library(&'static str),
 }
@@ -42,6 +44,30 @@ pub(crate) const CI: &[Package] = &[
     Package { name: "gnutls-bin", sign: Sign::Program("p11tool") },
     Package { name: "p11-kit", sign: Sign::Program("p11-kit") },
     Package { name: "p11-kit-modules", sign: Sign::Library("pkcs11/p11-kit-client.so") },
+    Package { name: "iproute2", sign: Sign::Program("ip") },
+    Package { name: "curl", sign: Sign::Program("curl") },
+    Package { name: "openssh-client", sign: Sign::Program("ssh-agent") },
+    Package { name: "openssh-server", sign: Sign::Program("sshd") },
+    Package { name: "default-jdk-headless", sign: Sign::Program("javac") },
+    Package { name: "libnss3-tools", sign: Sign::Program("modutil") },
+    Package { name: "poppler-utils", sign: Sign::Program("pdfsig") },
+    Package { name: "bind9-utils", sign: Sign::Program("dnssec-verify") },
+    Package { name: "knot-dnssecutils", sign: Sign::Program("kzonesign") },
+    Package { name: "knot", sign: Sign::Program("keymgr") },
+    Package { name: "nginx-light", sign: Sign::Program("nginx") },
+    Package { name: "osslsigncode", sign: Sign::Program("osslsigncode") },
+    Package { name: "strongswan-pki", sign: Sign::Program("pki") },
+    Package {
+        name: "libstrongswan-extra-plugins",
+        sign: Sign::Library("ipsec/plugins/libstrongswan-pkcs11.so"),
+    },
+    Package { name: "python3", sign: Sign::Program("python3") },
+    Package { name: "python3-pip", sign: Sign::Program("pip3") },
+    Package { name: "nodejs", sign: Sign::Program("node") },
+    Package { name: "libnode-dev", sign: Sign::File("/usr/include/node/node.h") },
+    Package { name: "npm", sign: Sign::Program("npm") },
+    Package { name: "g++", sign: Sign::Program("g++") },
+    Package { name: "make", sign: Sign::Program("make") },
 ];
 
 /// The library directories of Debian and of others.
@@ -72,7 +98,10 @@ pub(crate) fn library(name: &str) -> Option<std::path::PathBuf> {
 impl Package {
     fn here(&self) -> bool {
         match self.sign {
-            Sign::Program(name) => find(name).is_some(),
+            Sign::Program(name) => {
+                find(name).is_some() || Path::new("/usr/sbin").join(name).is_file()
+            }
+            Sign::File(path) => Path::new(path).is_file(),
             Sign::Library(name) => library(name).is_some(),
         }
     }
