@@ -1,4 +1,5 @@
-//! AES in the modes of SP 800-38A (ECB, CBC, CTR, OFB, CFB) and SP 800-38D (GCM), in parts.
+//! AES in the modes of SP 800-38A (ECB, CBC, CTR, OFB, CFB) and SP 800-38D (GCM), in parts;
+//! DES and 3DES in the first two.
 //!
 //! A [`Keyed`] has expanded its key and is shared by every operation with it; an operation starts
 //! as a copy of it.
@@ -13,6 +14,9 @@ use crate::owned::CipherContext;
 
 /// The length of a block of AES in bytes.
 pub const BLOCK: usize = 16;
+
+/// The length of a block of DES and 3DES in bytes.
+pub const DES_BLOCK: usize = 8;
 
 /// The most that goes into one call: AWS-LC counts in `int`. A multiple of the block.
 const CHUNK: usize = 1 << 30;
@@ -96,21 +100,35 @@ impl Mode {
         Ok(unsafe { getter() })
     }
 
-    fn takes_iv_of(self, len: usize) -> bool {
+    /// What AWS-LC calls this mode of DES (a key of 8 bytes) or 3DES (24).
+    pub(crate) fn des(self, key_len: usize) -> Result<*const sys::EVP_CIPHER> {
+        let getter: Getter = match (self, key_len) {
+            (Self::Ecb, 8) => sys::EVP_des_ecb,
+            (Self::Ecb, 24) => sys::EVP_des_ede3_ecb,
+            (Self::Cbc, 8) => sys::EVP_des_cbc,
+            (Self::Cbc, 24) => sys::EVP_des_ede3_cbc,
+            _ => return Err(Error::Invalid),
+        };
+        // SAFETY: the `EVP_des_*` getters take nothing and return a pointer to a static.
+        Ok(unsafe { getter() })
+    }
+
+    fn takes_iv_of(self, len: usize, block: usize) -> bool {
         match self {
             Self::Ecb => len == 0,
             Self::Cbc | Self::Ctr | Self::Ofb | Self::Cfb1 | Self::Cfb8 | Self::Cfb128 => {
-                len == BLOCK
+                len == block
             }
             Self::Gcm => len > 0,
         }
     }
 }
 
-/// AES in a mode, with its key, ready to start.
+/// A cipher in a mode, with its key, ready to start.
 pub struct Keyed {
     ctx: CipherContext,
     mode: Mode,
+    block: usize,
 }
 
 // SAFETY: an `EVP_CIPHER_CTX` is plain memory that belongs to no thread.
@@ -125,7 +143,26 @@ impl Keyed {
     ///
     /// [`Error::Invalid`] for a key of another length.
     pub fn new(mode: Mode, direction: Direction, key: &[u8]) -> Result<Self> {
-        let cipher = mode.cipher(key.len())?;
+        Self::with(mode, BLOCK, mode.cipher(key.len())?, direction, key)
+    }
+
+    /// Expands a key of DES (8 bytes) or of 3DES (24), in ECB or CBC.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for a key of another length, and for another mode.
+    pub fn des(mode: Mode, direction: Direction, key: &[u8]) -> Result<Self> {
+        Self::with(mode, DES_BLOCK, mode.des(key.len())?, direction, key)
+    }
+
+    /// The cipher is static, and the key has been found to have its length.
+    fn with(
+        mode: Mode,
+        block: usize,
+        cipher: *const sys::EVP_CIPHER,
+        direction: Direction,
+        key: &[u8],
+    ) -> Result<Self> {
         let ctx = empty()?;
         let (raw, none, no_iv) = (ctx.as_ptr(), ptr::null_mut(), ptr::null());
         // SAFETY: the context is alive, the cipher static, the key as long as the cipher's, and
@@ -133,7 +170,7 @@ impl Keyed {
         check(unsafe {
             sys::EVP_CipherInit_ex(raw, cipher, none, key.as_ptr(), no_iv, direction.flag())
         })?;
-        Ok(Self { ctx, mode })
+        Ok(Self { ctx, mode, block })
     }
 
     /// Starts. `padding` is that of PKCS#7, for ECB and CBC.
@@ -142,7 +179,7 @@ impl Keyed {
     ///
     /// [`Error::Invalid`] for an IV of a length that the mode does not have.
     pub fn start(&self, iv: &[u8], padding: bool) -> Result<Running> {
-        if self.mode == Mode::Gcm || !self.mode.takes_iv_of(iv.len()) {
+        if self.mode == Mode::Gcm || !self.mode.takes_iv_of(iv.len(), self.block) {
             return Err(Error::Invalid);
         }
         let running = self.copy()?;
@@ -160,7 +197,7 @@ impl Keyed {
     ///
     /// [`Error::Invalid`] for an empty IV, or one that is too long to count.
     pub fn start_gcm(&self, direction: Direction, iv: &[u8], aad: &[u8]) -> Result<Running> {
-        if self.mode != Mode::Gcm || !self.mode.takes_iv_of(iv.len()) {
+        if self.mode != Mode::Gcm || !self.mode.takes_iv_of(iv.len(), self.block) {
             return Err(Error::Invalid);
         }
         let mut running = self.copy()?;

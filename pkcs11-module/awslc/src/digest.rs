@@ -62,6 +62,8 @@ macro_rules! algorithms {
 }
 
 algorithms! {
+    /// MD5 (RFC 1321).
+    MD5 = EVP_md5, Some(sys::MD5), 16, 64, None;
     /// SHA-1.
     SHA1 = EVP_sha1, Some(sys::SHA1), 20, 64, Some(&SHA_1);
     /// SHA-224.

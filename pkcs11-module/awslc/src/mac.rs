@@ -1,4 +1,4 @@
-//! HMAC (RFC 2104, FIPS 198-1) and CMAC of AES (RFC 4493, SP 800-38B).
+//! HMAC (RFC 2104, FIPS 198-1) and CMAC of AES and 3DES (RFC 4493, SP 800-38B).
 //!
 //! A key has done the work that does not depend on the message; a MAC starts as a copy of it.
 
@@ -7,9 +7,9 @@ use core::ptr;
 use aws_lc_sys as sys;
 use zeroize::Zeroizing;
 
-use crate::cipher::{BLOCK, Mode};
+use crate::cipher::{BLOCK, DES_BLOCK, Mode};
 use crate::digest::Algorithm;
-use crate::error::{Result, check};
+use crate::error::{Error, Result, check};
 use crate::owned::{CmacContext, HmacContext};
 
 /// A key of HMAC with one hash function.
@@ -93,7 +93,10 @@ impl Hmac {
 }
 
 /// A key of CMAC.
-pub struct CmacKey(CmacContext);
+pub struct CmacKey {
+    ctx: CmacContext,
+    block: usize,
+}
 
 // SAFETY: a `CMAC_CTX` is plain memory that belongs to no thread.
 unsafe impl Send for CmacKey {}
@@ -107,13 +110,29 @@ impl CmacKey {
     ///
     /// [`Error::Invalid`](crate::Error) for a key of another length.
     pub fn new(key: &[u8]) -> Result<Self> {
-        let cipher = Mode::Cbc.cipher(key.len())?;
+        Self::with(Mode::Cbc.cipher(key.len())?, BLOCK, key)
+    }
+
+    /// A key of 3DES: 24 bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`](crate::Error) for a key of another length.
+    pub fn des3(key: &[u8]) -> Result<Self> {
+        if key.len() != 24 {
+            return Err(Error::Invalid);
+        }
+        Self::with(Mode::Cbc.des(key.len())?, DES_BLOCK, key)
+    }
+
+    /// The cipher is static, and the key has its length.
+    fn with(cipher: *const sys::EVP_CIPHER, block: usize, key: &[u8]) -> Result<Self> {
         let ctx = empty_cmac()?;
         let (raw, bytes, none) = (ctx.as_ptr(), key.as_ptr().cast(), ptr::null_mut());
         // SAFETY: the context is alive, the key readable for its length, which is the cipher's,
         // and the engine may be null.
         check(unsafe { sys::CMAC_Init(raw, bytes, key.len(), cipher, none) })?;
-        Ok(Self(ctx))
+        Ok(Self { ctx, block })
     }
 
     /// Starts a MAC.
@@ -124,8 +143,8 @@ impl CmacKey {
     pub fn start(&self) -> Result<Cmac> {
         let ctx = empty_cmac()?;
         // SAFETY: both contexts are alive, and this one is only read.
-        check(unsafe { sys::CMAC_CTX_copy(ctx.as_ptr(), self.0.as_ptr()) })?;
-        Ok(Cmac(ctx))
+        check(unsafe { sys::CMAC_CTX_copy(ctx.as_ptr(), self.ctx.as_ptr()) })?;
+        Ok(Cmac { ctx, block: self.block })
     }
 }
 
@@ -137,7 +156,10 @@ fn empty_cmac() -> Result<CmacContext> {
 }
 
 /// A CMAC under way.
-pub struct Cmac(CmacContext);
+pub struct Cmac {
+    ctx: CmacContext,
+    block: usize,
+}
 
 // SAFETY: a `CMAC_CTX` is plain memory that belongs to no thread.
 unsafe impl Send for Cmac {}
@@ -150,7 +172,7 @@ impl Cmac {
     /// None of AWS-LC's own; the type says that an answer is not thrown away.
     pub fn update(&mut self, part: &[u8]) -> Result<()> {
         // SAFETY: the context is alive and has its key; the part is readable for its length.
-        check(unsafe { sys::CMAC_Update(self.0.as_ptr(), part.as_ptr(), part.len()) })
+        check(unsafe { sys::CMAC_Update(self.ctx.as_ptr(), part.as_ptr(), part.len()) })
     }
 
     /// The MAC, as long as a block.
@@ -159,9 +181,9 @@ impl Cmac {
     ///
     /// As [`update`](Self::update).
     pub fn finish(self) -> Result<Zeroizing<Vec<u8>>> {
-        let (mut out, mut len) = (Zeroizing::new(vec![0; BLOCK]), 0);
+        let (mut out, mut len) = (Zeroizing::new(vec![0; self.block]), 0);
         // SAFETY: the context is alive and has its key; `out` has room for a block.
-        check(unsafe { sys::CMAC_Final(self.0.as_ptr(), out.as_mut_ptr(), &mut len) })?;
+        check(unsafe { sys::CMAC_Final(self.ctx.as_ptr(), out.as_mut_ptr(), &mut len) })?;
         Ok(out)
     }
 }

@@ -69,14 +69,15 @@ impl Variant {
             _ => keyed.start(&[], self.padding),
         };
         let running = running.map_err(or(Error::MechanismParamInvalid))?;
-        let padding = self.padding.then_some(direction);
-        Ok(Blocks { running, padding, held: 0, refusal })
+        Ok(Blocks::new(running, BLOCK, self.padding.then_some(direction), refusal))
     }
 }
 
 /// Blocks under way.
-struct Blocks {
+pub(crate) struct Blocks {
     running: Running,
+    /// The length of a block in bytes.
+    block: usize,
     /// Whether padding is added or removed, if there is any.
     padding: Option<Direction>,
     /// How many bytes of input have not become output: less than a block, or up to a block where
@@ -86,13 +87,23 @@ struct Blocks {
 }
 
 impl Blocks {
+    /// Starts. `padding` says which way it goes, if there is any.
+    pub(crate) fn new(
+        running: Running,
+        block: usize,
+        padding: Option<Direction>,
+        refusal: Refusal,
+    ) -> Self {
+        Self { running, block, padding, held: 0, refusal }
+    }
+
     /// How much output there is after so much input.
     fn ready(&self, input: usize) -> usize {
         let sure = match self.padding {
             Some(Direction::Decrypt) => input.saturating_sub(1),
             _ => input,
         };
-        sure - sure % BLOCK
+        sure - sure % self.block
     }
 
     fn add(&mut self, part: &[u8], out: &mut Bytes) -> Result<()> {
@@ -107,13 +118,13 @@ impl Blocks {
         let fits = match self.padding {
             None => self.held == 0,
             Some(Direction::Encrypt) => true,
-            Some(Direction::Decrypt) => self.held == BLOCK,
+            Some(Direction::Decrypt) => self.held == self.block,
         };
         if fits { Ok(()) } else { Err(self.refusal.len) }
     }
 
     /// All of the input at once.
-    fn run(mut self, input: &[u8]) -> Result<Bytes> {
+    pub(crate) fn run(mut self, input: &[u8]) -> Result<Bytes> {
         let mut out = Bytes::new(Vec::with_capacity(input.len().saturating_add(2 * BLOCK)));
         self.add(input, &mut out)?;
         self.end(&mut out)?;
@@ -150,9 +161,9 @@ impl Cipher for Blocks {
     fn finish_len(&self, _part: usize) -> usize {
         match self.padding {
             None => 0,
-            Some(Direction::Encrypt) => BLOCK,
+            Some(Direction::Encrypt) => self.block,
             // At least a byte of the last block is padding.
-            Some(Direction::Decrypt) => BLOCK - 1,
+            Some(Direction::Decrypt) => self.block - 1,
         }
     }
 

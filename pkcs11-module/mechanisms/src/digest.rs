@@ -13,12 +13,14 @@ macro_rules! digests {
         /// The rows of this family.
         pub(crate) static ROWS: &[Mechanism] = &[$(Mechanism {
             digest: Some(|_| Ok(Box::new(Digesting { hash: &hash::$hash, context: None }))),
+            legacy: hash::$hash.legacy(),
             ..Mechanism::named(mechanism!($ckm))
         }),*];
     };
 }
 
 digests! {
+    CKM_MD5: MD5;
     CKM_SHA_1: SHA1;
     CKM_SHA224: SHA224;
     CKM_SHA256: SHA256;

@@ -1,7 +1,7 @@
 //! `CKM_AES_ECB_ENCRYPT_DATA` and `CKM_AES_CBC_ENCRYPT_DATA` (PKCS#11 3.2, "key derivation by data
 //! encryption"): the ciphertext of the parameter is a key.
 
-use strongroom_awslc::cipher::{BLOCK, Direction, Mode};
+use strongroom_awslc::cipher::{BLOCK, Direction, Keyed, Mode};
 use strongroom_types::{Bytes, Error, Field, Param, Result, mechanism};
 
 use crate::aes::{self, Aes};
@@ -38,10 +38,20 @@ fn encrypted(
     data: &[u8],
     wanted: Option<usize>,
 ) -> Result<Bytes> {
-    if data.is_empty() || !data.len().is_multiple_of(BLOCK) {
+    by_keyed(Aes::of(inputs.key)?.keyed(mode, Direction::Encrypt)?, BLOCK, iv, data, wanted)
+}
+
+/// The same by any cipher.
+pub(crate) fn by_keyed(
+    keyed: &Keyed,
+    block: usize,
+    iv: &[u8],
+    data: &[u8],
+    wanted: Option<usize>,
+) -> Result<Bytes> {
+    if data.is_empty() || !data.len().is_multiple_of(block) {
         return Err(Error::MechanismParamInvalid);
     }
-    let keyed = Aes::of(inputs.key)?.keyed(mode, Direction::Encrypt)?;
     let mut ciphertext = Bytes::default();
     let run = keyed.start(iv, false).and_then(|mut running| running.update(data, &mut ciphertext));
     run.map_err(or(Error::FunctionFailed))?;

@@ -37,6 +37,7 @@ macro_rules! hashes {
 }
 
 hashes! {
+    MD5 = CKM_MD5, None, Everything;
     SHA1 = CKM_SHA_1, Some(ck!(CKG_MGF1_SHA1)), Signing;
     SHA224 = CKM_SHA224, Some(ck!(CKG_MGF1_SHA224)), Nothing;
     SHA256 = CKM_SHA256, Some(ck!(CKG_MGF1_SHA256)), Nothing;
@@ -52,9 +53,17 @@ hashes! {
 
 impl Hash {
     /// The hash function of a digest mechanism, as parameters name it (`hashAlg`); `None` if there
-    /// is none of that number.
+    /// is none of that number. One that is legacy has no place in a parameter.
     pub(crate) fn of_mechanism(id: u64) -> Option<&'static Self> {
-        HASHES.iter().copied().find(|hash| hash.id.0 == id)
+        HASHES.iter().copied().find(|hash| hash.id.0 == id && hash.legacy() == Legacy::Nothing)
+    }
+
+    /// What of its digests and MACs is legacy.
+    pub(crate) const fn legacy(&self) -> Legacy {
+        match self.signatures {
+            Legacy::Everything => Legacy::Everything,
+            Legacy::Signing | Legacy::Nothing => Legacy::Nothing,
+        }
     }
 
     /// The hash function of a mask generation function, as parameters name it (`mgf`).

@@ -21,6 +21,7 @@ macro_rules! hmacs {
             Mechanism {
                 keys: &[KeyType::GENERIC_SECRET, KeyType(ck!($ckk))],
                 key_size: KEY_SIZE,
+                legacy: hash::$hash.legacy(),
                 sign: Some(|key, _| {
                     Ok(Cut::start(start(key, &hash::$hash)?, hash::$hash.output_len()))
                 }),
@@ -32,6 +33,7 @@ macro_rules! hmacs {
             Mechanism {
                 keys: &[KeyType::GENERIC_SECRET, KeyType(ck!($ckk))],
                 key_size: KEY_SIZE,
+                legacy: hash::$hash.legacy(),
                 params: GENERAL,
                 sign: Some(|key, params| {
                     let len = general_len(params, hash::$hash.output_len())?;
@@ -48,6 +50,7 @@ macro_rules! hmacs {
 }
 
 hmacs! {
+    MD5: CKM_MD5_HMAC, CKM_MD5_HMAC_GENERAL, CKK_MD5_HMAC;
     SHA1: CKM_SHA_1_HMAC, CKM_SHA_1_HMAC_GENERAL, CKK_SHA_1_HMAC;
     SHA224: CKM_SHA224_HMAC, CKM_SHA224_HMAC_GENERAL, CKK_SHA224_HMAC;
     SHA256: CKM_SHA256_HMAC, CKM_SHA256_HMAC_GENERAL, CKK_SHA256_HMAC;

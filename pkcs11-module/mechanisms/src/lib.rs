@@ -22,6 +22,7 @@ mod aes_stream;
 mod curve;
 mod curve25519;
 mod derive;
+mod des;
 mod dh;
 mod digest;
 mod ec_key;
@@ -82,6 +83,10 @@ static MECHANISMS: &[&[Mechanism]] = &[
     hash_derive::ROWS,
     simple_derive::ROWS,
     pbkdf2::ROWS,
+    des::GENERATORS,
+    des::CIPHERS,
+    des::MACS,
+    des::DERIVATIONS,
     rsa_key::ROWS,
     rsa::ROWS,
     rsa_pss::ROWS,
@@ -116,7 +121,11 @@ pub static KEY_TYPES: &[&KeyTypeRow] = &[
     &secret::SHA3_256_HMAC,
     &secret::SHA3_384_HMAC,
     &secret::SHA3_512_HMAC,
+    &secret::MD5_HMAC,
     &aes::AES,
+    &des::DES,
+    &des::DES2,
+    &des::DES3,
 ];
 
 /// Finds a key type by its number.

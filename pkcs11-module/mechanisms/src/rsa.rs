@@ -58,6 +58,7 @@ macro_rules! rows {
 }
 
 rows! {
+    CKM_MD5_RSA_PKCS: MD5;
     CKM_SHA1_RSA_PKCS: SHA1;
     CKM_SHA224_RSA_PKCS: SHA224;
     CKM_SHA256_RSA_PKCS: SHA256;

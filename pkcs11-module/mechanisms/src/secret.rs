@@ -51,6 +51,13 @@ impl Kind {
 
     /// Checks the value; says its length and its check value.
     pub(crate) fn complete(&self, attributes: &mut Attributes) -> Result<()> {
+        let len = self.check(attributes)?;
+        attributes.set(attribute::VALUE_LEN, len);
+        Ok(())
+    }
+
+    /// Checks the value, and says its check value; gives its length.
+    pub(crate) fn check(&self, attributes: &mut Attributes) -> Result<u64> {
         let value = attributes.need(attribute::VALUE)?;
         let len = u64::try_from(value.len()).map_err(|_| Error::AttributeValueInvalid)?;
         if !(self.takes)(len) {
@@ -64,8 +71,7 @@ impl Kind {
             Some(given) if given.is_empty() || given == computed => {}
             Some(_) => return Err(Error::AttributeValueInvalid),
         }
-        attributes.set(attribute::VALUE_LEN, len);
-        Ok(())
+        Ok(len)
     }
 }
 
@@ -112,6 +118,9 @@ const fn key_type((id, name): (KeyType, &'static str)) -> KeyTypeRow {
         ..KeyTypeRow::NONE
     }
 }
+
+/// `CKK_MD5_HMAC`, which the standard has no generator for.
+pub(crate) static MD5_HMAC: KeyTypeRow = key_type((KeyType(ck!(CKK_MD5_HMAC)), "CKK_MD5_HMAC"));
 
 const fn generator(
     named: (strongroom_types::MechanismType, &'static str),

@@ -290,6 +290,20 @@ pub(crate) fn ecdsa_second_opinion() {
     assert_eq!(verify(ecdsa, &public, &Params::NONE, &digest, &signature), Ok(()));
 }
 
+/// `CKM_MD5_RSA_PKCS`, by the `rsa` and `md-5` crates.
+#[test]
+pub(crate) fn md5_second_opinion() {
+    let id = mechanism!(CKM_RSA_PKCS_KEY_PAIR_GEN).0;
+    let pair = Pair::generate(id, KeyType::RSA, rsa_template(2048, None)).unwrap();
+    let (public, private) = pair.keys();
+    let id = mechanism!(CKM_MD5_RSA_PKCS).0;
+    let signature = sign(id, &private, &Params::NONE, b"the second opinion").unwrap();
+    assert_eq!(verify(id, &public, &Params::NONE, b"the second opinion", &signature), Ok(()));
+    let theirs = rsa::RsaPublicKey::from_public_key_der(pair.spki()).unwrap();
+    let digest = md5::Md5::digest(b"the second opinion");
+    theirs.verify(rsa::Pkcs1v15Sign::new::<md5::Md5>(), &digest, &signature).unwrap();
+}
+
 /// SHA-3 in signatures, by the `rsa`, `p256` and `sha3` crates.
 #[test]
 pub(crate) fn sha3_second_opinion() {

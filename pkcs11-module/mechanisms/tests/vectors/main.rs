@@ -14,6 +14,7 @@ mod aes_support;
 mod aes_vectors;
 mod curve_vectors;
 mod derive_vectors;
+mod des_vectors;
 mod hash_vectors;
 mod key_objects;
 mod key_pairs;
@@ -36,6 +37,27 @@ macro_rules! table {
 }
 
 table! {
+    CKM_MD5: hash_vectors::digests;
+    CKM_MD5_HMAC: hash_vectors::hmac_of_the_rfcs;
+    CKM_MD5_HMAC_GENERAL: hash_vectors::hmac_of_the_rfcs;
+    CKM_MD5_RSA_PKCS: key_pairs::md5_second_opinion;
+    CKM_DES_KEY_GEN: des_vectors::keys;
+    CKM_DES2_KEY_GEN: des_vectors::keys;
+    CKM_DES3_KEY_GEN: des_vectors::keys;
+    CKM_DES3_CMAC: des_vectors::cmac;
+    CKM_DES3_CMAC_GENERAL: des_vectors::cmac;
+    CKM_DES3_MAC: des_vectors::mac;
+    CKM_DES3_MAC_GENERAL: des_vectors::mac;
+    CKM_DES_ECB: des_vectors::ecb_and_cbc;
+    CKM_DES_CBC: des_vectors::ecb_and_cbc;
+    CKM_DES_CBC_PAD: des_vectors::ecb_and_cbc;
+    CKM_DES_ECB_ENCRYPT_DATA: des_vectors::ecb_and_cbc;
+    CKM_DES_CBC_ENCRYPT_DATA: des_vectors::ecb_and_cbc;
+    CKM_DES3_ECB: des_vectors::ecb_and_cbc;
+    CKM_DES3_CBC: des_vectors::ecb_and_cbc;
+    CKM_DES3_CBC_PAD: des_vectors::ecb_and_cbc;
+    CKM_DES3_ECB_ENCRYPT_DATA: des_vectors::ecb_and_cbc;
+    CKM_DES3_CBC_ENCRYPT_DATA: des_vectors::ecb_and_cbc;
     CKM_SHA_1: hash_vectors::digests;
     CKM_SHA224: hash_vectors::digests;
     CKM_SHA256: hash_vectors::digests;
