@@ -17,6 +17,7 @@ mod error;
 pub mod gcm;
 pub mod key_wrap;
 pub mod mac;
+pub mod ml_dsa;
 mod number;
 mod owned;
 pub mod pbkdf2;

@@ -1,6 +1,6 @@
 //! Hash functions: the one table that digests, HMAC, RSA and ECDSA share.
 
-use strongroom_awslc::digest::{self, Algorithm, Context};
+use strongroom_awslc::digest::{self, Algorithm, Context, Shake, Shaking};
 use strongroom_types::{Bytes, Error, MechanismType, Result, ck, mechanism};
 
 use crate::Legacy;
@@ -99,4 +99,95 @@ impl Hash {
 /// What has been digested so far, nothing before the first part; `None` if it can not be told.
 pub(crate) fn state(context: Option<&Context>) -> Option<Bytes> {
     context.map_or(Some(Bytes::default()), Context::state)
+}
+
+/// A hash function, or a SHAKE that is used as one.
+#[derive(Clone, Copy)]
+pub(crate) enum Function {
+    /// Of the table.
+    Hash(&'static Hash),
+    /// With an output of this many bytes.
+    Shake(Shake, usize),
+}
+
+impl From<&'static Hash> for Function {
+    fn from(hash: &'static Hash) -> Self {
+        Self::Hash(hash)
+    }
+}
+
+impl Function {
+    /// The length of its digest in bytes.
+    pub(crate) fn output_len(&self) -> usize {
+        match self {
+            Self::Hash(hash) => hash.output_len(),
+            Self::Shake(_, len) => *len,
+        }
+    }
+
+    /// The digest of data that is there at once.
+    pub(crate) fn digest(&self, data: &[u8]) -> Result<Bytes> {
+        match self {
+            Self::Hash(hash) => hash.digest(data),
+            Self::Shake(shake, len) => {
+                shake.output(&[data], *len).map_err(or(Error::FunctionFailed))
+            }
+        }
+    }
+
+    /// Starts a digest of data that comes in parts.
+    pub(crate) fn start(&self) -> Result<Running> {
+        match self {
+            Self::Hash(hash) => hash.start().map(Running::Hash),
+            Self::Shake(shake, len) => {
+                let shaking = shake.start().map_err(or(Error::FunctionFailed))?;
+                Ok(Running::Shake(shaking, *len))
+            }
+        }
+    }
+
+    /// A digest that goes on from a [`Running::state`]; none if no part had come.
+    pub(crate) fn resume(&self, state: &[u8]) -> Result<Option<Running>> {
+        match self {
+            Self::Hash(hash) => Ok(hash.resume(state)?.map(Running::Hash)),
+            Self::Shake(..) if state.is_empty() => Ok(None),
+            Self::Shake(..) => Err(Error::SavedStateInvalid),
+        }
+    }
+}
+
+/// A digest under way.
+pub(crate) enum Running {
+    /// Of a function of the table.
+    Hash(Context),
+    /// Of a SHAKE, to this many bytes.
+    Shake(Shaking, usize),
+}
+
+impl Running {
+    /// Adds a part.
+    pub(crate) fn update(&mut self, part: &[u8]) -> Result<()> {
+        match self {
+            Self::Hash(context) => context.update(part),
+            Self::Shake(shaking, _) => shaking.update(part),
+        }
+        .map_err(or(Error::FunctionFailed))
+    }
+
+    /// What has been digested so far; `None` if it can not be told.
+    pub(crate) fn state(&self) -> Option<Bytes> {
+        match self {
+            Self::Hash(context) => context.state(),
+            Self::Shake(..) => None,
+        }
+    }
+
+    /// The digest.
+    pub(crate) fn finish(self) -> Result<Bytes> {
+        match self {
+            Self::Hash(context) => context.finish(),
+            Self::Shake(shaking, len) => shaking.finish(len),
+        }
+        .map_err(or(Error::FunctionFailed))
+    }
 }

@@ -19,6 +19,7 @@ mod aes_ctr;
 mod aes_gcm;
 mod aes_key_wrap;
 mod aes_stream;
+mod contextual;
 mod curve;
 mod curve25519;
 mod derive;
@@ -37,8 +38,10 @@ mod hkdf;
 mod hmac;
 mod key;
 mod mac;
+mod ml_dsa;
 mod montgomery;
 mod operation;
+mod parameter_set;
 mod pbkdf2;
 mod policy;
 mod prf;
@@ -99,6 +102,7 @@ static MECHANISMS: &[&[Mechanism]] = &[
     dh::ROWS,
     transport::ROWS,
     public_from_private::ROWS,
+    ml_dsa::ROWS,
 ];
 
 /// Every key type of the token.
@@ -108,6 +112,7 @@ pub static KEY_TYPES: &[&KeyTypeRow] = &[
     &ec_key::EC,
     &eddsa::EC_EDWARDS,
     &montgomery::EC_MONTGOMERY,
+    &ml_dsa::ML_DSA,
     &secret::GENERIC_SECRET,
     &secret::HKDF,
     &secret::SHA_1_HMAC,

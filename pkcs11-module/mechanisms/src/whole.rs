@@ -3,11 +3,9 @@
 //! A primitive says what it does with the input in one piece; what is here makes of it an
 //! operation that can also be fed in parts. In a single part nothing is copied.
 
-use strongroom_awslc::digest::Context;
 use strongroom_types::{Bytes, Error, Result};
 
-use crate::failure::or;
-use crate::hash::{self, Hash};
+use crate::hash::{Function, Running};
 use crate::{Cipher, Sign, Verify};
 
 /// A primitive that signs.
@@ -140,29 +138,29 @@ impl<P: Transform> Cipher for Direct<P> {
 /// An operation whose input is hashed, and whose primitive takes the digest.
 pub(crate) struct Hashed<P> {
     primitive: P,
-    hash: &'static Hash,
+    function: Function,
     /// There once a part came.
-    context: Option<Context>,
+    running: Option<Running>,
 }
 
 impl<P> Hashed<P> {
     /// Starts it.
-    pub(crate) fn start(primitive: P, hash: &'static Hash) -> Box<Self> {
-        Box::new(Self { primitive, hash, context: None })
+    pub(crate) fn start(primitive: P, function: impl Into<Function>) -> Box<Self> {
+        Box::new(Self { primitive, function: function.into(), running: None })
     }
 
     fn add(&mut self, part: &[u8]) -> Result<()> {
-        let context = match &mut self.context {
-            Some(context) => context,
-            none => none.insert(self.hash.start()?),
+        let running = match &mut self.running {
+            Some(running) => running,
+            none => none.insert(self.function.start()?),
         };
-        context.update(part).map_err(or(Error::FunctionFailed))
+        running.update(part)
     }
 
     fn digest(&mut self) -> Result<Bytes> {
-        match self.context.take() {
-            Some(context) => context.finish().map_err(or(Error::FunctionFailed)),
-            None => self.hash.digest(&[]),
+        match self.running.take() {
+            Some(running) => running.finish(),
+            None => self.function.digest(&[]),
         }
     }
 }
@@ -182,16 +180,16 @@ impl<P: Signer> Sign for Hashed<P> {
     }
 
     fn state(&self) -> Option<Bytes> {
-        hash::state(self.context.as_ref())
+        self.running.as_ref().map_or(Some(Bytes::default()), Running::state)
     }
 
     fn resume(&mut self, state: &[u8]) -> Result<()> {
-        self.context = self.hash.resume(state)?;
+        self.running = self.function.resume(state)?;
         Ok(())
     }
 
     fn sign(self: Box<Self>, data: &[u8]) -> Result<Bytes> {
-        self.primitive.sign(&self.hash.digest(data)?)
+        self.primitive.sign(&self.function.digest(data)?)
     }
 }
 
@@ -206,15 +204,15 @@ impl<P: Verifier> Verify for Hashed<P> {
     }
 
     fn state(&self) -> Option<Bytes> {
-        hash::state(self.context.as_ref())
+        self.running.as_ref().map_or(Some(Bytes::default()), Running::state)
     }
 
     fn resume(&mut self, state: &[u8]) -> Result<()> {
-        self.context = self.hash.resume(state)?;
+        self.running = self.function.resume(state)?;
         Ok(())
     }
 
     fn verify(self: Box<Self>, data: &[u8], signature: &[u8]) -> Result<()> {
-        self.primitive.verify(&self.hash.digest(data)?, signature)
+        self.primitive.verify(&self.function.digest(data)?, signature)
     }
 }

@@ -129,6 +129,8 @@ errors! {
     OperationActive = CKR_OPERATION_ACTIVE;
     /// No such operation is under way in the session.
     OperationNotInitialized = CKR_OPERATION_NOT_INITIALIZED;
+    /// The parameter set is not one of those that this token computes.
+    ParameterSetNotSupported = CKR_PARAMETER_SET_NOT_SUPPORTED;
     /// The PIN does not open the token.
     PinIncorrect = CKR_PIN_INCORRECT;
     /// The PIN has bytes that a PIN can not have.

@@ -82,7 +82,7 @@ impl Pair {
         (key_type(id).unwrap().to_pkcs8.unwrap())(&self.private).unwrap().to_vec()
     }
 
-    fn spki(&self) -> &[u8] {
+    pub(crate) fn spki(&self) -> &[u8] {
         self.public.get(attribute::PUBLIC_KEY_INFO).unwrap()
     }
 }

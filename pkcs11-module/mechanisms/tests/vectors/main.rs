@@ -19,6 +19,7 @@ mod hash_vectors;
 mod key_objects;
 mod key_pairs;
 mod key_wrap_vectors;
+mod ml_dsa_vectors;
 mod rsa_vectors;
 mod secret_keys;
 mod support;
@@ -191,6 +192,19 @@ table! {
     CKM_EC_EDWARDS_KEY_PAIR_GEN: key_pairs::edwards_pairs;
     CKM_EDDSA: curve_vectors::ed25519_signatures, curve_vectors::ed25519_of_rfc_8032, key_pairs::edwards_pairs;
     CKM_EC_MONTGOMERY_KEY_PAIR_GEN: key_pairs::montgomery_pairs;
+    CKM_ML_DSA_KEY_PAIR_GEN: ml_dsa_vectors::keys_of_nist, ml_dsa_vectors::second_opinion;
+    CKM_ML_DSA: ml_dsa_vectors::signatures_of_wycheproof, ml_dsa_vectors::verifications_of_wycheproof, ml_dsa_vectors::signatures_of_nist, ml_dsa_vectors::second_opinion;
+    CKM_HASH_ML_DSA: ml_dsa_vectors::signatures_of_nist, ml_dsa_vectors::verifications_of_nist;
+    CKM_HASH_ML_DSA_SHA224: ml_dsa_vectors::signatures_of_nist;
+    CKM_HASH_ML_DSA_SHA256: ml_dsa_vectors::signatures_of_nist;
+    CKM_HASH_ML_DSA_SHA384: ml_dsa_vectors::signatures_of_nist;
+    CKM_HASH_ML_DSA_SHA512: ml_dsa_vectors::signatures_of_nist;
+    CKM_HASH_ML_DSA_SHA3_224: ml_dsa_vectors::signatures_of_nist;
+    CKM_HASH_ML_DSA_SHA3_256: ml_dsa_vectors::signatures_of_nist;
+    CKM_HASH_ML_DSA_SHA3_384: ml_dsa_vectors::signatures_of_nist;
+    CKM_HASH_ML_DSA_SHA3_512: ml_dsa_vectors::signatures_of_nist;
+    CKM_HASH_ML_DSA_SHAKE128: ml_dsa_vectors::signatures_of_nist;
+    CKM_HASH_ML_DSA_SHAKE256: ml_dsa_vectors::signatures_of_nist;
 }
 
 #[test]

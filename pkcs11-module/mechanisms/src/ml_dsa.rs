@@ -1,0 +1,117 @@
+//! `CKK_ML_DSA`, `CKM_ML_DSA_KEY_PAIR_GEN`, `CKM_ML_DSA`, `CKM_HASH_ML_DSA` and its like with a hash
+//! function (PKCS#11 3.2, "ML-DSA").
+
+use der::asn1::ObjectIdentifier;
+use strongroom_awslc::ml_dsa::{self as primitive, RANDOM_LEN, SEED_LEN};
+use strongroom_types::{Bytes, Error, KeyType, MechanismType, Result, ck, mechanism};
+use zeroize::Zeroizing;
+
+use crate::contextual::{Hedge, Scheme, hashed, hashing, pure};
+use crate::failure::or;
+use crate::parameter_set::{self, ParameterSet, SEEDED};
+use crate::{KeyTypeRow, Mechanism};
+
+/// The key type.
+pub(crate) static ML_DSA: KeyTypeRow =
+    parameter_set::key_type::<MlDsa>(KeyType::ML_DSA, "CKK_ML_DSA", SEEDED);
+
+/// The rows of this family.
+pub(crate) static ROWS: &[Mechanism] = &[
+    parameter_set::generator::<MlDsa>(row(mechanism!(CKM_ML_DSA_KEY_PAIR_GEN))),
+    pure::<MlDsa>(row(mechanism!(CKM_ML_DSA))),
+    hashed::<MlDsa>(row(mechanism!(CKM_HASH_ML_DSA))),
+    hashing::<MlDsa, 4>(row(mechanism!(CKM_HASH_ML_DSA_SHA224))),
+    hashing::<MlDsa, 1>(row(mechanism!(CKM_HASH_ML_DSA_SHA256))),
+    hashing::<MlDsa, 2>(row(mechanism!(CKM_HASH_ML_DSA_SHA384))),
+    hashing::<MlDsa, 3>(row(mechanism!(CKM_HASH_ML_DSA_SHA512))),
+    hashing::<MlDsa, 7>(row(mechanism!(CKM_HASH_ML_DSA_SHA3_224))),
+    hashing::<MlDsa, 8>(row(mechanism!(CKM_HASH_ML_DSA_SHA3_256))),
+    hashing::<MlDsa, 9>(row(mechanism!(CKM_HASH_ML_DSA_SHA3_384))),
+    hashing::<MlDsa, 10>(row(mechanism!(CKM_HASH_ML_DSA_SHA3_512))),
+    hashing::<MlDsa, 11>(row(mechanism!(CKM_HASH_ML_DSA_SHAKE128))),
+    hashing::<MlDsa, 12>(row(mechanism!(CKM_HASH_ML_DSA_SHAKE256))),
+];
+
+/// Their key sizes are the lengths of public keys.
+const fn row(named: (MechanismType, &'static str)) -> Mechanism {
+    Mechanism { keys: &[KeyType::ML_DSA], key_size: 1312..=2592, ..Mechanism::named(named) }
+}
+
+/// A parameter set.
+struct MlDsa {
+    number: u64,
+    identifier: ObjectIdentifier,
+    primitive: &'static primitive::ParameterSet,
+}
+
+impl ParameterSet for MlDsa {
+    const ALL: &'static [Self] = &[
+        Self {
+            number: ck!(CKP_ML_DSA_44),
+            identifier: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17"),
+            primitive: &primitive::ML_DSA_44,
+        },
+        Self {
+            number: ck!(CKP_ML_DSA_65),
+            identifier: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18"),
+            primitive: &primitive::ML_DSA_65,
+        },
+        Self {
+            number: ck!(CKP_ML_DSA_87),
+            identifier: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19"),
+            primitive: &primitive::ML_DSA_87,
+        },
+    ];
+    const KEEPS_SEED: bool = true;
+
+    fn number(&self) -> u64 {
+        self.number
+    }
+
+    fn identifier(&self) -> ObjectIdentifier {
+        self.identifier
+    }
+
+    fn public_len(&self) -> usize {
+        self.primitive.public_len
+    }
+
+    fn seed_len(&self) -> usize {
+        SEED_LEN
+    }
+
+    fn expand(&self, seed: &[u8]) -> Result<Bytes> {
+        let seed = seed.try_into().map_err(|_| Error::AttributeValueInvalid)?;
+        let pair = self.primitive.key_pair(seed).map_err(or(Error::FunctionFailed));
+        pair.map(|(_, private)| private)
+    }
+
+    fn public_of(&self, private: &[u8]) -> Result<Vec<u8>> {
+        self.primitive.public_of(private).map_err(or(Error::AttributeValueInvalid))
+    }
+
+    /// Any bytes of the right length are one (FIPS 204, algorithm 23).
+    fn check_public(&self, _public: &[u8]) -> Result<()> {
+        Ok(())
+    }
+}
+
+impl Scheme for MlDsa {
+    fn signature_len(&self) -> usize {
+        self.primitive.signature_len
+    }
+
+    fn sign(&self, private: &[u8], before: &[u8], message: &[u8], hedge: Hedge) -> Result<Bytes> {
+        let mut random = Zeroizing::new([0; RANDOM_LEN]);
+        if hedge == Hedge::Hedged {
+            crate::random(&mut *random)?;
+        }
+        let signature = self.primitive.sign(private, before, message, &random);
+        signature.map(Bytes::new).map_err(or(Error::FunctionFailed))
+    }
+
+    fn verify(&self, public: &[u8], before: &[u8], message: &[u8], signature: &[u8]) -> Result<()> {
+        let verified = self.primitive.verify(public, before, message, signature);
+        verified.map_err(or(Error::SignatureInvalid))
+    }
+}

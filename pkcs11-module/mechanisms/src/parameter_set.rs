@@ -1,0 +1,299 @@
+//! Key pairs that are told apart by a parameter set, `CKA_PARAMETER_SET`, and whose keys are byte
+//! strings: ML-DSA, ML-KEM and SLH-DSA (PKCS#11 3.2, the sections of these names; RFC 9881, RFC
+//! 9935 and RFC 9909 for the structures).
+
+use der::asn1::{BitStringRef, ObjectIdentifier, OctetStringRef};
+use der::{AnyRef, Decode, Encode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
+use strongroom_types::rule::Default::Absent;
+use strongroom_types::rule::Rule;
+use strongroom_types::{
+    Attributes, Bytes, Class, Error, KeyType, Params, Result, attribute, rules,
+};
+
+use crate::{KeyTypeRow, Mechanism, Parsed, public_key_info};
+
+/// A parameter set of a key type.
+pub(crate) trait ParameterSet: Send + Sync + Sized + 'static {
+    /// Those of the key type.
+    const ALL: &'static [Self];
+    /// Whether a private key keeps the seed that it is made of, as `CKA_SEED`.
+    const KEEPS_SEED: bool;
+    /// The `CKP_` number.
+    fn number(&self) -> u64;
+    /// The object identifier of its keys.
+    fn identifier(&self) -> ObjectIdentifier;
+    /// The length of a public key in bytes, which mechanisms report as the size of a key.
+    fn public_len(&self) -> usize;
+    /// The length of a seed in bytes.
+    fn seed_len(&self) -> usize;
+    /// The private key of a seed that has the right length.
+    fn expand(&self, seed: &[u8]) -> Result<Bytes>;
+    /// The public key of a private one.
+    fn public_of(&self, private: &[u8]) -> Result<Vec<u8>>;
+    /// Whether a public key of the right length can be one.
+    fn check_public(&self, public: &[u8]) -> Result<()>;
+}
+
+/// A public key ready to compute.
+pub(crate) struct Public<S: 'static> {
+    pub(crate) set: &'static S,
+    pub(crate) value: Vec<u8>,
+}
+
+/// A private key ready to compute.
+pub(crate) struct Private<S: 'static> {
+    pub(crate) set: &'static S,
+    pub(crate) value: Bytes,
+}
+
+/// A row for such a key type, whose material is a [`Public`] or a [`Private`].
+pub(crate) const fn key_type<S: ParameterSet>(
+    id: KeyType,
+    name: &'static str,
+    private: &'static [Rule],
+) -> KeyTypeRow {
+    KeyTypeRow {
+        id,
+        name,
+        public: Some(PUBLIC),
+        private: Some(private),
+        complete: complete::<S>,
+        parse: parse::<S>,
+        to_pkcs8: Some(to_pkcs8::<S>),
+        from_pkcs8: Some(from_pkcs8::<S>),
+        ..KeyTypeRow::NONE
+    }
+}
+
+/// Makes of a row one that generates such pairs.
+pub(crate) const fn generator<S: ParameterSet>(row: Mechanism) -> Mechanism {
+    Mechanism { generate_pair: Some(generate::<S>), ..row }
+}
+
+/// The public key objects.
+static PUBLIC: &[Rule] = rules! {
+    PARAMETER_SET: Absent, NEEDED_BY_CREATE, NEEDED_BY_GENERATE;
+    VALUE: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE;
+};
+
+/// The private key objects that keep a seed. One of seed and value is enough to create them.
+pub(crate) static SEEDED: &[Rule] = rules! {
+    PARAMETER_SET: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+    SEED: Absent, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
+    VALUE: Absent, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
+};
+
+/// The parameter set that the template of a key names.
+fn set_of<S: ParameterSet>(key: &Attributes) -> Result<&'static S> {
+    let number = key.need(attribute::PARAMETER_SET)?;
+    S::ALL.iter().find(|set| set.number() == number).ok_or(Error::ParameterSetNotSupported)
+}
+
+fn complete<S: ParameterSet>(key: &mut Attributes) -> Result<()> {
+    let set = set_of::<S>(key)?;
+    let public = match key.get(attribute::CLASS).map(Class) {
+        Some(Class::PUBLIC_KEY) => checked(set, key.need(attribute::VALUE)?)?.to_vec(),
+        Some(Class::PRIVATE_KEY) => {
+            add_value(set, key)?;
+            set.public_of(key.need(attribute::VALUE)?)?
+        }
+        _ => return Err(Error::TemplateInconsistent),
+    };
+    public_key_info::set(key, &to_spki(set, &public)?)
+}
+
+/// A public key that can be one.
+fn checked<'a, S: ParameterSet>(set: &S, value: &'a [u8]) -> Result<&'a [u8]> {
+    if value.len() != set.public_len() {
+        return Err(Error::AttributeValueInvalid);
+    }
+    set.check_public(value)?;
+    Ok(value)
+}
+
+/// Adds the value that follows from the seed, if there is one. A value that is there already must
+/// be the same.
+fn add_value<S: ParameterSet>(set: &S, key: &mut Attributes) -> Result<()> {
+    // An empty seed is one that is not there.
+    let Some(seed) = key.get(attribute::SEED).filter(|seed| !seed.is_empty()) else {
+        key.remove(attribute::SEED.info);
+        return Ok(());
+    };
+    if seed.len() != set.seed_len() {
+        return Err(Error::AttributeValueInvalid);
+    }
+    let value = set.expand(seed)?;
+    match key.get(attribute::VALUE).filter(|given| !given.is_empty()) {
+        Some(given) if !strongroom_awslc::equal(given, &value) => Err(Error::TemplateInconsistent),
+        _ => {
+            key.set(attribute::VALUE, value);
+            Ok(())
+        }
+    }
+}
+
+fn parse<S: ParameterSet>(key: &Attributes) -> Result<Parsed> {
+    let set = set_of::<S>(key)?;
+    let size = u64::try_from(set.public_len()).map_err(|_| Error::KeySizeRange)?;
+    let value = key.need(attribute::VALUE)?.to_vec();
+    match key.get(attribute::CLASS).map(Class) {
+        Some(Class::PUBLIC_KEY) => Ok(Parsed::new(size, Public { set, value })),
+        Some(Class::PRIVATE_KEY) => {
+            Ok(Parsed::new(size, Private { set, value: Bytes::new(value) }))
+        }
+        _ => Err(Error::KeyTypeInconsistent),
+    }
+}
+
+fn generate<S: ParameterSet>(
+    _: &Params,
+    public: &mut Attributes,
+    private: &mut Attributes,
+) -> Result<()> {
+    let set = set_of::<S>(public)?;
+    let mut seed = Bytes::new(vec![0; set.seed_len()]);
+    crate::random(&mut seed)?;
+    let value = set.expand(&seed)?;
+    public.set(attribute::VALUE, set.public_of(&value)?.as_slice());
+    private.set(attribute::PARAMETER_SET, set.number());
+    private.set(attribute::VALUE, value);
+    if S::KEEPS_SEED {
+        private.set(attribute::SEED, seed);
+    }
+    Ok(())
+}
+
+/// `AlgorithmIdentifier`: an object identifier alone says the parameter set.
+#[derive(Sequence)]
+struct Algorithm {
+    identifier: ObjectIdentifier,
+}
+
+/// `SubjectPublicKeyInfo`.
+#[derive(Sequence)]
+struct PublicKeyInfo<'a> {
+    algorithm: Algorithm,
+    public_key: BitStringRef<'a>,
+}
+
+/// `OneAsymmetricKey` (RFC 5958), as far as it is written.
+#[derive(Sequence)]
+struct PrivateKeyInfo<'a> {
+    version: u8,
+    algorithm: Algorithm,
+    private_key: &'a OctetStringRef,
+}
+
+fn to_spki<S: ParameterSet>(set: &S, public: &[u8]) -> Result<Vec<u8>> {
+    let algorithm = Algorithm { identifier: set.identifier() };
+    let info = BitStringRef::from_bytes(public)
+        .and_then(|public_key| PublicKeyInfo { algorithm, public_key }.to_der());
+    info.map_err(|_| Error::FunctionFailed)
+}
+
+/// The seed if there is one, as the two RFCs recommend: the value follows from it.
+fn to_pkcs8<S: ParameterSet>(key: &Attributes) -> Result<Bytes> {
+    let set = set_of::<S>(key)?;
+    let value = key.need(attribute::VALUE)?;
+    let choice = match key.get(attribute::SEED) {
+        _ if !S::KEEPS_SEED => Bytes::new(value.to_vec()),
+        Some(seed) => encode(&AnyRef::new(SEED, seed).map_err(|_| Error::KeyNotWrappable)?)?,
+        None => encode(&octets(value)?)?,
+    };
+    encode(&PrivateKeyInfo {
+        version: 0,
+        algorithm: Algorithm { identifier: set.identifier() },
+        private_key: octets(&choice)?,
+    })
+}
+
+/// The choice `seed [0] OCTET STRING`, implicitly tagged.
+const SEED: Tag = Tag::ContextSpecific { constructed: false, number: TagNumber(0) };
+
+fn octets(bytes: &[u8]) -> Result<&OctetStringRef> {
+    OctetStringRef::new(bytes).map_err(|_| Error::KeyNotWrappable)
+}
+
+/// The DER of what holds a secret: in memory that does not grow, and is wiped.
+fn encode(value: &impl Encode) -> Result<Bytes> {
+    let write = || {
+        let mut out = Bytes::new(vec![0; value.encoded_len()?.try_into()?]);
+        value.encode_to_slice(&mut out)?;
+        Ok::<_, der::Error>(out)
+    };
+    write().map_err(|_| Error::KeyNotWrappable)
+}
+
+fn from_pkcs8<S: ParameterSet>(der: &[u8], key: &mut Attributes) -> Result<()> {
+    let Structure { identifier, private, public } =
+        Structure::read(der).map_err(|_| Error::WrappedKeyInvalid)?;
+    let set = S::ALL.iter().find(|set| set.identifier() == identifier);
+    let set = set.ok_or(Error::WrappedKeyInvalid)?;
+    key.set(attribute::PARAMETER_SET, set.number());
+    match S::KEEPS_SEED {
+        true => set_choice(private, key).map_err(|_| Error::WrappedKeyInvalid)?,
+        false => key.set(attribute::VALUE, private),
+    }
+    // What comes from outside is checked here, where a fault is one of the wrapped key.
+    add_value(set, key).map_err(|_| Error::WrappedKeyInvalid)?;
+    let value = key.get(attribute::VALUE).ok_or(Error::WrappedKeyInvalid)?;
+    let computed = set.public_of(value).map_err(|_| Error::WrappedKeyInvalid)?;
+    match public {
+        Some(public) if public != computed => Err(Error::WrappedKeyInvalid),
+        _ => Ok(()),
+    }
+}
+
+/// What is read of a `OneAsymmetricKey`.
+struct Structure<'a> {
+    identifier: ObjectIdentifier,
+    private: &'a [u8],
+    public: Option<&'a [u8]>,
+}
+
+impl<'a> Structure<'a> {
+    fn read(der: &'a [u8]) -> der::Result<Self> {
+        let mut outer = SliceReader::new(der)?;
+        let all = outer.sequence(|reader: &mut SliceReader<'a>| {
+            if u8::decode(reader)? > 1 {
+                return Err(der::Error::from(Tag::Integer.value_error()));
+            }
+            let algorithm = Algorithm::decode(reader)?;
+            let private = <&OctetStringRef>::decode(reader)?;
+            let mut public = None;
+            while !reader.is_finished() {
+                let field = AnyRef::decode(reader)?;
+                match field.tag() {
+                    // Attributes say nothing about the key.
+                    Tag::ContextSpecific { constructed: true, number: TagNumber(0) } => {}
+                    // A BIT STRING under an implicit tag: no bit of its last byte is unused.
+                    tag @ Tag::ContextSpecific { constructed: false, number: TagNumber(1) } => {
+                        let bytes = field.value().strip_prefix(&[0]);
+                        public = Some(bytes.ok_or_else(|| tag.value_error())?);
+                    }
+                    tag => return Err(tag.value_error().into()),
+                }
+            }
+            Ok(Self { identifier: algorithm.identifier, private: private.as_bytes(), public })
+        })?;
+        outer.finish()?;
+        Ok(all)
+    }
+}
+
+/// Reads the choice of seed, expanded key and both.
+fn set_choice(private: &[u8], key: &mut Attributes) -> der::Result<()> {
+    let choice = AnyRef::from_der(private)?;
+    match choice.tag() {
+        SEED => key.set(attribute::SEED, choice.value()),
+        Tag::OctetString => key.set(attribute::VALUE, choice.value()),
+        Tag::Sequence => {
+            let mut both = SliceReader::new(choice.value())?;
+            key.set(attribute::SEED, <&OctetStringRef>::decode(&mut both)?.as_bytes());
+            key.set(attribute::VALUE, <&OctetStringRef>::decode(&mut both)?.as_bytes());
+            both.finish()?;
+        }
+        tag => return Err(tag.value_error().into()),
+    }
+    Ok(())
+}
