@@ -72,7 +72,7 @@ fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
             };
             // RFC 5869, 2.2. No salt is as many zeros as the digest has, which is what HMAC makes
             // of an empty key.
-            let key = Prf::new(hash, &salt)?.of(&[input])?;
+            let key = Prf::hmac(hash, &salt)?.of(&[input])?;
             if expands { expand(hash, &key, info, wanted) } else { leading(key, wanted) }
         }
     }
@@ -84,7 +84,7 @@ fn expand(hash: &Hash, key: &[u8], info: &[u8], wanted: Option<usize>) -> Result
     let blocks = wanted.div_ceil(hash.output_len());
     // The counter is one byte.
     let last = u8::try_from(blocks).map_err(|_| Error::KeySizeRange)?;
-    let prf = Prf::new(hash, key)?;
+    let prf = Prf::hmac(hash, key)?;
     let mut output = Bytes::new(Vec::with_capacity(blocks * hash.output_len()));
     let mut block = Bytes::default();
     for counter in 1..=last {

@@ -55,6 +55,7 @@ mod rsa_pss;
 mod sealed;
 mod secret;
 mod simple_derive;
+mod sp800_108;
 mod state;
 mod transport;
 mod whole;
@@ -85,6 +86,7 @@ static MECHANISMS: &[&[Mechanism]] = &[
     hkdf::ROWS,
     hash_derive::ROWS,
     simple_derive::ROWS,
+    sp800_108::ROWS,
     pbkdf2::ROWS,
     des::GENERATORS,
     des::CIPHERS,

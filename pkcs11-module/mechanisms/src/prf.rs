@@ -1,27 +1,54 @@
-//! HMAC as the pseudorandom function that derivation functions are made of.
+//! The pseudorandom functions that derivation functions are made of.
 
-use strongroom_awslc::mac::HmacKey;
+use strongroom_awslc as awslc;
+use strongroom_awslc::cipher::BLOCK;
+use strongroom_awslc::mac::{CmacKey, HmacKey};
 use strongroom_types::{Bytes, Error, Result};
 
 use crate::failure::or;
 use crate::hash::Hash;
+use crate::mac::Mac;
 
-/// HMAC with one key.
-pub(crate) struct Prf(HmacKey);
+/// A MAC with one key.
+pub(crate) struct Prf {
+    key: Keyed,
+    len: usize,
+}
+
+enum Keyed {
+    Hmac(HmacKey),
+    Cmac(CmacKey),
+}
 
 impl Prf {
-    /// With this key, of any length.
-    pub(crate) fn new(hash: &Hash, key: &[u8]) -> Result<Self> {
-        HmacKey::new(hash.algorithm, key).map(Self).map_err(or(Error::FunctionFailed))
+    /// HMAC with a key of any length.
+    pub(crate) fn hmac(hash: &Hash, key: &[u8]) -> Result<Self> {
+        let key = HmacKey::new(hash.algorithm, key).map_err(or(Error::FunctionFailed))?;
+        Ok(Self { key: Keyed::Hmac(key), len: hash.output_len() })
+    }
+
+    /// CMAC with a key of AES.
+    pub(crate) fn cmac(key: &[u8]) -> Result<Self> {
+        let key = CmacKey::new(key).map_err(or(Error::KeySizeRange))?;
+        Ok(Self { key: Keyed::Cmac(key), len: BLOCK })
+    }
+
+    /// The length of what it gives in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
     }
 
     /// Of these parts, one behind the other.
     pub(crate) fn of(&self, parts: &[&[u8]]) -> Result<Bytes> {
-        let run = || {
-            let mut mac = self.0.start()?;
-            parts.iter().try_for_each(|part| mac.update(part))?;
-            mac.finish()
-        };
-        run().map_err(or(Error::FunctionFailed))
+        match &self.key {
+            Keyed::Hmac(key) => key.start().and_then(|mac| run(mac, parts)),
+            Keyed::Cmac(key) => key.start().and_then(|mac| run(mac, parts)),
+        }
+        .map_err(or(Error::FunctionFailed))
     }
+}
+
+fn run(mut mac: impl Mac, parts: &[&[u8]]) -> awslc::Result<Bytes> {
+    parts.iter().try_for_each(|part| mac.update(part))?;
+    mac.finish()
 }

@@ -22,6 +22,7 @@ mod key_wrap_vectors;
 mod ml_dsa_vectors;
 mod rsa_vectors;
 mod secret_keys;
+mod sp800_108_vectors;
 mod support;
 mod transport_vectors;
 
@@ -144,6 +145,9 @@ table! {
     CKM_SHA3_512_KEY_DERIVATION: derive_vectors::digests_of_keys;
     CKM_SHAKE_128_KEY_DERIVATION: derive_vectors::shake_of_keys;
     CKM_SHAKE_256_KEY_DERIVATION: derive_vectors::shake_of_keys;
+    CKM_SP800_108_COUNTER_KDF: sp800_108_vectors::counter_of_nist, sp800_108_vectors::second_opinion, sp800_108_vectors::several_keys, sp800_108_vectors::refusals;
+    CKM_SP800_108_FEEDBACK_KDF: sp800_108_vectors::second_opinion, sp800_108_vectors::refusals;
+    CKM_SP800_108_DOUBLE_PIPELINE_KDF: sp800_108_vectors::second_opinion, sp800_108_vectors::refusals;
     CKM_PKCS5_PBKD2: derive_vectors::pbkdf2_of_the_rfcs;
     CKM_AES_ECB_ENCRYPT_DATA: derive_vectors::ciphertexts_as_keys;
     CKM_AES_CBC_ENCRYPT_DATA: derive_vectors::ciphertexts_as_keys;
