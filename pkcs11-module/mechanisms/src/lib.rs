@@ -57,6 +57,7 @@ mod secret;
 mod simple_derive;
 mod sp800_108;
 mod state;
+mod tls;
 mod transport;
 mod whole;
 
@@ -87,6 +88,7 @@ static MECHANISMS: &[&[Mechanism]] = &[
     hash_derive::ROWS,
     simple_derive::ROWS,
     sp800_108::ROWS,
+    tls::ROWS,
     pbkdf2::ROWS,
     des::GENERATORS,
     des::CIPHERS,

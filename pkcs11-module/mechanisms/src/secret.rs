@@ -96,6 +96,11 @@ impl Secret {
         Ok(Parsed::new(size, Self { value, hmac }))
     }
 
+    /// The bytes of the secret.
+    pub(crate) fn value(&self) -> &[u8] {
+        &self.value
+    }
+
     /// The key of HMAC with a hash function.
     pub(crate) fn hmac(&self, hash: &Hash) -> Result<&HmacKey> {
         let place = HASHES.iter().position(|other| other.id == hash.id);

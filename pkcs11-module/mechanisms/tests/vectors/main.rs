@@ -24,6 +24,7 @@ mod rsa_vectors;
 mod secret_keys;
 mod sp800_108_vectors;
 mod support;
+mod tls_vectors;
 mod transport_vectors;
 
 use strongroom_mechanisms::{Legacy, Policy};
@@ -148,6 +149,16 @@ table! {
     CKM_SP800_108_COUNTER_KDF: sp800_108_vectors::counter_of_nist, sp800_108_vectors::second_opinion, sp800_108_vectors::several_keys, sp800_108_vectors::refusals;
     CKM_SP800_108_FEEDBACK_KDF: sp800_108_vectors::second_opinion, sp800_108_vectors::refusals;
     CKM_SP800_108_DOUBLE_PIPELINE_KDF: sp800_108_vectors::second_opinion, sp800_108_vectors::refusals;
+    CKM_TLS12_MASTER_KEY_DERIVE: tls_vectors::master_secrets;
+    CKM_TLS12_MASTER_KEY_DERIVE_DH: tls_vectors::master_secrets;
+    CKM_TLS12_EXTENDED_MASTER_KEY_DERIVE: tls_vectors::master_secrets;
+    CKM_TLS12_EXTENDED_MASTER_KEY_DERIVE_DH: tls_vectors::master_secrets;
+    CKM_TLS12_KEY_AND_MAC_DERIVE: tls_vectors::key_blocks;
+    CKM_TLS12_KEY_SAFE_DERIVE: tls_vectors::key_blocks;
+    CKM_TLS12_KDF: tls_vectors::exported_keys;
+    CKM_TLS_KDF: tls_vectors::exported_keys;
+    CKM_TLS12_MAC: tls_vectors::finished_messages;
+    CKM_TLS_MAC: tls_vectors::finished_messages;
     CKM_PKCS5_PBKD2: derive_vectors::pbkdf2_of_the_rfcs;
     CKM_AES_ECB_ENCRYPT_DATA: derive_vectors::ciphertexts_as_keys;
     CKM_AES_CBC_ENCRYPT_DATA: derive_vectors::ciphertexts_as_keys;
