@@ -91,8 +91,19 @@ serve() {
     done
 }
 
+# What the client sends ends only when the answer is there.
+patiently_hello() {
+    echo hello
+    tries=0
+    until grep -q '^hello' "$WORK/client.log" || test "$tries" -ge 200; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+}
+
 say_hello() {
-    (echo hello && sleep 1) | with gnutls-cli 127.0.0.1 --port 5556 --verify-hostname=box "$@" \
+    : >"$WORK/client.log"
+    patiently_hello | with gnutls-cli 127.0.0.1 --port 5556 --verify-hostname=box "$@" \
         >"$WORK/client.log" || :
     cat "$WORK/client.log"
     grep '^hello' "$WORK/client.log"
