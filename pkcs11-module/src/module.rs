@@ -69,7 +69,7 @@ static COMPATIBLE: AtomicBool = AtomicBool::new(false);
 
 /// `C_Finalize`, its argument apart.
 pub(crate) fn finalize() -> Result<()> {
-    MODULE.get().ok_or(Error::CryptokiNotInitialized)?.stop()
+    MODULE.get().ok_or(Error::CryptokiNotInitialized)?.stop(|application| application.end_waits())
 }
 
 /// The layouts of a mechanism's parameter; none if there is no such mechanism.
@@ -80,6 +80,11 @@ pub(crate) fn layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
 /// The standard's name of a mechanism; none if there is no such mechanism.
 pub(crate) fn mechanism_name(mechanism: MechanismType) -> Option<&'static str> {
     strongroom_token::mechanism_name(mechanism)
+}
+
+/// The same for the parameter of a message; none if the mechanism encrypts no messages.
+pub(crate) fn message_layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
+    strongroom_token::message_layouts(mechanism)
 }
 
 /// Has the rooms below hold nothing half-done while the process forks.
@@ -155,12 +160,13 @@ impl<A: ?Sized> Module<A> {
         Ok(())
     }
 
-    fn stop(&self) -> Result<()> {
+    fn stop(&self, ending: impl FnOnce(&A)) -> Result<()> {
         let one = self.lifecycle.lock().unwrap_or_else(PoisonError::into_inner);
         let ways: Vec<_> = self.shards.iter().filter_map(|shard| shard.set(None)).collect();
         drop(one);
         // The application closes here, with no lock held, unless a call is still at work.
-        if ways.is_empty() { Err(Error::CryptokiNotInitialized) } else { Ok(()) }
+        ending(&ways.first().ok_or(Error::CryptokiNotInitialized)?.0);
+        Ok(())
     }
 }
 
@@ -191,12 +197,12 @@ mod tests {
     #[test]
     fn once_started_and_once_stopped() {
         let module = Module::new();
-        assert_eq!(module.stop(), Err(Error::CryptokiNotInitialized));
+        assert_eq!(module.stop(|_| {}), Err(Error::CryptokiNotInitialized));
         assert!(module.share().is_none());
         assert_eq!(module.start(|| Ok(Arc::new(7))), Ok(()));
         assert_eq!(module.start(|| panic!("not asked")), Err(Error::CryptokiAlreadyInitialized));
         assert_eq!(module.share().as_deref(), Some(&7));
-        assert_eq!(module.stop(), Ok(()));
+        assert_eq!(module.stop(|_| {}), Ok(()));
         assert!(module.share().is_none());
         assert_eq!(module.start(|| Err(Error::DeviceError)), Err(Error::DeviceError));
         assert_eq!(module.start(|| Ok(Arc::new(8))), Ok(()), "and again");
@@ -221,7 +227,7 @@ mod tests {
         let (module, application) = (Module::new(), Arc::new(5));
         module.start(|| Ok(Arc::clone(&application))).unwrap();
         let call = module.share().unwrap();
-        module.stop().unwrap();
+        module.stop(|_| {}).unwrap();
         assert_eq!((*call, Arc::strong_count(&application)), (5, 2));
         drop(call);
         assert_eq!(Arc::strong_count(&application), 1, "gone with the last call");

@@ -10,16 +10,53 @@ mod status;
 pub use status::{FUNCTIONS, Function, Since, Status};
 
 use strongroom_types::{
-    Attributes, Derived, MechanismCall, MechanismInfo, MechanismType, ModuleInfo, ObjectHandle,
-    Output, Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo, TokenInfo, UserType, Value,
+    Attributes, Derived, Layout, MechanismCall, MechanismInfo, MechanismType, ModuleInfo,
+    ObjectHandle, Output, Params, Placed, Result, Room, SessionHandle, SessionInfo, SlotId,
+    SlotInfo, TokenInfo, UserType, Value,
 };
 use zeroize::Zeroizing;
+
+/// What the edge asks for itself, beside the functions.
+pub trait Host {
+    /// The parameters that a message can have in the message-based encryption or decryption that is
+    /// active in a session.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SessionHandleInvalid`](strongroom_types::Error) and
+    /// [`Error::OperationNotInitialized`](strongroom_types::Error).
+    fn message_layouts(
+        &self,
+        session: SessionHandle,
+        direction: Direction,
+    ) -> Result<&'static [Layout]>;
+
+    /// `C_Finalize` has been called: calls that wait for something wait no longer.
+    fn end_waits(&self);
+}
+
+/// Which way messages go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// They are encrypted.
+    Encrypt,
+    /// They are decrypted.
+    Decrypt,
+}
+
+/// The output of a message, and what goes to the places of its parameter when it is there.
+pub struct MessageOutput {
+    /// The output.
+    pub output: Output,
+    /// For each place, what goes there.
+    pub placed: Vec<Placed>,
+}
 
 macro_rules! functions {
     ($($(#[$doc:meta])* $number:literal $c_name:ident: fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $reply:ty;)*) => {
         /// The functions of chapter 5, without pointers. Sessions, handles and logins belong to the
         /// application that calls; there is one implementor for each.
-        pub trait Cryptoki: Send + Sync {
+        pub trait Cryptoki: Host + Send + Sync {
             $(
                 $(#[$doc])*
                 ///
@@ -190,4 +227,52 @@ functions! {
     75 C_GetOperationState: fn operation_state(session: SessionHandle, room: Room) -> Output;
     /// `C_SetOperationState`, with the keys that the operations had; handle 0 is no key.
     76 C_SetOperationState: fn set_operation_state(session: SessionHandle, state: &[u8], encryption_key: ObjectHandle, authentication_key: ObjectHandle) -> ();
+
+    /// `C_MessageEncryptInit`; no mechanism ends the process that is active.
+    77 C_MessageEncryptInit: fn message_encrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+    /// `C_EncryptMessage`.
+    78 C_EncryptMessage: fn encrypt_message(session: SessionHandle, params: Params, associated: &[u8], data: &[u8], room: Room) -> MessageOutput;
+    /// `C_EncryptMessageBegin`: what goes to the places of the parameter.
+    79 C_EncryptMessageBegin: fn encrypt_message_begin(session: SessionHandle, params: Params, associated: &[u8]) -> Vec<Placed>;
+    /// `C_EncryptMessageNext`; `last` is `CKF_END_OF_MESSAGE`.
+    80 C_EncryptMessageNext: fn encrypt_message_next(session: SessionHandle, params: Params, part: &[u8], last: bool, room: Room) -> MessageOutput;
+    /// `C_MessageEncryptFinal`.
+    81 C_MessageEncryptFinal: fn message_encrypt_final(session: SessionHandle) -> ();
+
+    /// `C_MessageDecryptInit`; no mechanism ends the process that is active.
+    82 C_MessageDecryptInit: fn message_decrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+    /// `C_DecryptMessage`.
+    83 C_DecryptMessage: fn decrypt_message(session: SessionHandle, params: Params, associated: &[u8], data: &[u8], room: Room) -> MessageOutput;
+    /// `C_DecryptMessageBegin`: what goes to the places of the parameter.
+    84 C_DecryptMessageBegin: fn decrypt_message_begin(session: SessionHandle, params: Params, associated: &[u8]) -> Vec<Placed>;
+    /// `C_DecryptMessageNext`; `last` is `CKF_END_OF_MESSAGE`.
+    85 C_DecryptMessageNext: fn decrypt_message_next(session: SessionHandle, params: Params, part: &[u8], last: bool, room: Room) -> MessageOutput;
+    /// `C_MessageDecryptFinal`.
+    86 C_MessageDecryptFinal: fn message_decrypt_final(session: SessionHandle) -> ();
+
+    /// `C_MessageSignInit`; no mechanism ends the process that is active.
+    87 C_MessageSignInit: fn message_sign_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+    /// `C_SignMessage`.
+    88 C_SignMessage: fn sign_message(session: SessionHandle, data: &[u8], room: Room) -> Output;
+    /// `C_SignMessageBegin`.
+    89 C_SignMessageBegin: fn sign_message_begin(session: SessionHandle) -> ();
+    /// `C_SignMessageNext`; there is room for a signature with the last part.
+    90 C_SignMessageNext: fn sign_message_next(session: SessionHandle, part: &[u8], room: Option<Room>) -> Output;
+    /// `C_MessageSignFinal`.
+    91 C_MessageSignFinal: fn message_sign_final(session: SessionHandle) -> ();
+    /// `C_MessageVerifyInit`; no mechanism ends the process that is active.
+    92 C_MessageVerifyInit: fn message_verify_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+    /// `C_VerifyMessage`.
+    93 C_VerifyMessage: fn verify_message(session: SessionHandle, data: &[u8], signature: &[u8]) -> ();
+    /// `C_VerifyMessageBegin`.
+    94 C_VerifyMessageBegin: fn verify_message_begin(session: SessionHandle) -> ();
+    /// `C_VerifyMessageNext`; there is a signature with the last part.
+    95 C_VerifyMessageNext: fn verify_message_next(session: SessionHandle, part: &[u8], signature: Option<&[u8]>) -> ();
+    /// `C_MessageVerifyFinal`.
+    96 C_MessageVerifyFinal: fn message_verify_final(session: SessionHandle) -> ();
+
+    /// `C_WrapKeyAuthenticated`.
+    97 C_WrapKeyAuthenticated: fn wrap_key_authenticated(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, associated: &[u8], room: Room) -> MessageOutput;
+    /// `C_UnwrapKeyAuthenticated`.
+    98 C_UnwrapKeyAuthenticated: fn unwrap_key_authenticated(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes, associated: &[u8]) -> ObjectHandle;
 }

@@ -119,26 +119,26 @@ status! {
     V3_0 C_GetInterface: Works;
     V3_0 C_LoginUser: Works;
     V3_0 C_SessionCancel: Works;
-    V3_0 C_MessageEncryptInit: NotSupported;
-    V3_0 C_EncryptMessage: NotSupported;
-    V3_0 C_EncryptMessageBegin: NotSupported;
-    V3_0 C_EncryptMessageNext: NotSupported;
-    V3_0 C_MessageEncryptFinal: NotSupported;
-    V3_0 C_MessageDecryptInit: NotSupported;
-    V3_0 C_DecryptMessage: NotSupported;
-    V3_0 C_DecryptMessageBegin: NotSupported;
-    V3_0 C_DecryptMessageNext: NotSupported;
-    V3_0 C_MessageDecryptFinal: NotSupported;
-    V3_0 C_MessageSignInit: NotSupported;
-    V3_0 C_SignMessage: NotSupported;
-    V3_0 C_SignMessageBegin: NotSupported;
-    V3_0 C_SignMessageNext: NotSupported;
-    V3_0 C_MessageSignFinal: NotSupported;
-    V3_0 C_MessageVerifyInit: NotSupported;
-    V3_0 C_VerifyMessage: NotSupported;
-    V3_0 C_VerifyMessageBegin: NotSupported;
-    V3_0 C_VerifyMessageNext: NotSupported;
-    V3_0 C_MessageVerifyFinal: NotSupported;
+    V3_0 C_MessageEncryptInit: Works;
+    V3_0 C_EncryptMessage: Works;
+    V3_0 C_EncryptMessageBegin: Works;
+    V3_0 C_EncryptMessageNext: Works;
+    V3_0 C_MessageEncryptFinal: Works;
+    V3_0 C_MessageDecryptInit: Works;
+    V3_0 C_DecryptMessage: Works;
+    V3_0 C_DecryptMessageBegin: Works;
+    V3_0 C_DecryptMessageNext: Works;
+    V3_0 C_MessageDecryptFinal: Works;
+    V3_0 C_MessageSignInit: Works;
+    V3_0 C_SignMessage: Works;
+    V3_0 C_SignMessageBegin: Works;
+    V3_0 C_SignMessageNext: Works;
+    V3_0 C_MessageSignFinal: Works;
+    V3_0 C_MessageVerifyInit: Works;
+    V3_0 C_VerifyMessage: Works;
+    V3_0 C_VerifyMessageBegin: Works;
+    V3_0 C_VerifyMessageNext: Works;
+    V3_0 C_MessageVerifyFinal: Works;
     V3_2 C_EncapsulateKey: NotSupported;
     V3_2 C_DecapsulateKey: NotSupported;
     V3_2 C_VerifySignatureInit: Works;
@@ -149,8 +149,8 @@ status! {
     V3_2 C_AsyncComplete: NotSupported;
     V3_2 C_AsyncGetID: NotSupported;
     V3_2 C_AsyncJoin: NotSupported;
-    V3_2 C_WrapKeyAuthenticated: NotSupported;
-    V3_2 C_UnwrapKeyAuthenticated: NotSupported;
+    V3_2 C_WrapKeyAuthenticated: Works;
+    V3_2 C_UnwrapKeyAuthenticated: Works;
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, mecha
 use crate::aes::{self, Aes, Refusal};
 use crate::failure::or;
 use crate::mac::{Cut, Mac};
-use crate::{Cipher, Key, Mechanism};
+use crate::{Aead, Cipher, Key, Mechanism, message};
 
 /// `CK_GCM_PARAMS`, and as it was before the standard had `ulIvBits`: IV, its length in bits,
 /// authenticated data, and the length of the tag in bits.
@@ -46,6 +46,7 @@ const GCM: Mechanism = Mechanism {
     decrypt: Some(|key, params| Ok(Box::new(Decrypting::start(key, params)?))),
     wrap: Some(|key, params, bytes| Terms::read(params)?.seal(key, bytes, Refusal::WRAP)),
     unwrap: Some(|key, params, bytes| Terms::read(params)?.open(key, bytes, Refusal::UNWRAP)),
+    message: Some(&MESSAGE),
     ..aes::row(mechanism!(CKM_AES_GCM), PARAMS)
 };
 
@@ -74,6 +75,40 @@ impl Mac for Gmac {
     }
 }
 
+/// `CK_GCM_MESSAGE_PARAMS`: IV, how many of its bits stay, how the others are made, and the tag.
+static MESSAGE: Aead = Aead {
+    layouts: &[&[Field::InOutPtrLen, Field::Ulong, Field::Ulong, Field::InOutPtrBits], &[]],
+    read: |params| {
+        let [
+            Param::Bytes(iv),
+            Param::Ulong(fixed_bits),
+            Param::Ulong(generator),
+            Param::Bytes(tag),
+        ] = params.as_slice()
+        else {
+            return Err(Error::MechanismParamInvalid);
+        };
+        if iv.is_empty() || iv.len() > LONGEST_IV {
+            return Err(Error::MechanismParamInvalid);
+        }
+        let tag_bits = u64::try_from(tag.len()).map_err(|_| Error::MechanismParamInvalid)? * 8;
+        tag_len(tag_bits)?;
+        Ok(message::Terms {
+            nonce: iv.clone(),
+            fixed_bits: *fixed_bits,
+            generator: *generator,
+            tag: tag.clone(),
+            data_len: None,
+        })
+    },
+    seal: |key, iv, aad, data, tag_len| {
+        Terms::of(iv, aad, tag_len).seal(key, data, Refusal::ENCRYPT)
+    },
+    open: |key, iv, aad, data, tag_len| {
+        Terms::of(iv, aad, tag_len).open(key, data, Refusal::DECRYPT)
+    },
+};
+
 /// What the parameter says.
 struct Terms {
     iv: Bytes,
@@ -96,6 +131,10 @@ impl Terms {
             return Err(Error::MechanismParamInvalid);
         }
         Ok(Self { iv: iv.clone(), aad: aad.clone(), tag_len: tag_len(tag_bits)? })
+    }
+
+    fn of(iv: &[u8], aad: &[u8], tag_len: usize) -> Self {
+        Self { iv: Bytes::new(iv.to_vec()), aad: Bytes::new(aad.to_vec()), tag_len }
     }
 
     /// Starts an operation in parts.

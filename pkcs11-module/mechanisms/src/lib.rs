@@ -38,6 +38,7 @@ mod hkdf;
 mod hmac;
 mod key;
 mod mac;
+mod message;
 mod ml_dsa;
 mod montgomery;
 mod operation;
@@ -63,6 +64,7 @@ mod whole;
 
 pub use derive::{Computed, Derivation, Gives, Heritage, Inputs, Makes, Several};
 pub use key::{Key, KeyTypeRow, Parsed};
+pub use message::{Aead, Messages, Sealed, Terms};
 pub use operation::{Cipher, Digest, Recover, Sign, Verify};
 pub use policy::Policy;
 pub use row::{Legacy, Mechanism, Start};

@@ -8,7 +8,7 @@ use strongroom_types::{
     attribute, ck,
 };
 
-use crate::{Cipher, Derivation, Digest, Key, Recover, Sign, Verify};
+use crate::{Aead, Cipher, Derivation, Digest, Key, Recover, Sign, Verify};
 
 /// What of a mechanism is only there where the configuration says `legacy = true`: what is kept for
 /// what is old, and must not serve anything new.
@@ -62,6 +62,8 @@ pub struct Mechanism {
     pub sign_recover: Option<Start<dyn Sign>>,
     /// Starts a verification that recovers the data.
     pub verify_recover: Option<Start<dyn Recover>>,
+    /// Encrypts and decrypts messages, and wraps with associated data.
+    pub message: Option<&'static Aead>,
     /// Generates a secret key: adds its value to the attributes of the template.
     pub generate: Option<fn(&Params, &mut Attributes) -> Result<()>>,
     /// Generates a key pair: adds to the attributes of the public and of the private template.
@@ -95,6 +97,7 @@ impl Mechanism {
         verify: None,
         sign_recover: None,
         verify_recover: None,
+        message: None,
         generate: None,
         generate_pair: None,
         wrap: None,
@@ -117,6 +120,13 @@ impl Mechanism {
             (self.verify.is_some(), ck!(CKF_VERIFY)),
             (self.sign_recover.is_some(), ck!(CKF_SIGN_RECOVER)),
             (self.verify_recover.is_some(), ck!(CKF_VERIFY_RECOVER)),
+            (self.message.is_some(), ck!(CKF_MESSAGE_ENCRYPT) | ck!(CKF_MESSAGE_DECRYPT)),
+            (self.sign.is_some(), ck!(CKF_MESSAGE_SIGN)),
+            (self.verify.is_some(), ck!(CKF_MESSAGE_VERIFY)),
+            (
+                self.message.is_some() || self.sign.is_some() || self.verify.is_some(),
+                ck!(CKF_MULTI_MESSAGE),
+            ),
             (self.generate.is_some(), ck!(CKF_GENERATE)),
             (self.generate_pair.is_some(), ck!(CKF_GENERATE_KEY_PAIR)),
             (self.wrap.is_some(), ck!(CKF_WRAP)),

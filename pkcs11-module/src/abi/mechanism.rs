@@ -71,8 +71,27 @@ impl<'call> InPtr<'call, CK_MECHANISM> {
             Error::MechanismInvalid.because(|| "there is no such mechanism here".into())
         })?;
         // SAFETY: the structure was read from the caller's memory.
-        let at: InPtr<'_, u8> = unsafe { InPtr::<c_void>::found(raw.pParameter.cast::<u8>()) };
-        let len = bounded(&at, raw.ulParameterLen)?;
+        let at: InPtr<'_, c_void> = unsafe { InPtr::<c_void>::found(raw.pParameter) };
+        let (params, places) = at.parameter(raw.ulParameterLen, layouts)?;
+        Ok((MechanismCall { mechanism, params }, places))
+    }
+
+    /// The mechanism, where null is allowed and stands for none.
+    pub(crate) fn optional_mechanism(&self, layouts: Layouts) -> Result<Option<MechanismCall>> {
+        if self.is_null() { Ok(None) } else { self.mechanism(layouts).map(Some) }
+    }
+}
+
+impl<'call> InPtr<'call, c_void> {
+    /// A parameter, copied as the layout says that has its length, and the places in it that are
+    /// to be filled.
+    pub(crate) fn parameter(
+        &self,
+        len: CkUlong,
+        layouts: &[Layout],
+    ) -> Result<(Params, Places<'call>)> {
+        let at = self.cast::<u8>();
+        let len = bounded(&at, len)?;
         let layout = layouts.iter().find(|layout| fits(layout, len));
         let layout = layout.ok_or_else(|| {
             Error::MechanismParamInvalid
@@ -80,12 +99,7 @@ impl<'call> InPtr<'call, CK_MECHANISM> {
         })?;
         let mut places = Places(Vec::new());
         let params = Members::new(at, len).read(layout, &mut places)?;
-        Ok((MechanismCall { mechanism, params }, places))
-    }
-
-    /// The mechanism, where null is allowed and stands for none.
-    pub(crate) fn optional_mechanism(&self, layouts: Layouts) -> Result<Option<MechanismCall>> {
-        if self.is_null() { Ok(None) } else { self.mechanism(layouts).map(Some) }
+        Ok((params, places))
     }
 }
 
@@ -122,11 +136,13 @@ fn members(field: Field) -> impl Iterator<Item = (usize, usize)> {
     match field {
         Field::Bool => [Some((1, 1)), None, None],
         Field::Ulong | Field::OutHandle => [ulong, None, None],
-        Field::PtrLen | Field::Template => [pointer, ulong, None],
+        Field::PtrLen | Field::Template | Field::InOutPtrLen | Field::InOutPtrBits => {
+            [pointer, ulong, None]
+        }
         Field::PtrLenOrPtr => [pointer, pointer, None],
         Field::LenPtr | Field::Array(_) => [ulong, pointer, None],
         Field::Tagged(_) => [ulong, pointer, ulong],
-        Field::Ptr(_) | Field::OutPtr => [pointer, None, None],
+        Field::Ptr(_) | Field::OutPtr | Field::InOutPtr(_) => [pointer, None, None],
         Field::Fixed(size) => [Some((size, 1)), None, None],
         Field::Whole => [None, None, None],
     }
@@ -198,6 +214,25 @@ impl<'call> Members<'call> {
                 places.0.push(Place::Handle(at));
                 Param::Place(true)
             }
+            Field::InOutPtrLen => {
+                let at = self.pointer()?;
+                let len = bounded(&at, self.next()?)?;
+                replaceable(&at, len, places)?
+            }
+            Field::InOutPtrBits => {
+                let at = self.pointer()?;
+                let bits: CkUlong = self.next()?;
+                if !bits.is_multiple_of(8) {
+                    return Err(Error::MechanismParamInvalid);
+                }
+                let len = bounded(&at, bits / 8)?;
+                replaceable(&at, len, places)?
+            }
+            Field::InOutPtr(len) => {
+                let at = self.pointer()?;
+                let len = bounded_size(&at, len)?;
+                replaceable(&at, len, places)?
+            }
             Field::OutPtr => {
                 let at = self.pointer()?;
                 // SAFETY: the layout says that the token writes what this member points to.
@@ -267,6 +302,17 @@ fn array<'call>(
     (0..count)
         .map(|index| Members::new(at.byte_offset(index * size), size).read(layout, places))
         .collect()
+}
+
+/// Bytes that the token may replace by as many others.
+fn replaceable<'call>(
+    at: &InPtr<'call, u8>,
+    len: usize,
+    places: &mut Places<'call>,
+) -> Result<Param> {
+    // SAFETY: the layout says that the token writes what this member points to.
+    places.0.push(Place::Bytes(unsafe { at.writable() }));
+    Ok(Param::Bytes(copied(at, len)?))
 }
 
 fn bytes(at: &InPtr<'_, u8>, len: CkUlong) -> Result<Param> {

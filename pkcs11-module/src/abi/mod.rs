@@ -28,6 +28,7 @@ pub(crate) use fork::{Quiet, watch_forks};
 pub(crate) use function::{guard, guard_late};
 pub(crate) use info::{CStructure, numbers};
 pub(crate) use interface::Interface;
+pub(crate) use mechanism::Places;
 pub(crate) use output::{OutBuf, OutList};
 pub(crate) use pointer::{Argument, InPtr, OutPtr};
 pub(crate) use query::Query;

@@ -2,9 +2,10 @@
 
 use cryptoki_sys::{CK_ATTRIBUTE, CK_MECHANISM};
 
+use super::message::settle;
 use super::{object, session};
 use crate::abi::{CkUlong, InPtr, OutBuf, OutPtr, narrow};
-use crate::module::{layouts, module};
+use crate::module::{layouts, message_layouts, module};
 
 functions! {
     /// Generates a secret key, or domain parameters.
@@ -83,6 +84,54 @@ functions! {
         let template = module.read(session, template.template(count))?;
         let unwrapping_key = object(unwrapping_key);
         key.put(narrow(module.unwrap_key(session, mechanism, unwrapping_key, wrapped, template)?.0)?)
+    }
+
+    /// Wraps a key, with data that is authenticated beside it.
+    fn C_WrapKeyAuthenticated(
+        handle: CkUlong,
+        mechanism: InPtr<'_, CK_MECHANISM>,
+        wrapping_key: CkUlong,
+        key: CkUlong,
+        associated: InPtr<'_, u8>,
+        associated_len: CkUlong,
+        wrapped: OutPtr<'_, u8>,
+        wrapped_len: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let call = mechanism.mechanism_with_places(message_layouts);
+        let (mechanism, places) = module.read(session, call)?;
+        let out = module.read(session, OutBuf::new(wrapped, wrapped_len))?;
+        let associated = module.read(session, associated.slice(associated_len))?;
+        let (with, key, room) = (object(wrapping_key), object(key), out.room());
+        let made = module.wrap_key_authenticated(session, mechanism, with, key, associated, room)?;
+        settle(made, out, places)
+    }
+
+    /// Unwraps a key, with data that was authenticated beside it.
+    fn C_UnwrapKeyAuthenticated(
+        handle: CkUlong,
+        mechanism: InPtr<'_, CK_MECHANISM>,
+        unwrapping_key: CkUlong,
+        wrapped: InPtr<'_, u8>,
+        wrapped_len: CkUlong,
+        template: InPtr<'_, CK_ATTRIBUTE>,
+        count: CkUlong,
+        associated: InPtr<'_, u8>,
+        associated_len: CkUlong,
+        key: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let key = module.read(session, key.place())?;
+        let call = module.read(session, mechanism.mechanism(message_layouts))?;
+        let wrapped = module.read(session, wrapped.slice(wrapped_len))?;
+        let template = module.read(session, template.template(count))?;
+        let associated = module.read(session, associated.slice(associated_len))?;
+        let with = object(unwrapping_key);
+        let made =
+            module.unwrap_key_authenticated(session, call, with, wrapped, template, associated)?;
+        key.put(narrow(made.0)?)
     }
 
     /// Derives a key.

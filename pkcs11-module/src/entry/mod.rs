@@ -10,6 +10,7 @@ mod dual;
 mod encryption;
 mod general;
 mod key_management;
+mod message;
 mod object;
 mod operation;
 mod parallel;
@@ -28,6 +29,7 @@ pub(crate) mod c {
     pub(crate) use super::encryption::c::*;
     pub(crate) use super::general::c::*;
     pub(crate) use super::key_management::c::*;
+    pub(crate) use super::message::c::*;
     pub(crate) use super::object::c::*;
     pub(crate) use super::parallel::c::*;
     pub(crate) use super::random::c::*;

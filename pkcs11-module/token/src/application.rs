@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
-use strongroom_functions::Cryptoki;
+use strongroom_functions::{Cryptoki, Direction, Host, MessageOutput};
 use strongroom_keystore::{Config, Role, Store};
 use strongroom_mechanisms::{Policy, StateKey};
 use strongroom_types::{
-    Attribute, Attributes, Bytes, Class, Derived, Error, MechanismCall, MechanismInfo,
-    MechanismType, ModuleInfo, ObjectHandle, Output, Result, Room, SessionHandle, SessionInfo,
-    SlotId, SlotInfo, TokenInfo, UserType, Value, attribute, attribute::kind, ck,
+    Attribute, Attributes, Bytes, Class, Derived, Error, Layout, MechanismCall, MechanismInfo,
+    MechanismType, ModuleInfo, ObjectHandle, Output, Params, Placed, Result, Room, SessionHandle,
+    SessionInfo, SlotId, SlotInfo, TokenInfo, UserType, Value, attribute, attribute::kind, ck,
 };
 
 use crate::error::storage;
 use crate::handles::Handles;
 use crate::login::{self, PIN_LEN, pin_flags};
+use crate::message::{self, Signing, Verifying};
 use crate::object::Object;
 use crate::operation::{
     Kind, absorb, cancel, finish, step, step_both, update, verify, verify_final, verify_signature,
@@ -56,6 +57,7 @@ impl Application {
         let slots = Slots::default();
         slots.refresh(&store)?;
         let (sessions, handles) = (Sessions::default(), Handles::default());
+        slots.forget_events();
         let policy = Policy::new(config.legacy);
         let states = StateKey::new()?;
         Ok(Self { config, policy, store, slots, sessions, handles, states })
@@ -164,6 +166,20 @@ fn digestible(key: &Attributes) -> Option<&[u8]> {
     key.get(attribute::VALUE).filter(|value| secret && (open || value.len() <= BLOCK))
 }
 
+impl Host for Application {
+    fn message_layouts(
+        &self,
+        session: SessionHandle,
+        direction: Direction,
+    ) -> Result<&'static [Layout]> {
+        message::layouts(&*self.sessions.find(session)?, direction)
+    }
+
+    fn end_waits(&self) {
+        self.slots.end_waits();
+    }
+}
+
 impl Cryptoki for Application {
     fn info(&self) -> Result<ModuleInfo> {
         Ok(ModuleInfo {
@@ -222,8 +238,7 @@ impl Cryptoki for Application {
     }
 
     fn wait_for_slot_event(&self, block: bool) -> Result<SlotId> {
-        // Slots come and go only by C_GetSlotList, so there is nothing to wait for.
-        Err(if block { Error::FunctionNotSupported } else { Error::NoEvent })
+        self.slots.wait(&self.store, block)
     }
 
     fn mechanism_list(&self, slot: SlotId) -> Result<Vec<MechanismType>> {
@@ -619,6 +634,196 @@ impl Cryptoki for Application {
     ) -> Result<()> {
         let session = self.sessions.find(session)?;
         self.restore(&session, state, encryption_key, authentication_key)
+    }
+
+    fn message_encrypt_init(
+        &self,
+        session: SessionHandle,
+        mechanism: Option<MechanismCall>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        self.start_call(session, Kind::MessageEncrypt, mechanism, key)
+    }
+
+    fn encrypt_message(
+        &self,
+        session: SessionHandle,
+        params: Params,
+        associated: &[u8],
+        data: &[u8],
+        room: Room,
+    ) -> Result<MessageOutput> {
+        let session = self.sessions.find(session)?;
+        message::whole(&session, Direction::Encrypt, &params, associated, data, room)
+    }
+
+    fn encrypt_message_begin(
+        &self,
+        session: SessionHandle,
+        params: Params,
+        associated: &[u8],
+    ) -> Result<Vec<Placed>> {
+        let session = self.sessions.find(session)?;
+        message::begin(&session, Direction::Encrypt, &params, associated)
+    }
+
+    fn encrypt_message_next(
+        &self,
+        session: SessionHandle,
+        params: Params,
+        part: &[u8],
+        last: bool,
+        room: Room,
+    ) -> Result<MessageOutput> {
+        let session = self.sessions.find(session)?;
+        message::next(&session, Direction::Encrypt, &params, part, last, room)
+    }
+
+    fn message_encrypt_final(&self, session: SessionHandle) -> Result<()> {
+        message::end(&*self.sessions.find(session)?, Kind::MessageEncrypt)
+    }
+
+    fn message_decrypt_init(
+        &self,
+        session: SessionHandle,
+        mechanism: Option<MechanismCall>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        self.start_call(session, Kind::MessageDecrypt, mechanism, key)
+    }
+
+    fn decrypt_message(
+        &self,
+        session: SessionHandle,
+        params: Params,
+        associated: &[u8],
+        data: &[u8],
+        room: Room,
+    ) -> Result<MessageOutput> {
+        let session = self.sessions.find(session)?;
+        message::whole(&session, Direction::Decrypt, &params, associated, data, room)
+    }
+
+    fn decrypt_message_begin(
+        &self,
+        session: SessionHandle,
+        params: Params,
+        associated: &[u8],
+    ) -> Result<Vec<Placed>> {
+        let session = self.sessions.find(session)?;
+        message::begin(&session, Direction::Decrypt, &params, associated)
+    }
+
+    fn decrypt_message_next(
+        &self,
+        session: SessionHandle,
+        params: Params,
+        part: &[u8],
+        last: bool,
+        room: Room,
+    ) -> Result<MessageOutput> {
+        let session = self.sessions.find(session)?;
+        message::next(&session, Direction::Decrypt, &params, part, last, room)
+    }
+
+    fn message_decrypt_final(&self, session: SessionHandle) -> Result<()> {
+        message::end(&*self.sessions.find(session)?, Kind::MessageDecrypt)
+    }
+
+    fn message_sign_init(
+        &self,
+        session: SessionHandle,
+        mechanism: Option<MechanismCall>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        self.start_call(session, Kind::MessageSign, mechanism, key)
+    }
+
+    fn sign_message(&self, session: SessionHandle, data: &[u8], room: Room) -> Result<Output> {
+        message::sign(&*self.sessions.find(session)?, |signing| signing.whole(data, room))
+    }
+
+    fn sign_message_begin(&self, session: SessionHandle) -> Result<()> {
+        message::sign(&*self.sessions.find(session)?, Signing::begin)
+    }
+
+    fn sign_message_next(
+        &self,
+        session: SessionHandle,
+        part: &[u8],
+        room: Option<Room>,
+    ) -> Result<Output> {
+        message::sign(&*self.sessions.find(session)?, |signing| signing.next(part, room))
+    }
+
+    fn message_sign_final(&self, session: SessionHandle) -> Result<()> {
+        message::end(&*self.sessions.find(session)?, Kind::MessageSign)
+    }
+
+    fn message_verify_init(
+        &self,
+        session: SessionHandle,
+        mechanism: Option<MechanismCall>,
+        key: ObjectHandle,
+    ) -> Result<()> {
+        self.start_call(session, Kind::MessageVerify, mechanism, key)
+    }
+
+    fn verify_message(&self, session: SessionHandle, data: &[u8], signature: &[u8]) -> Result<()> {
+        let session = self.sessions.find(session)?;
+        message::verify(&session, |verifying| verifying.whole(data, signature))
+    }
+
+    fn verify_message_begin(&self, session: SessionHandle) -> Result<()> {
+        message::verify(&*self.sessions.find(session)?, Verifying::begin)
+    }
+
+    fn verify_message_next(
+        &self,
+        session: SessionHandle,
+        part: &[u8],
+        signature: Option<&[u8]>,
+    ) -> Result<()> {
+        let session = self.sessions.find(session)?;
+        message::verify(&session, |verifying| verifying.next(part, signature))
+    }
+
+    fn message_verify_final(&self, session: SessionHandle) -> Result<()> {
+        message::end(&*self.sessions.find(session)?, Kind::MessageVerify)
+    }
+
+    fn wrap_key_authenticated(
+        &self,
+        session: SessionHandle,
+        mechanism: MechanismCall,
+        wrapping_key: ObjectHandle,
+        key: ObjectHandle,
+        associated: &[u8],
+        room: Room,
+    ) -> Result<MessageOutput> {
+        let session = self.sessions.find(session)?;
+        self.wrap_authenticated(&session, &mechanism, wrapping_key, key, associated, room)
+    }
+
+    fn unwrap_key_authenticated(
+        &self,
+        session: SessionHandle,
+        mechanism: MechanismCall,
+        unwrapping_key: ObjectHandle,
+        wrapped: &[u8],
+        template: Attributes,
+        associated: &[u8],
+    ) -> Result<ObjectHandle> {
+        let session = self.sessions.find(session)?;
+        let mechanism = &mechanism;
+        self.unwrap_authenticated(
+            &session,
+            mechanism,
+            unwrapping_key,
+            wrapped,
+            template,
+            associated,
+        )
     }
 
     fn verify_signature_init(

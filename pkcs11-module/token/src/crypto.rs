@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use strongroom_keystore::config::Mechanisms;
-use strongroom_mechanisms::{Key, Mechanism};
+use strongroom_mechanisms::{Key, Mechanism, Messages};
 use strongroom_types::{
     Attribute, Attributes, Error, MechanismCall, MechanismType, ObjectHandle, Params, Result,
     attribute, attribute::kind,
 };
 
 use crate::application::Application;
+use crate::message::{self, Signing, Verifying};
 use crate::object::Object;
 use crate::operation::{Again, Kind, Operation, Running, Source};
 use crate::session::Session;
@@ -165,6 +166,30 @@ impl Application {
                 let start = mechanism.verify_recover.ok_or(Error::MechanismInvalid)?;
                 let chosen = chosen(attribute::VERIFY_RECOVER)?;
                 (Running::VerifyRecover(start(&chosen.key, &params)?), chosen.object)
+            }
+            Kind::MessageEncrypt => {
+                let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
+                let chosen = chosen(attribute::ENCRYPT)?;
+                let messages = Messages::start(aead, &chosen.key, &params)?;
+                (Running::MessageEncrypt(Box::new(messages)), chosen.object)
+            }
+            Kind::MessageDecrypt => {
+                let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
+                let chosen = chosen(attribute::DECRYPT)?;
+                let messages = Messages::start(aead, &chosen.key, &params)?;
+                (Running::MessageDecrypt(Box::new(messages)), chosen.object)
+            }
+            Kind::MessageSign => {
+                mechanism.sign.ok_or(Error::MechanismInvalid)?;
+                let Chosen { object, key } = chosen(attribute::SIGN)?;
+                let start = message::Start { mechanism, key, params };
+                (Running::MessageSign(Box::new(Signing::start(start)?)), object)
+            }
+            Kind::MessageVerify => {
+                mechanism.verify.ok_or(Error::MechanismInvalid)?;
+                let Chosen { object, key } = chosen(attribute::VERIFY)?;
+                let start = message::Start { mechanism, key, params };
+                (Running::MessageVerify(Box::new(Verifying::start(start)?)), object)
             }
             // These have a start of their own.
             Kind::VerifySignature | Kind::Unwrap | Kind::Derive => return Err(Error::GeneralError),

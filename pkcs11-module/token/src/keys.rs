@@ -1,8 +1,10 @@
 //! Key management (5.18): generating, wrapping, unwrapping and deriving keys.
 
-use strongroom_mechanisms::Mechanism;
+use strongroom_functions::MessageOutput;
+use strongroom_mechanisms::{Key, Mechanism};
 use strongroom_types::{
-    Attributes, Bytes, Class, Error, KeyType, MechanismCall, ObjectHandle, Result, attribute,
+    Attributes, Bytes, Class, Error, KeyType, MechanismCall, ObjectHandle, Output, Result, Room,
+    attribute,
 };
 
 use crate::application::Application;
@@ -100,15 +102,50 @@ impl Application {
     ) -> Result<Bytes> {
         let mechanism = self.mechanism(call.mechanism)?;
         let wrap = mechanism.wrap.ok_or(Error::MechanismInvalid)?;
+        self.wrap_by(session, mechanism, wrapping_key, key, |with, key| {
+            wrap(with, &call.params, key)
+        })
+    }
+
+    /// `C_WrapKeyAuthenticated`.
+    pub(crate) fn wrap_authenticated(
+        &self,
+        session: &Session,
+        call: &MechanismCall,
+        wrapping_key: ObjectHandle,
+        key: ObjectHandle,
+        associated: &[u8],
+        room: Room,
+    ) -> Result<MessageOutput> {
+        let mechanism = self.policy.mechanism(call.mechanism)?;
+        let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
+        let sealed = self.wrap_by(session, mechanism, wrapping_key, key, |with, key| {
+            aead.wrap(with, &call.params, associated, key)
+        })?;
+        Ok(match sealed.output {
+            output if room.fits(output.len()) => {
+                MessageOutput { output: Output::Bytes(output), placed: sealed.placed }
+            }
+            output => MessageOutput { output: Output::Needs(output.len()), placed: Vec::new() },
+        })
+    }
+
+    fn wrap_by<T>(
+        &self,
+        session: &Session,
+        mechanism: &Mechanism,
+        wrapping_key: ObjectHandle,
+        key: ObjectHandle,
+        wrap: impl FnOnce(&Key, &[u8]) -> Result<T>,
+    ) -> Result<T> {
         let wrapping = self.choose(session, wrapping_key, mechanism, attribute::WRAP, &WRAPPING)?;
         let target = self.object(session, key).map_err(|error| match error {
             Error::ObjectHandleInvalid => Error::KeyHandleInvalid,
             error => error,
         })?;
         may_wrap(&wrapping.object, &target)?;
-        let wrapped = wrap(&wrapping.key, &call.params, &key_bytes(&target)?);
         // What is wrong with the length of the input is wrong with the key.
-        wrapped.map_err(|error| match error {
+        wrap(&wrapping.key, &key_bytes(&target)?).map_err(|error| match error {
             Error::DataLenRange => Error::KeySizeRange,
             error => error,
         })
@@ -125,6 +162,36 @@ impl Application {
     ) -> Result<ObjectHandle> {
         let mechanism = self.mechanism(call.mechanism)?;
         let unwrap = mechanism.unwrap.ok_or(Error::MechanismInvalid)?;
+        self.unwrap_by(session, mechanism, unwrapping_key, template, |key| {
+            unwrap(key, &call.params, wrapped)
+        })
+    }
+
+    /// `C_UnwrapKeyAuthenticated`.
+    pub(crate) fn unwrap_authenticated(
+        &self,
+        session: &Session,
+        call: &MechanismCall,
+        unwrapping_key: ObjectHandle,
+        wrapped: &[u8],
+        template: Attributes,
+        associated: &[u8],
+    ) -> Result<ObjectHandle> {
+        let mechanism = self.policy.mechanism(call.mechanism)?;
+        let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
+        self.unwrap_by(session, mechanism, unwrapping_key, template, |key| {
+            aead.unwrap(key, &call.params, associated, wrapped)
+        })
+    }
+
+    fn unwrap_by(
+        &self,
+        session: &Session,
+        mechanism: &Mechanism,
+        unwrapping_key: ObjectHandle,
+        template: Attributes,
+        unwrap: impl FnOnce(&Key) -> Result<Bytes>,
+    ) -> Result<ObjectHandle> {
         let Chosen { object, key } =
             self.choose(session, unwrapping_key, mechanism, attribute::UNWRAP, &UNWRAPPING)?;
         authorize(session, Kind::Unwrap, &object, mechanism.id)?;
@@ -135,7 +202,7 @@ impl Application {
         let len = value_len(&mut draft.attributes)?;
         let class = draft.attributes.need(attribute::CLASS).map(Class)?;
         self.may_keep(session, &draft.attributes, class)?;
-        let bytes = unwrap(&key, &call.params, wrapped).map_err(|error| match error {
+        let bytes = unwrap(&key).map_err(|error| match error {
             Error::EncryptedDataInvalid | Error::DataInvalid => Error::WrappedKeyInvalid,
             Error::EncryptedDataLenRange | Error::DataLenRange => Error::WrappedKeyLenRange,
             error => error,

@@ -18,6 +18,7 @@ mod error;
 mod handles;
 mod keys;
 mod login;
+mod message;
 mod moved;
 mod object;
 mod operation;
@@ -48,4 +49,9 @@ pub fn mechanism_name(mechanism: MechanismType) -> Option<&'static str> {
 /// is no such mechanism.
 pub fn layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
     Policy::Legacy.mechanism(mechanism).ok().map(|row| row.params)
+}
+
+/// The same for the parameter of a message; `None` if the mechanism encrypts no messages.
+pub fn message_layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
+    Policy::Legacy.mechanism(mechanism).ok()?.message.map(|aead| aead.layouts)
 }

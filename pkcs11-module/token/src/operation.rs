@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use strongroom_keystore::ObjectId;
-use strongroom_mechanisms::{Cipher, Digest, Key, Mechanism, Recover, Sign, Verify};
+use strongroom_mechanisms::{Cipher, Digest, Key, Mechanism, Messages, Recover, Sign, Verify};
 use strongroom_types::{Bytes, Error, MechanismType, Output, Params, Result, Room, ck};
 
+use crate::message::{Signing, Verifying};
 use crate::object::Object;
 use crate::session::Session;
 use crate::sync::lock;
@@ -23,6 +24,8 @@ pub(crate) struct Operation {
     pub(crate) private: bool,
     /// Whether it waits for a context-specific login.
     pub(crate) authenticate: bool,
+    /// Whether each use of its key wants a login, and so each of its messages.
+    always: bool,
     /// Its number among those of its session.
     pub(crate) serial: u64,
     /// What it was started with, if that is all there is to say beside its state: nothing else can
@@ -50,6 +53,10 @@ pub(crate) enum Running {
     VerifySignature(Box<dyn Verify>, Vec<u8>),
     SignRecover(Box<dyn Sign>),
     VerifyRecover(Box<dyn Recover>),
+    MessageEncrypt(Box<Messages>),
+    MessageDecrypt(Box<Messages>),
+    MessageSign(Box<Signing>),
+    MessageVerify(Box<Verifying>),
     /// Nothing: an unwrapping key, or one to derive from, is to be used once, after a login of its
     /// own.
     Use(Kind, ObjectId, MechanismType),
@@ -74,6 +81,10 @@ pub(crate) enum Kind {
     VerifySignature,
     SignRecover,
     VerifyRecover,
+    MessageEncrypt,
+    MessageDecrypt,
+    MessageSign,
+    MessageVerify,
     Unwrap,
     Derive,
 }
@@ -89,6 +100,10 @@ const FLAGS: &[(u64, Kind)] = &[
     (ck!(CKF_VERIFY), Kind::VerifySignature),
     (ck!(CKF_SIGN_RECOVER), Kind::SignRecover),
     (ck!(CKF_VERIFY_RECOVER), Kind::VerifyRecover),
+    (ck!(CKF_MESSAGE_ENCRYPT), Kind::MessageEncrypt),
+    (ck!(CKF_MESSAGE_DECRYPT), Kind::MessageDecrypt),
+    (ck!(CKF_MESSAGE_SIGN), Kind::MessageSign),
+    (ck!(CKF_MESSAGE_VERIFY), Kind::MessageVerify),
     (ck!(CKF_UNWRAP), Kind::Unwrap),
     (ck!(CKF_DERIVE), Kind::Derive),
 ];
@@ -98,7 +113,8 @@ const AT_ONCE: u64 = ck!(CKF_GENERATE) | ck!(CKF_GENERATE_KEY_PAIR) | ck!(CKF_WR
 
 impl Operation {
     pub(crate) fn new(running: Running, private: bool, authenticate: bool) -> Self {
-        Self { running, updated: false, private, authenticate, serial: 0, source: None }
+        let always = authenticate;
+        Self { running, updated: false, private, authenticate, always, serial: 0, source: None }
     }
 
     /// The same, started with this.
@@ -127,6 +143,11 @@ impl Operation {
         }
     }
 
+    /// What is computed.
+    pub(crate) fn running(&self) -> &Running {
+        &self.running
+    }
+
     /// Whether a part has been added.
     pub(crate) fn updated(&self) -> bool {
         self.updated
@@ -142,6 +163,10 @@ impl Operation {
             Running::VerifySignature(..) => Kind::VerifySignature,
             Running::SignRecover(_) => Kind::SignRecover,
             Running::VerifyRecover(_) => Kind::VerifyRecover,
+            Running::MessageEncrypt(_) => Kind::MessageEncrypt,
+            Running::MessageDecrypt(_) => Kind::MessageDecrypt,
+            Running::MessageSign(_) => Kind::MessageSign,
+            Running::MessageVerify(_) => Kind::MessageVerify,
             Running::Use(kind, ..) => kind,
         }
     }
@@ -283,6 +308,34 @@ impl Again {
 
 fn done(output: Bytes) -> Outcome {
     Ok(Next::Done(Output::Bytes(output)))
+}
+
+/// What came of a call for a message.
+pub(crate) enum Message<T> {
+    /// There is more to come of it.
+    Goes(T),
+    /// It is over.
+    Over(T),
+}
+
+/// Runs one call of a process of messages. A message that fails is over, and the process goes on;
+/// only a login that is missing ends it.
+pub(crate) fn in_process<T>(
+    session: &Session,
+    kind: Kind,
+    call: impl FnOnce(&mut Running) -> Result<Message<T>>,
+) -> Result<T> {
+    let mut activity = lock(&session.activity);
+    let operation = activity.get_mut(kind).ok_or(Error::OperationNotInitialized)?;
+    if operation.authenticate {
+        activity.end(|ended| ended == kind);
+        return Err(Error::UserNotLoggedIn);
+    }
+    let outcome = call(&mut operation.running);
+    if !matches!(outcome, Ok(Message::Goes(_))) {
+        operation.authenticate = operation.always;
+    }
+    outcome.map(|(Message::Goes(done) | Message::Over(done))| done)
 }
 
 /// `C_DigestEncryptUpdate` and its like: a part for a cipher, whose plaintext another operation

@@ -54,6 +54,11 @@ impl Activity {
         self.put(operation);
     }
 
+    /// The operation of a kind.
+    pub(crate) fn get_mut(&mut self, kind: Kind) -> Option<&mut Operation> {
+        self.operations.iter_mut().find(|operation| operation.kind() == kind)
+    }
+
     /// All operations.
     pub(crate) fn operations(&self) -> &[Operation] {
         &self.operations

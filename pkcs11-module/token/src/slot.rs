@@ -1,12 +1,14 @@
 //! Slots: one for each token, and one with a token that is not initialised.
 
-use std::sync::{Arc, RwLock};
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, RwLock};
+use std::time::Duration;
 
 use strongroom_keystore::{Store, Token as Stored};
 use strongroom_types::{Error, Result, SlotId};
 
 use crate::error::storage;
-use crate::sync::{read, write};
+use crate::sync::{lock, read, write};
 use crate::token::Token;
 
 /// A slot of the application, with its token once that is initialised.
@@ -45,7 +47,24 @@ impl Slot {
 
 /// The slots of an application. A slot keeps its number as long as the application runs.
 #[derive(Default)]
-pub(crate) struct Slots(RwLock<Vec<Arc<Slot>>>);
+pub(crate) struct Slots {
+    list: RwLock<Vec<Arc<Slot>>>,
+    events: Mutex<Events>,
+    woken: Condvar,
+}
+
+/// What `C_WaitForSlotEvent` waits for.
+#[derive(Default)]
+struct Events {
+    /// Slots whose tokens came or went, each once.
+    slots: VecDeque<SlotId>,
+    /// Nobody shall wait any longer.
+    over: bool,
+}
+
+/// How often a call that waits looks at the store: no more than the state of its directory, while
+/// nothing changes there.
+const LOOK: Duration = Duration::from_millis(200);
 
 impl Slots {
     /// Looks at the store again: tokens that came have a slot, those that went have none, and one
@@ -54,13 +73,17 @@ impl Slots {
         // What is initialised while the store is being listed is not on the list, and stays.
         let before: Vec<_> = self.all().iter().filter_map(|slot| slot.token()).collect();
         let tokens = store.tokens().map_err(storage)?;
-        let mut slots = write(&self.0);
-        slots.retain(|slot| match slot.token() {
-            Some(token) => {
+        let mut slots = write(&self.list);
+        let mut changed = Vec::new();
+        slots.retain(|slot| {
+            let stays = slot.token().is_none_or(|token| {
                 !before.iter().any(|known| Arc::ptr_eq(known, &token))
                     || tokens.iter().any(|stored| stored.id() == token.stored.id())
+            });
+            if !stays {
+                changed.push(slot.id);
             }
-            None => true,
+            stays
         });
         let known = |slots: &[Arc<Slot>], stored: &Stored| {
             slots.iter().any(|s| s.token().is_some_and(|token| token.stored.id() == stored.id()))
@@ -71,6 +94,7 @@ impl Slots {
                 let at =
                     slots.iter().position(|slot| slot.token().is_none()).unwrap_or(slots.len());
                 slots.insert(at, Slot::new(id, Some(Arc::clone(stored))));
+                changed.push(id);
             }
         }
         if slots.iter().all(|slot| slot.token().is_some()) {
@@ -78,17 +102,51 @@ impl Slots {
             let id = unused(&slots, count);
             slots.push(Slot::new(id, None));
         }
+        drop(slots);
+        let mut events = lock(&self.events);
+        changed.retain(|slot| !events.slots.contains(slot));
+        events.slots.extend(changed);
         Ok(())
+    }
+
+    /// Forgets what has happened so far.
+    pub(crate) fn forget_events(&self) {
+        lock(&self.events).slots.clear();
+    }
+
+    /// A slot whose token came or went since it was last told; with `block`, when there is one.
+    pub(crate) fn wait(&self, store: &Store, block: bool) -> Result<SlotId> {
+        loop {
+            self.refresh(store)?;
+            let mut events = lock(&self.events);
+            if events.over {
+                return Err(Error::CryptokiNotInitialized);
+            }
+            if let Some(slot) = events.slots.pop_front() {
+                return Ok(slot);
+            }
+            if !block {
+                return Err(Error::NoEvent);
+            }
+            // Why it wakes is asked above.
+            drop(self.woken.wait_timeout(events, LOOK));
+        }
+    }
+
+    /// Sends those home who wait.
+    pub(crate) fn end_waits(&self) {
+        lock(&self.events).over = true;
+        self.woken.notify_all();
     }
 
     /// All slots: those with an initialised token first.
     pub(crate) fn all(&self) -> Vec<Arc<Slot>> {
-        read(&self.0).clone()
+        read(&self.list).clone()
     }
 
     /// The slot of a number.
     pub(crate) fn find(&self, id: SlotId) -> Result<Arc<Slot>> {
-        read(&self.0).iter().find(|slot| slot.id == id).cloned().ok_or(Error::SlotIdInvalid)
+        read(&self.list).iter().find(|slot| slot.id == id).cloned().ok_or(Error::SlotIdInvalid)
     }
 }
 

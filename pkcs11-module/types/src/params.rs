@@ -42,6 +42,12 @@ pub enum Field {
     OutHandle,
     /// A pointer to a place for bytes; how many follows from the other fields.
     OutPtr,
+    /// A pointer followed by its length in bytes, to bytes that the token may replace.
+    InOutPtrLen,
+    /// The same with the length in bits.
+    InOutPtrBits,
+    /// A pointer to this many bytes, which the token may replace.
+    InOutPtr(usize),
 }
 
 /// The value of a field.

@@ -17,6 +17,7 @@ mod encrypt;
 mod fork;
 mod keys;
 mod legacy;
+mod message;
 mod objects;
 mod search;
 mod session_functions;

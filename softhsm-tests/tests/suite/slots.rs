@@ -306,3 +306,72 @@ fn init_token_without_a_pin() {
         assert_eq!(slots(module).len(), 1);
     });
 }
+
+/// What another process does: it makes a token.
+fn make_token(module: &Module, label: &str) -> i32 {
+    assert_eq!(module.initialize(InitArgs::Flags(CKF_OS_LOCKING_OK)), Rv::OK, "C_Initialize");
+    assert_eq!(module.init_token(blank_slot(module), SO_PIN.into(), label), Rv::OK, "C_InitToken");
+    assert_eq!(module.finalize(), Rv::OK, "C_Finalize");
+    0
+}
+
+#[test]
+fn a_token_of_another_process_is_an_event() {
+    case(
+        Fails("the child inherits the initialised module (#513), and there are no events"),
+        |world| {
+            let (module, slot) = (world.started(), world.slot());
+            let none = Err(Rv(CKR_NO_EVENT));
+            assert_eq!(module.wait_for_slot_event(CKF_DONT_BLOCK), none, "one's own is no event");
+            let child = Forked::start(|| make_token(module, "second"));
+            assert_eq!(child.wait(), Ended::Exit(0));
+            let event = module.wait_for_slot_event(CKF_DONT_BLOCK).expect("an event");
+            let info = module.token_info(event).expect("C_GetTokenInfo");
+            assert_eq!(text(&info.label), "second");
+            assert_ne!(event, slot);
+            assert_eq!(module.wait_for_slot_event(CKF_DONT_BLOCK), none, "it is told once");
+            assert_eq!(slot_of(module, "second"), Some(event));
+
+            // And seen by C_GetSlotList first, it is an event all the same.
+            let child = Forked::start(|| make_token(module, "third"));
+            assert_eq!(child.wait(), Ended::Exit(0));
+            let third = slot_of(module, "third").expect("a token");
+            assert_eq!(module.wait_for_slot_event(0), Ok(third));
+            assert_eq!(module.wait_for_slot_event(CKF_DONT_BLOCK), none);
+        },
+    );
+}
+
+#[test]
+fn a_call_waits_for_an_event() {
+    case(Fails("CKR_FUNCTION_NOT_SUPPORTED"), |world| {
+        let module = world.started();
+        world.slot();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| module.wait_for_slot_event(0));
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            assert!(!waiting.is_finished(), "nothing has happened");
+            let child = Forked::start(|| make_token(module, "second"));
+            assert_eq!(child.wait(), Ended::Exit(0));
+            let event = waiting.join().expect("a thread").expect("an event");
+            let info = module.token_info(event).expect("C_GetTokenInfo");
+            assert_eq!(text(&info.label), "second");
+        });
+    });
+}
+
+#[test]
+fn finalize_ends_the_wait() {
+    case(Fails("CKR_FUNCTION_NOT_SUPPORTED"), |world| {
+        let module = world.started();
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| module.wait_for_slot_event(0));
+            std::thread::sleep(std::time::Duration::from_millis(300));
+            assert_eq!(module.finalize(), Rv::OK);
+            let answer = waiting.join().expect("a thread");
+            assert_eq!(answer, Err(Rv(CKR_CRYPTOKI_NOT_INITIALIZED)));
+        });
+        assert_eq!(module.initialize(InitArgs::Null), Rv::OK, "and it can start again");
+        assert_eq!(module.wait_for_slot_event(CKF_DONT_BLOCK), Err(Rv(CKR_NO_EVENT)));
+    });
+}

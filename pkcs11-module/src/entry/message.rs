@@ -1,0 +1,304 @@
+//! Sections 5.9, 5.11, 5.16 and 5.17: messages, each with a parameter of its own.
+//!
+//! What is wrong with the arguments is wrong with one message; the others go on.
+
+use core::ffi::c_void;
+
+use cryptoki_sys::{CK_MECHANISM, CKF_END_OF_MESSAGE};
+use strongroom_functions::{Direction, MessageOutput};
+use strongroom_types::{Error, Output, Result};
+
+use super::{object, session};
+use crate::abi::{CkUlong, InPtr, OutBuf, OutPtr, Places};
+use crate::module::{layouts, message_layouts, module};
+
+/// Writes what came of a message: nothing if there was too little room for it.
+pub(super) fn settle(made: MessageOutput, out: OutBuf<'_>, places: Places<'_>) -> Result<()> {
+    if let Output::Bytes(_) = made.output {
+        places.put(made.placed)?;
+    }
+    out.settle(made.output)
+}
+
+/// The mechanisms that sign have no parameter for a message.
+fn no_parameter(parameter_len: CkUlong) -> Result<()> {
+    if parameter_len == 0 { Ok(()) } else { Err(Error::MechanismParamInvalid) }
+}
+
+functions! {
+    /// Starts messages that are encrypted; without a mechanism, ends them.
+    fn C_MessageEncryptInit(handle: CkUlong, mechanism: InPtr<'_, CK_MECHANISM>, key: CkUlong) {
+        let module = module()?;
+        let session = session(handle);
+        let mechanism = module.read(session, mechanism.optional_mechanism(message_layouts))?;
+        module.message_encrypt_init(session, mechanism, object(key))
+    }
+
+    /// Encrypts a message.
+    fn C_EncryptMessage(
+        handle: CkUlong,
+        parameter: InPtr<'_, c_void>,
+        parameter_len: CkUlong,
+        associated: InPtr<'_, u8>,
+        associated_len: CkUlong,
+        plaintext: InPtr<'_, u8>,
+        plaintext_len: CkUlong,
+        ciphertext: OutPtr<'_, u8>,
+        ciphertext_len: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let layouts = module.message_layouts(session, Direction::Encrypt)?;
+        let out = OutBuf::new(ciphertext, ciphertext_len)?;
+        let (params, places) = parameter.parameter(parameter_len, layouts)?;
+        let associated = associated.slice(associated_len)?;
+        let plaintext = plaintext.slice(plaintext_len)?;
+        let made = module.encrypt_message(session, params, associated, plaintext, out.room())?;
+        settle(made, out, places)
+    }
+
+    /// Begins a message that comes in parts.
+    fn C_EncryptMessageBegin(
+        handle: CkUlong,
+        parameter: InPtr<'_, c_void>,
+        parameter_len: CkUlong,
+        associated: InPtr<'_, u8>,
+        associated_len: CkUlong,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let layouts = module.message_layouts(session, Direction::Encrypt)?;
+        let (params, places) = parameter.parameter(parameter_len, layouts)?;
+        let associated = associated.slice(associated_len)?;
+        places.put(module.encrypt_message_begin(session, params, associated)?)
+    }
+
+    /// Encrypts a part of a message.
+    fn C_EncryptMessageNext(
+        handle: CkUlong,
+        parameter: InPtr<'_, c_void>,
+        parameter_len: CkUlong,
+        part: InPtr<'_, u8>,
+        part_len: CkUlong,
+        ciphertext: OutPtr<'_, u8>,
+        ciphertext_len: OutPtr<'_, CkUlong>,
+        flags: CkUlong,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let layouts = module.message_layouts(session, Direction::Encrypt)?;
+        let out = OutBuf::new(ciphertext, ciphertext_len)?;
+        let (params, places) = parameter.parameter(parameter_len, layouts)?;
+        let part = part.slice(part_len)?;
+        let last = flags & CKF_END_OF_MESSAGE != 0;
+        let made = module.encrypt_message_next(session, params, part, last, out.room())?;
+        settle(made, out, places)
+    }
+
+    /// Ends messages.
+    fn C_MessageEncryptFinal(handle: CkUlong) {
+        module()?.message_encrypt_final(session(handle))
+    }
+
+    /// Starts messages that are decrypted; without a mechanism, ends them.
+    fn C_MessageDecryptInit(handle: CkUlong, mechanism: InPtr<'_, CK_MECHANISM>, key: CkUlong) {
+        let module = module()?;
+        let session = session(handle);
+        let mechanism = module.read(session, mechanism.optional_mechanism(message_layouts))?;
+        module.message_decrypt_init(session, mechanism, object(key))
+    }
+
+    /// Decrypts a message.
+    fn C_DecryptMessage(
+        handle: CkUlong,
+        parameter: InPtr<'_, c_void>,
+        parameter_len: CkUlong,
+        associated: InPtr<'_, u8>,
+        associated_len: CkUlong,
+        ciphertext: InPtr<'_, u8>,
+        ciphertext_len: CkUlong,
+        plaintext: OutPtr<'_, u8>,
+        plaintext_len: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let layouts = module.message_layouts(session, Direction::Decrypt)?;
+        let out = OutBuf::new(plaintext, plaintext_len)?;
+        let (params, places) = parameter.parameter(parameter_len, layouts)?;
+        let associated = associated.slice(associated_len)?;
+        let ciphertext = ciphertext.slice(ciphertext_len)?;
+        let made = module.decrypt_message(session, params, associated, ciphertext, out.room())?;
+        settle(made, out, places)
+    }
+
+    /// Begins a message that comes in parts.
+    fn C_DecryptMessageBegin(
+        handle: CkUlong,
+        parameter: InPtr<'_, c_void>,
+        parameter_len: CkUlong,
+        associated: InPtr<'_, u8>,
+        associated_len: CkUlong,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let layouts = module.message_layouts(session, Direction::Decrypt)?;
+        let (params, places) = parameter.parameter(parameter_len, layouts)?;
+        let associated = associated.slice(associated_len)?;
+        places.put(module.decrypt_message_begin(session, params, associated)?)
+    }
+
+    /// Decrypts a part of a message.
+    fn C_DecryptMessageNext(
+        handle: CkUlong,
+        parameter: InPtr<'_, c_void>,
+        parameter_len: CkUlong,
+        part: InPtr<'_, u8>,
+        part_len: CkUlong,
+        plaintext: OutPtr<'_, u8>,
+        plaintext_len: OutPtr<'_, CkUlong>,
+        flags: CkUlong,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let layouts = module.message_layouts(session, Direction::Decrypt)?;
+        let out = OutBuf::new(plaintext, plaintext_len)?;
+        let (params, places) = parameter.parameter(parameter_len, layouts)?;
+        let part = part.slice(part_len)?;
+        let last = flags & CKF_END_OF_MESSAGE != 0;
+        let made = module.decrypt_message_next(session, params, part, last, out.room())?;
+        settle(made, out, places)
+    }
+
+    /// Ends messages.
+    fn C_MessageDecryptFinal(handle: CkUlong) {
+        module()?.message_decrypt_final(session(handle))
+    }
+
+    /// Starts messages that are signed; without a mechanism, ends them.
+    fn C_MessageSignInit(handle: CkUlong, mechanism: InPtr<'_, CK_MECHANISM>, key: CkUlong) {
+        let module = module()?;
+        let session = session(handle);
+        let mechanism = module.read(session, mechanism.optional_mechanism(layouts))?;
+        module.message_sign_init(session, mechanism, object(key))
+    }
+
+    /// Signs a message.
+    fn C_SignMessage(
+        handle: CkUlong,
+        _parameter: InPtr<'_, c_void>,
+        parameter_len: CkUlong,
+        data: InPtr<'_, u8>,
+        data_len: CkUlong,
+        signature: OutPtr<'_, u8>,
+        signature_len: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let out = module.read(session, OutBuf::new(signature, signature_len))?;
+        module.read(session, no_parameter(parameter_len))?;
+        let data = module.read(session, data.slice(data_len))?;
+        let signed = module.sign_message(session, data, out.room())?;
+        out.settle(signed)
+    }
+
+    /// Begins a message that comes in parts.
+    fn C_SignMessageBegin(
+        handle: CkUlong,
+        _parameter: InPtr<'_, c_void>,
+        parameter_len: CkUlong,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        module.read(session, no_parameter(parameter_len))?;
+        module.sign_message_begin(session)
+    }
+
+    /// Takes a part of a message; with a place for the length of the signature it is the last.
+    fn C_SignMessageNext(
+        handle: CkUlong,
+        _parameter: InPtr<'_, c_void>,
+        parameter_len: CkUlong,
+        part: InPtr<'_, u8>,
+        part_len: CkUlong,
+        signature: OutPtr<'_, u8>,
+        signature_len: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        module.read(session, no_parameter(parameter_len))?;
+        let part = module.read(session, part.slice(part_len))?;
+        if signature_len.is_null() {
+            return module.sign_message_next(session, part, None).map(drop);
+        }
+        let out = module.read(session, OutBuf::new(signature, signature_len))?;
+        let signed = module.sign_message_next(session, part, Some(out.room()))?;
+        out.settle(signed)
+    }
+
+    /// Ends messages.
+    fn C_MessageSignFinal(handle: CkUlong) {
+        module()?.message_sign_final(session(handle))
+    }
+
+    /// Starts messages that are verified; without a mechanism, ends them.
+    fn C_MessageVerifyInit(handle: CkUlong, mechanism: InPtr<'_, CK_MECHANISM>, key: CkUlong) {
+        let module = module()?;
+        let session = session(handle);
+        let mechanism = module.read(session, mechanism.optional_mechanism(layouts))?;
+        module.message_verify_init(session, mechanism, object(key))
+    }
+
+    /// Verifies a message.
+    fn C_VerifyMessage(
+        handle: CkUlong,
+        _parameter: InPtr<'_, c_void>,
+        parameter_len: CkUlong,
+        data: InPtr<'_, u8>,
+        data_len: CkUlong,
+        signature: InPtr<'_, u8>,
+        signature_len: CkUlong,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        module.read(session, no_parameter(parameter_len))?;
+        let data = module.read(session, data.slice(data_len))?;
+        let signature = module.read(session, signature.slice(signature_len))?;
+        module.verify_message(session, data, signature)
+    }
+
+    /// Begins a message that comes in parts.
+    fn C_VerifyMessageBegin(
+        handle: CkUlong,
+        _parameter: InPtr<'_, c_void>,
+        parameter_len: CkUlong,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        module.read(session, no_parameter(parameter_len))?;
+        module.verify_message_begin(session)
+    }
+
+    /// Takes a part of a message; with a signature it is the last.
+    fn C_VerifyMessageNext(
+        handle: CkUlong,
+        _parameter: InPtr<'_, c_void>,
+        parameter_len: CkUlong,
+        part: InPtr<'_, u8>,
+        part_len: CkUlong,
+        signature: InPtr<'_, u8>,
+        signature_len: CkUlong,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        module.read(session, no_parameter(parameter_len))?;
+        let part = module.read(session, part.slice(part_len))?;
+        let last = !signature.is_null();
+        let signature = module.read(session, signature.slice(signature_len))?;
+        module.verify_message_next(session, part, last.then_some(signature))
+    }
+
+    /// Ends messages.
+    fn C_MessageVerifyFinal(handle: CkUlong) {
+        module()?.message_verify_final(session(handle))
+    }
+}
