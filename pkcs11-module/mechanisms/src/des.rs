@@ -101,6 +101,7 @@ macro_rules! key_types {
                 secret: Some(RULES),
                 complete: |key| complete(key, &Kind { takes: |len| len == $len, check_value }),
                 parse: Des::parse,
+                value_len: Some($len),
                 ..KeyTypeRow::NONE
             };
         )*
