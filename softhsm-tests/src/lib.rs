@@ -26,7 +26,9 @@ pub mod template;
 pub mod world;
 
 pub use harness::{SoftHsm2, case, table};
-pub use raw::{Dual, In, InitArgs, Mechanism, Message, Module, PLENTY, Param, Room, Template};
+pub use raw::{
+    Dual, In, InitArgs, Mechanism, Message, Module, PLENTY, Param, Room, Template, Word,
+};
 pub use rv::{FUNCTIONS, Rv};
 pub use template::{Attribute, Value, merge};
 pub use world::{LABEL, SO_PIN, Session, USER_PIN, World};

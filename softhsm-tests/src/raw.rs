@@ -143,6 +143,19 @@ fn produce(room: Room, call: impl FnOnce(*mut CK_BYTE, *mut CK_ULONG) -> Rv) -> 
     Produced { rv, len: size(len), bytes }
 }
 
+/// Members of a structure.
+#[derive(Clone, Copy, Debug)]
+pub enum Word<'a> {
+    /// A number; on this machine, two `CK_BBOOL` and their padding are one too.
+    Number(CK_ULONG),
+    /// A pointer and its length.
+    Bytes(In<'a>),
+    /// A length and its pointer.
+    Len(In<'a>),
+    /// A pointer to another structure of such members.
+    Structure(&'a [Word<'a>]),
+}
+
 /// The parameter of a mechanism.
 #[derive(Clone, Copy, Debug)]
 pub enum Param<'a> {
@@ -152,6 +165,8 @@ pub enum Param<'a> {
     Bytes(In<'a>),
     /// A `CK_ULONG`, as the general-length MACs take it.
     Ulong(CK_ULONG),
+    /// A structure whose members are all as wide as a `CK_ULONG`, or padded to it.
+    Words(&'a [Word<'a>]),
     /// `CK_RSA_PKCS_PSS_PARAMS`.
     Pss {
         /// The digest of the message.
@@ -243,6 +258,10 @@ impl<'a> Mechanism<'a> {
             Param::None => (ptr::null_mut(), 0, None),
             Param::Bytes(bytes) => (bytes.pointer().cast(), size(bytes.len()), None),
             Param::Ulong(value) => boxed(value),
+            Param::Words(words) => {
+                let (mut keep, len) = (Structure::new(words), words.iter().map(Word::size).sum());
+                (keep.pointer(), len, Some(Box::new(keep) as Box<dyn Any>))
+            }
             Param::Pss { hash, mgf, salt } => {
                 boxed(CK_RSA_PKCS_PSS_PARAMS { hashAlg: hash, mgf, sLen: ulong(salt) })
             }
@@ -285,6 +304,45 @@ impl<'a> Mechanism<'a> {
             },
             _keep: keep,
         }
+    }
+}
+
+impl Word<'_> {
+    fn size(&self) -> usize {
+        match self {
+            Self::Number(_) | Self::Structure(_) => size_of::<CK_ULONG>(),
+            Self::Bytes(_) | Self::Len(_) => 2 * size_of::<CK_ULONG>(),
+        }
+    }
+}
+
+/// A structure in memory, and those that it points to.
+struct Structure {
+    words: Box<[*mut c_void]>,
+    _inner: Vec<Structure>,
+}
+
+impl Structure {
+    fn new(members: &[Word<'_>]) -> Self {
+        let number = |number: CK_ULONG| ptr::without_provenance_mut(size(number));
+        let (mut words, mut inner) = (Vec::new(), Vec::new());
+        for member in members {
+            match member {
+                Word::Number(value) => words.push(number(*value)),
+                Word::Bytes(bytes) => words.extend([bytes.pointer().cast(), number(bytes.len())]),
+                Word::Len(bytes) => words.extend([number(bytes.len()), bytes.pointer().cast()]),
+                Word::Structure(members) => {
+                    let mut structure = Self::new(members);
+                    words.push(structure.pointer());
+                    inner.push(structure);
+                }
+            }
+        }
+        Self { words: words.into_boxed_slice(), _inner: inner }
+    }
+
+    fn pointer(&mut self) -> *mut c_void {
+        self.words.as_mut_ptr().cast()
     }
 }
 

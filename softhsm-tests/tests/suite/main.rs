@@ -10,6 +10,7 @@
 #![allow(clippy::type_complexity, reason = "a row of a table is a tuple, read where it stands")]
 
 mod client;
+mod derive;
 mod digest;
 mod dual;
 mod edge;

@@ -1,0 +1,275 @@
+//! 5.18.5: keys that come of other keys, by every mechanism but ECDH.
+
+use cryptoki_sys::*;
+use strongroom_softhsm_tests::SoftHsm2::{self, Fails, Passes};
+use strongroom_softhsm_tests::{
+    Attribute, In, Mechanism, Param, Rv, Session, Word, case, merge, t, table,
+};
+
+use crate::keys;
+
+const NO_MECHANISM: SoftHsm2 = Fails("no such mechanism");
+
+fn secret(session: &Session<'_>, value: &[u8]) -> CK_OBJECT_HANDLE {
+    session.create(&keys::secret(CKK_GENERIC_SECRET, value)).expect("a key")
+}
+
+/// A derived key whose value can be read.
+fn open_key(kind: CK_KEY_TYPE) -> Vec<Attribute> {
+    t![
+        CKA_CLASS => CKO_SECRET_KEY, CKA_KEY_TYPE => kind, CKA_SENSITIVE => false,
+        CKA_EXTRACTABLE => true,
+    ]
+}
+
+fn words<'a>(id: CK_MECHANISM_TYPE, words: &'a [Word<'a>]) -> Mechanism<'a> {
+    Mechanism::with(id, Param::Words(words))
+}
+
+fn value(session: &Session<'_>, key: Result<CK_OBJECT_HANDLE, Rv>) -> Vec<u8> {
+    session.get(key.expect("C_DeriveKey"), CKA_VALUE).expect("CKA_VALUE")
+}
+
+#[test]
+fn simple_derivations() {
+    let data = [Word::Bytes(In::Bytes(b"data"))];
+    let rows: &[(&str, SoftHsm2, (CK_MECHANISM_TYPE, &[u8]))] = &[
+        ("base and data", NO_MECHANISM, (CKM_CONCATENATE_BASE_AND_DATA, b"basedata")),
+        ("data and base", NO_MECHANISM, (CKM_CONCATENATE_DATA_AND_BASE, b"database")),
+        ("exclusive or", NO_MECHANISM, (CKM_XOR_BASE_AND_DATA, &[6, 0, 7, 4])),
+    ];
+    table(rows, |world, (mechanism, expected)| {
+        let session = world.user();
+        let base = secret(&session, b"base");
+        let derive =
+            |template: Vec<Attribute>| session.derive(words(*mechanism, &data), base, &template);
+        assert_eq!(value(&session, derive(open_key(CKK_GENERIC_SECRET))), *expected);
+        let short = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => 3_u64]);
+        assert_eq!(value(&session, derive(short)), expected[..3]);
+        let long = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => 9_u64]);
+        assert!(derive(long).is_err());
+    });
+}
+
+#[test]
+fn two_keys_make_one() {
+    case(NO_MECHANISM, |world| {
+        let session = world.user();
+        let (one, other) = (secret(&session, b"one"), secret(&session, b"other"));
+        let id = CKM_CONCATENATE_BASE_AND_KEY;
+        let derive = |other| {
+            let mechanism = Mechanism::with(id, Param::Ulong(other));
+            session.derive(mechanism, one, &open_key(CKK_GENERIC_SECRET))
+        };
+        assert_eq!(value(&session, derive(other)), b"oneother");
+        assert_eq!(derive(0x7777), Err(Rv(CKR_KEY_HANDLE_INVALID)));
+
+        let hidden = merge(&keys::secret(CKK_GENERIC_SECRET, b"h"), &t![CKA_SENSITIVE => true]);
+        let hidden = session.create(&hidden).expect("a key");
+        let made = derive(hidden).expect("C_DeriveKey");
+        assert_eq!(session.flag(made, CKA_SENSITIVE), Ok(true), "as one of the two");
+        assert_eq!(session.get(made, CKA_VALUE), Err(Rv(CKR_ATTRIBUTE_SENSITIVE)));
+
+        let bound = keys::secret(CKK_GENERIC_SECRET, b"b");
+        let bound = session.create(&merge(&bound, &t![CKA_EXTRACTABLE => false])).expect("a key");
+        let made = derive(bound).expect("C_DeriveKey");
+        assert_eq!(session.flag(made, CKA_EXTRACTABLE), Ok(false), "as one of the two");
+
+        let idle = merge(&keys::secret(CKK_GENERIC_SECRET, b"i"), &t![CKA_DERIVE => false]);
+        let idle = session.create(&idle).expect("a key");
+        assert_eq!(derive(idle), Err(Rv(CKR_KEY_FUNCTION_NOT_PERMITTED)));
+    });
+}
+
+#[test]
+fn ciphertexts_as_keys() {
+    let data = [5; 32];
+    let iv = [0_u64; 2];
+    let ecb = [Word::Bytes(In::Bytes(&data))];
+    let cbc = [Word::Number(iv[0]), Word::Number(iv[1]), Word::Bytes(In::Bytes(&data))];
+    let rows: &[(&str, SoftHsm2, (CK_MECHANISM_TYPE, &[Word<'_>], CK_MECHANISM_TYPE))] = &[
+        ("ECB", Passes, (CKM_AES_ECB_ENCRYPT_DATA, &ecb, CKM_AES_ECB)),
+        ("CBC", Passes, (CKM_AES_CBC_ENCRYPT_DATA, &cbc, CKM_AES_CBC)),
+    ];
+    table(rows, |world, (mechanism, params, cipher)| {
+        let session = world.user();
+        let base = session.create(&keys::secret(CKK_AES, &[7; 16])).expect("a key");
+        let template = merge(&open_key(CKK_AES), &t![CKA_VALUE_LEN => 32_u64]);
+        let derived = value(&session, session.derive(words(*mechanism, params), base, &template));
+        let cipher = match *cipher {
+            CKM_AES_ECB => Mechanism::plain(CKM_AES_ECB),
+            cipher => Mechanism::iv(cipher, &[0; 16]),
+        };
+        assert_eq!(Ok(derived), session.encrypt(cipher, base, &data[..]));
+    });
+}
+
+#[test]
+fn hkdf_and_its_salt() {
+    case(NO_MECHANISM, |world| {
+        // RFC 5869, A.1.
+        let session = world.user();
+        let hex = |hex: &str| hex::decode(hex).expect("hexadecimal");
+        let base = secret(&session, &[0x0b; 22]);
+        let salt: Vec<u8> = (0..13).collect();
+        let info: Vec<u8> = (0xf0..=0xf9).collect();
+        let expected = hex(
+            "3cb25f25faacd57a90434f64d0362f2a2d2d0a90cf1a5a4c5db02d56ecc4c5bf34007208d5b887185865",
+        );
+        let salt_key = secret(&session, &salt);
+        let len = t![CKA_VALUE_LEN => 42_u64];
+        for (kind, data, key) in
+            [(CKF_HKDF_SALT_DATA, &salt[..], 0), (CKF_HKDF_SALT_KEY, b"", salt_key)]
+        {
+            let params = [
+                Word::Number(0x0101),
+                Word::Number(CKM_SHA256),
+                Word::Number(kind),
+                Word::Bytes(In::Bytes(data)),
+                Word::Number(key),
+                Word::Bytes(In::Bytes(&info)),
+            ];
+            let template = merge(&open_key(CKK_GENERIC_SECRET), &len);
+            let derived = session.derive(words(CKM_HKDF_DERIVE, &params), base, &template);
+            assert_eq!(value(&session, derived), expected);
+            let template = merge(&t![CKA_CLASS => CKO_DATA], &len);
+            let derived = session.derive(words(CKM_HKDF_DATA, &params), base, &template);
+            let derived = derived.expect("C_DeriveKey");
+            assert_eq!(session.number(derived, CKA_CLASS), Ok(CKO_DATA));
+            assert_eq!(session.get(derived, CKA_VALUE), Ok(expected.clone()));
+        }
+    });
+}
+
+#[test]
+fn keys_of_passwords() {
+    case(NO_MECHANISM, |world| {
+        // RFC 6070, with 2 iterations.
+        let session = world.user();
+        let params = [
+            Word::Number(CKZ_SALT_SPECIFIED),
+            Word::Bytes(In::Bytes(b"salt")),
+            Word::Number(2),
+            Word::Number(CKP_PKCS5_PBKD2_HMAC_SHA1),
+            Word::Bytes(In::NONE),
+            Word::Bytes(In::Bytes(b"password")),
+        ];
+        let template = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => 20_u64]);
+        let key = session.generate(words(CKM_PKCS5_PBKD2, &params), &template);
+        let expected = hex::decode("ea6c014dc72d6f8ccd1ed92ace1d41f0d8de8957").expect("a key");
+        assert_eq!(session.get(key.expect("C_GenerateKey"), CKA_VALUE), Ok(expected));
+        let untyped = t![CKA_VALUE_LEN => 20_u64];
+        let refused = session.generate(words(CKM_PKCS5_PBKD2, &params), &untyped);
+        assert_eq!(refused, Err(Rv(CKR_TEMPLATE_INCOMPLETE)));
+    });
+}
+
+#[test]
+fn a_private_key_tells_its_public_key() {
+    case(NO_MECHANISM, |world| {
+        let session = world.user();
+        let (public, private) = keys::ec(&session, keys::P256);
+        let template = t![CKA_LABEL => "told"];
+        let told = session.derive(CKM_PUB_KEY_FROM_PRIV_KEY, private, &template);
+        let told = told.expect("C_DeriveKey");
+        assert_eq!(session.number(told, CKA_CLASS), Ok(CKO_PUBLIC_KEY));
+        for attribute in [CKA_EC_PARAMS, CKA_EC_POINT] {
+            assert_eq!(session.get(told, attribute), session.get(public, attribute));
+        }
+        let other = t![CKA_EC_POINT => &[4, 1, 4]];
+        let refused = session.derive(CKM_PUB_KEY_FROM_PRIV_KEY, private, &other);
+        assert_eq!(refused, Err(Rv(CKR_TEMPLATE_INCONSISTENT)));
+    });
+}
+
+#[test]
+fn several_keys_at_once() {
+    case(NO_MECHANISM, |world| {
+        let session = world.user();
+        let base = secret(&session, b"a key for several others");
+        let ulong = size_of::<CK_ULONG>() as CK_ULONG;
+        let format = [Word::Number(0), Word::Number(32)];
+        let data = [
+            Word::Number(CK_SP800_108_ITERATION_VARIABLE),
+            Word::Structure(&format),
+            Word::Number(2 * ulong),
+        ];
+        let (sixteen, handle) = ([Word::Number(16)], [Word::Number(0)]);
+        let len = [Word::Number(CKA_VALUE_LEN), Word::Structure(&sixteen), Word::Number(ulong)];
+        let template = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => 32_u64]);
+        let derive = |attributes: CK_ULONG| {
+            let additional =
+                [Word::Structure(&len), Word::Number(attributes), Word::Structure(&handle)];
+            let params = [
+                Word::Number(CKM_SHA256_HMAC),
+                Word::Number(1),
+                Word::Structure(&data),
+                Word::Number(1),
+                Word::Structure(&additional),
+            ];
+            session.derive(words(CKM_SP800_108_COUNTER_KDF, &params), base, &template)
+        };
+        let before = session.find(&[]).len();
+        assert_eq!(derive(0), Err(Rv(CKR_TEMPLATE_INCOMPLETE)), "the second has no length");
+        assert_eq!(session.find(&[]).len(), before, "all of them, or none");
+        assert_eq!(value(&session, derive(1)).len(), 32);
+        assert_eq!(session.find(&[]).len(), before + 2);
+    });
+}
+
+/// NIST's group of 2048 bits (CAVP, KASVS).
+const PRIME: &str = "f3722b9b911c6aede9eaeeaa406283de66a097f39a7225df6c3c916e57920d356e50478d307dbfd146bfb91b6f68ecbbcf54b3d19c33a4b17293fea3e3d6bff8ac4cca93a805386f062a8a27ae906ef5da94d279fd7b3d7289e00956f76bae9c0d2b8d11742ca5809630632aae58f9c6dce00c7380581deffde2187b022f83c6ceaeaadb0844a17fcbb04039ca6843c91f0c9058b22434b263c3dfda8de8429e087c5be97fc5c9db9526031ad3a218bd9916fb4a3c27966d208b1e360014c01e95530c148fb3cd27e6a7250d3c3b81dcd220ca14548dbccf99ebb9e334db6bcd14e632c98dd3f9860af7ae450f1b7809b45f0ec10e6f27672beebc9963befc73";
+const BASE: &str = "035513ec441402b78353ab1bba550b21c76c89973885a627170262ef52497d5d137b8927a212aaab2f051198c90bb81dffd9eb10b36b7ca3b63565b4c1025aea3b5e9c4a348c9cfa17f3907a1e4469701c0dedb8a4b9e96c5965b1fb8c229b0c34baac774bf9dda4fc5ee8764358b3c84812878aab7464bc09e97aecab7d7e3fbb4870e2a3b89667a4158bf1ed1a90dfaf47019fbb52b1b96365bb4e1e9474993fe382fd23480dc875861be152997a621fdb7aef977ea5b4d3d74486b162dc28f95a64cf65587a919a57eef92934fc9410df7f09fa82f975328ed82ff29cc3e15a971f56f4ac2dcb289252575e02a6cdb7fcc6cddd7b0dca9c422e63eb2b8f05";
+
+#[test]
+fn diffie_hellman_agrees_from_both_sides() {
+    case(Passes, |world| {
+        let session = world.user();
+        let group = t![
+            CKA_PRIME => &hex::decode(PRIME).expect("a prime"),
+            CKA_BASE => &hex::decode(BASE).expect("a base"),
+        ];
+        let pair = || {
+            let private = t![CKA_DERIVE => true];
+            session.pair(CKM_DH_PKCS_KEY_PAIR_GEN, &group, &private).expect("C_GenerateKeyPair")
+        };
+        let (one, two) = (pair(), pair());
+        let derive = |peer, own, template: &[Attribute]| {
+            let peer = session.get(peer, CKA_VALUE).expect("CKA_VALUE");
+            let mechanism = Mechanism::iv(CKM_DH_PKCS_DERIVE, &peer);
+            value(&session, session.derive(mechanism, own, template))
+        };
+        let whole = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => 256_u64]);
+        let shared = derive(two.0, one.1, &whole);
+        assert_eq!(shared, derive(one.0, two.1, &whole));
+        let aes = merge(&open_key(CKK_AES), &t![CKA_VALUE_LEN => 16_u64]);
+        assert_eq!(derive(two.0, one.1, &aes), shared[240..], "the leading bytes go");
+    });
+}
+
+#[test]
+fn keys_travel_under_rsa_and_aes() {
+    case(NO_MECHANISM, |world| {
+        let session = world.user();
+        let (public, private) = keys::rsa(&session, 2048);
+        let oaep = [
+            Word::Number(CKM_SHA_1),
+            Word::Number(CKG_MGF1_SHA1),
+            Word::Number(CKZ_DATA_SPECIFIED),
+            Word::Bytes(In::NONE),
+        ];
+        let params = [Word::Number(256), Word::Structure(&oaep)];
+        let mechanism = words(CKM_RSA_AES_KEY_WRAP, &params);
+        let (_, target) = keys::ec_with(&session, keys::P256, &t![CKA_EXTRACTABLE => true]);
+        let wrapped = session.wrap(mechanism, public, target).expect("C_WrapKey");
+        let template = t![
+            CKA_CLASS => CKO_PRIVATE_KEY, CKA_KEY_TYPE => CKK_EC, CKA_SENSITIVE => false,
+            CKA_EXTRACTABLE => true,
+        ];
+        let back = session.unwrap(mechanism, private, &wrapped, &template).expect("C_UnwrapKey");
+        let info = |key| session.get(key, CKA_PUBLIC_KEY_INFO);
+        assert_eq!(info(back), info(target));
+        let cut = session.unwrap(mechanism, private, &wrapped[..250], &template);
+        assert_eq!(cut, Err(Rv(CKR_WRAPPED_KEY_LEN_RANGE)));
+    });
+}
