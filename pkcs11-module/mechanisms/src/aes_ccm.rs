@@ -9,7 +9,7 @@ use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, mecha
 use crate::aes::{self, Aes, Refusal};
 use crate::failure::or;
 use crate::sealed::{self, Whole};
-use crate::{Key, Mechanism};
+use crate::{Aead, Key, Mechanism, message};
 
 /// `CK_CCM_PARAMS`: the length of the data, nonce, authenticated data, the length of the tag in
 /// bytes.
@@ -28,8 +28,48 @@ pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
     unwrap: Some(|key, params, bytes| {
         sealed::Terms::open(&Terms::read(params)?, key, bytes, Refusal::UNWRAP)
     }),
+    message: Some(&MESSAGE),
     ..aes::row(mechanism!(CKM_AES_CCM), PARAMS)
 }];
+
+/// `CK_CCM_MESSAGE_PARAMS`: the length of the data, nonce, how many of its bits stay, how the
+/// others are made, and the tag.
+static MESSAGE: Aead = Aead {
+    layouts: &[
+        &[Field::Ulong, Field::InOutPtrLen, Field::Ulong, Field::Ulong, Field::InOutPtrLen],
+        &[],
+    ],
+    read: |params| {
+        let [
+            Param::Ulong(data_len),
+            Param::Bytes(nonce),
+            Param::Ulong(fixed_bits),
+            Param::Ulong(generator),
+            Param::Bytes(tag),
+        ] = params.as_slice()
+        else {
+            return Err(Error::MechanismParamInvalid);
+        };
+        let len = usize::try_from(*data_len).map_err(|_| Error::MechanismParamInvalid)?;
+        Terms::new(len, nonce, &[], tag.len())?;
+        Ok(message::Terms {
+            nonce: nonce.clone(),
+            fixed_bits: *fixed_bits,
+            generator: *generator,
+            tag: tag.clone(),
+            data_len: Some(*data_len),
+        })
+    },
+    seal: |key, nonce, aad, data, tag_len| {
+        let terms = Terms::new(data.len(), nonce, aad, tag_len)?;
+        sealed::Terms::seal(&terms, key, data, Refusal::ENCRYPT)
+    },
+    open: |key, nonce, aad, data, tag_len| {
+        let len = data.len().checked_sub(tag_len).ok_or(Error::EncryptedDataLenRange)?;
+        let terms = Terms::new(len, nonce, aad, tag_len)?;
+        sealed::Terms::open(&terms, key, data, Refusal::DECRYPT)
+    },
+};
 
 /// What the parameter says.
 struct Terms {
@@ -47,15 +87,20 @@ impl Terms {
             return Err(Error::MechanismParamInvalid);
         };
         let tag_len = usize::try_from(*tag_len).map_err(|_| Error::MechanismParamInvalid)?;
-        let data_len = usize::try_from(*data_len).ok().filter(|len| *len <= LONGEST);
-        let data_len = data_len.ok_or(Error::MechanismParamInvalid)?;
-        let counts = matches!(nonce.len(), 7..=13)
+        let data_len = usize::try_from(*data_len).map_err(|_| Error::MechanismParamInvalid)?;
+        Self::new(data_len, nonce, aad, tag_len)
+    }
+
+    fn new(data_len: usize, nonce: &[u8], aad: &[u8], tag_len: usize) -> Result<Self> {
+        let counts = data_len <= LONGEST
+            && matches!(nonce.len(), 7..=13)
             && matches!(tag_len, 4 | 6 | 8 | 10 | 12 | 14 | 16)
             && aad.len() <= LONGEST;
         if !counts || !fits(data_len, nonce.len()) {
             return Err(Error::MechanismParamInvalid);
         }
-        Ok(Self { data_len, nonce: nonce.clone(), aad: aad.clone(), tag_len })
+        let (nonce, aad) = (Bytes::new(nonce.to_vec()), Bytes::new(aad.to_vec()));
+        Ok(Self { data_len, nonce, aad, tag_len })
     }
 
     fn ccm<'a>(&'a self, key: &'a Key) -> Result<Ccm<'a>> {

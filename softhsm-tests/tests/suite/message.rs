@@ -334,3 +334,32 @@ fn keys_are_wrapped_with_associated_data() {
         assert_eq!(wrap(&mut message, hidden, PLENTY).rv, CKR_KEY_UNEXTRACTABLE);
     });
 }
+
+#[test]
+fn messages_of_ccm() {
+    case(Fails(OLD), |world| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let key = aes(&session);
+        assert_eq!(module.message_encrypt_init(handle, CKM_AES_CCM, None, key), Rv::OK);
+        assert_eq!(module.message_decrypt_init(handle, CKM_AES_CCM, None, key), Rv::OK);
+        let mut message = Message::Ccm {
+            data_len: 4,
+            nonce: vec![8; 13],
+            fixed_bits: 40,
+            generator: CKG_GENERATE_RANDOM,
+            mac: vec![0; 8],
+        };
+        let header = HEADER.into();
+        let long = module.encrypt_message(handle, &mut message, header, b"data!".into(), PLENTY);
+        assert_eq!(long.rv, CKR_DATA_LEN_RANGE, "not as long as the parameter says");
+        let made = module.encrypt_message(handle, &mut message, header, b"data".into(), PLENTY);
+        let made = made.ok().expect("C_EncryptMessage");
+        assert!(message.iv().starts_with(&[8; 5]) && message.iv() != [8; 13]);
+        let back = module.decrypt_message(handle, &mut message, header, (&made).into(), PLENTY);
+        assert_eq!(back.ok(), Ok(b"data".to_vec()));
+        message.tag()[0] ^= 1;
+        let forged = module.decrypt_message(handle, &mut message, header, (&made).into(), PLENTY);
+        assert_eq!(forged.rv, CKR_AEAD_DECRYPT_FAILED);
+    });
+}
