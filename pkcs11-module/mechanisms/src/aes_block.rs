@@ -142,8 +142,8 @@ impl Cipher for Blocks {
         let input = self.held.saturating_add(part);
         let fits = match self.padding {
             Some(Direction::Encrypt) => true,
-            Some(Direction::Decrypt) => input > 0 && input.is_multiple_of(BLOCK),
-            None => input.is_multiple_of(BLOCK),
+            Some(Direction::Decrypt) => input > 0 && input.is_multiple_of(self.block),
+            None => input.is_multiple_of(self.block),
         };
         if fits || !last { Ok(()) } else { Err(self.refusal.len) }
     }

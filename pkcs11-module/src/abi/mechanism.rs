@@ -7,7 +7,7 @@ use strongroom_types::{
     Error, Field, Layout, MechanismCall, MechanismType, Param, Params, Placed, Result, reason,
 };
 
-use crate::module::mechanism_name;
+use crate::module::{self, mechanism_name};
 
 use super::pointer::Plain;
 use super::template::copied;
@@ -70,6 +70,9 @@ impl<'call> InPtr<'call, CK_MECHANISM> {
         let layouts = layouts(mechanism).ok_or_else(|| {
             Error::MechanismInvalid.because(|| "there is no such mechanism here".into())
         })?;
+        if module::compatible() {
+            super::oaep::as_softhsm2(&raw)?;
+        }
         // SAFETY: the structure was read from the caller's memory.
         let at: InPtr<'_, c_void> = unsafe { InPtr::<c_void>::found(raw.pParameter) };
         let (params, places) = at.parameter(raw.ulParameterLen, layouts)?;

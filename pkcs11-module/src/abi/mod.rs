@@ -15,6 +15,7 @@ mod info;
 mod initialize;
 mod interface;
 mod mechanism;
+mod oaep;
 mod output;
 mod pointer;
 mod query;

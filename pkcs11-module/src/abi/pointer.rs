@@ -261,6 +261,7 @@ plain! {
     CK_ATTRIBUTE: "Made of integers and pointers.";
     CK_MECHANISM: "Made of integers and pointers.";
     CK_INTERFACE: "Made of integers and pointers.";
+    cryptoki_sys::CK_RSA_PKCS_OAEP_PARAMS: "Made of integers and a pointer.";
     CK_C_INITIALIZE_ARGS: "Made of integers, pointers and optional functions.";
 }
 

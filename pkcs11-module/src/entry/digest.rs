@@ -2,14 +2,19 @@
 
 use cryptoki_sys::CK_MECHANISM;
 
+use strongroom_types::Error;
+
 use super::operation::Operation;
 use super::{object, session};
 use crate::abi::{CkUlong, InPtr, OutPtr};
-use crate::module::{Application, module};
+use crate::module::{Application, compatible, module};
 
 /// A digest is the one operation that needs no key.
-const DIGEST: Operation =
-    Operation(|module, session, mechanism, _no_key| module.digest_init(session, mechanism));
+const DIGEST: Operation = Operation(|module, session, mechanism, _no_key| match mechanism {
+    // SoftHSM2 ends no digest so, neither when it is asked to nor for arguments that are bad.
+    None if compatible() => module.session_info(session).and(Err(Error::ArgumentsBad)),
+    mechanism => module.digest_init(session, mechanism),
+});
 
 functions! {
     /// Starts a digest; without a mechanism, ends it.

@@ -25,7 +25,7 @@ use crate::search::{Search, place};
 use crate::session::{Session, Sessions};
 use crate::slot::Slots;
 use crate::sync::{lock, read};
-use crate::template::{Change, Draft, Origin, changed};
+use crate::template::{Author, Change, Draft, Origin, changed};
 
 /// Who made it, as the information functions tell.
 const MANUFACTURER: &str = "Strongroom";
@@ -76,8 +76,12 @@ impl Application {
         }
     }
 
-    pub(crate) fn is_security_officer(&self, session: &Session) -> bool {
-        session.token.is(Role::SecurityOfficer)
+    /// Who describes an object in a session.
+    pub(crate) fn author(&self, session: &Session) -> Author {
+        Author {
+            security_officer: session.token.is(Role::SecurityOfficer),
+            compatible: self.config.compatible,
+        }
     }
 
     /// Whether an object that a template describes may be made in this session: asked before
@@ -327,8 +331,8 @@ impl Cryptoki for Application {
 
     fn create_object(&self, session: SessionHandle, template: Attributes) -> Result<ObjectHandle> {
         let session = self.sessions.find(session)?;
-        let officer = self.is_security_officer(&session);
-        let draft = Draft::new(template, Origin::Create, None, None, officer)?;
+        let author = self.author(&session);
+        let draft = Draft::new(template, Origin::Create, None, None, author)?;
         let class = draft.attributes.need(attribute::CLASS).map(Class)?;
         self.may_keep(&session, &draft.attributes, class)?;
         let handles = self.keep(&session, vec![draft.finish()?])?;
@@ -346,9 +350,8 @@ impl Cryptoki for Application {
         if !object.attributes.is(attribute::COPYABLE) {
             return Err(prohibited(attribute::COPYABLE));
         }
-        let officer = self.is_security_officer(&session);
-        let change = Change::Copy { may_repeat: !self.config.compatible };
-        let copy = changed(&object.attributes, &template, change, officer)?;
+        let author = self.author(&session);
+        let copy = changed(&object.attributes, &template, Change::Copy, author)?;
         let class = copy.need(attribute::CLASS).map(Class)?;
         self.may_keep(&session, &copy, class)?;
         let handles = self.keep(&session, vec![copy])?;
@@ -403,10 +406,10 @@ impl Cryptoki for Application {
         if !object.attributes.is(attribute::MODIFIABLE) {
             return Err(prohibited(attribute::MODIFIABLE));
         }
-        let officer = self.is_security_officer(&session);
+        let author = self.author(&session);
         session
             .token
-            .change(&object, |attributes| changed(attributes, &template, Change::Set, officer))
+            .change(&object, |attributes| changed(attributes, &template, Change::Set, author))
     }
 
     fn find_objects_init(&self, session: SessionHandle, template: Attributes) -> Result<()> {
@@ -488,11 +491,16 @@ impl Cryptoki for Application {
 
     fn digest_key(&self, session: SessionHandle, key: ObjectHandle) -> Result<()> {
         let session = self.sessions.find(session)?;
+        let key = self.object(&session, key).map_err(|error| match error {
+            Error::ObjectHandleInvalid => Error::KeyHandleInvalid,
+            error => error,
+        });
+        if self.config.compatible {
+            // SoftHSM2's digest goes on after a handle that is wrong.
+            key.as_ref().map_err(|error| *error)?;
+        }
         step(&session, Kind::Digest, |mut operation| {
-            let key = self.object(&session, key).map_err(|error| match error {
-                Error::ObjectHandleInvalid => Error::KeyHandleInvalid,
-                error => error,
-            })?;
+            let key = key?;
             operation.private |= key.private();
             absorb(operation, digestible(&key.attributes).ok_or(Error::KeyIndigestible)?)
         })

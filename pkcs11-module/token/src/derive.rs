@@ -99,8 +99,8 @@ impl Application {
             _ => (None, value_len(&mut template)?),
         };
         let origin = Origin::Derive { always_sensitive: false, never_extractable: false };
-        let officer = self.is_security_officer(session);
-        let mut draft = Draft::new(template, origin, Some(class), key_type, officer)?;
+        let author = self.author(session);
+        let mut draft = Draft::new(template, origin, Some(class), key_type, author)?;
         demand(&mut draft, base, attribute::DERIVE_TEMPLATE)?;
         if heritage == Heritage::Same {
             let mut same = Attributes::default();

@@ -6,6 +6,8 @@ use strongroom_types::{
     Attributes, Bytes, Class, Error, KeyType, MechanismCall, ObjectHandle, Output, Result, Room,
     attribute,
 };
+use x509_cert::der::asn1::AnyRef;
+use x509_cert::der::{Decode, Reader, SliceReader};
 
 use crate::application::Application;
 use crate::crypto::{Chosen, KeyErrors};
@@ -48,10 +50,11 @@ impl Application {
         &self,
         session: &Session,
         call: &MechanismCall,
-        public: Attributes,
-        private: Attributes,
+        mut public: Attributes,
+        mut private: Attributes,
     ) -> Result<(ObjectHandle, ObjectHandle)> {
-        let mechanism = self.mechanism(call.mechanism)?;
+        let mechanism = self.pair_mechanism(call.mechanism, &mut public, &mut private);
+        let mechanism = self.mechanism(mechanism)?;
         let generate = mechanism.generate_pair.ok_or(Error::MechanismInvalid)?;
         let mut public = self.generated(session, mechanism, public, Class::PUBLIC_KEY)?;
         let mut private = self.generated(session, mechanism, private, Class::PRIVATE_KEY)?;
@@ -81,13 +84,8 @@ impl Application {
             _ => return Err(Error::TemplateInconsistent),
         };
         let origin = Origin::Generate(mechanism.id.0);
-        let draft = Draft::new(
-            template,
-            origin,
-            Some(class),
-            Some(key_type),
-            self.is_security_officer(session),
-        )?;
+        let draft =
+            Draft::new(template, origin, Some(class), Some(key_type), self.author(session))?;
         self.may_keep(session, &draft.attributes, class)?;
         Ok(draft)
     }
@@ -117,7 +115,7 @@ impl Application {
         associated: &[u8],
         room: Room,
     ) -> Result<MessageOutput> {
-        let mechanism = self.policy.mechanism(call.mechanism)?;
+        let mechanism = self.mechanism(call.mechanism)?;
         let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
         let sealed = self.wrap_by(session, mechanism, wrapping_key, key, |with, key| {
             aead.wrap(with, &call.params, associated, key)
@@ -144,8 +142,12 @@ impl Application {
             error => error,
         })?;
         may_wrap(&wrapping.object, &target)?;
+        let mut bytes = key_bytes(&target)?;
+        if target.attributes.get(attribute::CLASS) == Some(Class::PRIVATE_KEY.0) {
+            bytes = self.filled(mechanism.id, bytes);
+        }
         // What is wrong with the length of the input is wrong with the key.
-        wrap(&wrapping.key, &key_bytes(&target)?).map_err(|error| match error {
+        wrap(&wrapping.key, &bytes).map_err(|error| match error {
             Error::DataLenRange => Error::KeySizeRange,
             error => error,
         })
@@ -177,7 +179,7 @@ impl Application {
         template: Attributes,
         associated: &[u8],
     ) -> Result<ObjectHandle> {
-        let mechanism = self.policy.mechanism(call.mechanism)?;
+        let mechanism = self.mechanism(call.mechanism)?;
         let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
         self.unwrap_by(session, mechanism, unwrapping_key, template, |key| {
             aead.unwrap(key, &call.params, associated, wrapped)
@@ -195,8 +197,8 @@ impl Application {
         let Chosen { object, key } =
             self.choose(session, unwrapping_key, mechanism, attribute::UNWRAP, &UNWRAPPING)?;
         authorize(session, Kind::Unwrap, &object, mechanism.id)?;
-        let officer = self.is_security_officer(session);
-        let mut draft = Draft::new(template, Origin::Unwrap, None, None, officer)?;
+        let author = self.author(session);
+        let mut draft = Draft::new(template, Origin::Unwrap, None, None, author)?;
         demand(&mut draft, &object, attribute::UNWRAP_TEMPLATE)?;
         // Some clients name the length of a secret key, which it then must have.
         let len = value_len(&mut draft.attributes)?;
@@ -284,6 +286,18 @@ fn key_bytes(key: &Object) -> Result<Bytes> {
 /// The block of AES in bytes.
 const BLOCK: usize = 16;
 
+/// A DER structure without the zeros that filled the last block behind it.
+fn without_blanks(bytes: &[u8]) -> &[u8] {
+    let end = SliceReader::new(bytes).and_then(|mut reader| {
+        AnyRef::decode(&mut reader)?;
+        usize::try_from(reader.position())
+    });
+    match end.ok().and_then(|end| bytes.split_at_checked(end)) {
+        Some((key, blanks)) if blanks.len() < BLOCK && blanks.iter().all(|byte| *byte == 0) => key,
+        _ => bytes,
+    }
+}
+
 /// Sets the attributes of an unwrapped key from its bytes.
 fn fill(key: &mut Attributes, class: Class, mut bytes: Bytes, len: Option<usize>) -> Result<()> {
     match class {
@@ -303,7 +317,7 @@ fn fill(key: &mut Attributes, class: Class, mut bytes: Bytes, len: Option<usize>
         Class::PRIVATE_KEY => {
             let key_type = KeyType(key.need(attribute::KEY_TYPE)?);
             let row = strongroom_mechanisms::key_type(key_type)?;
-            row.from_pkcs8.ok_or(Error::TemplateInconsistent)?(&bytes, key)
+            row.from_pkcs8.ok_or(Error::TemplateInconsistent)?(without_blanks(&bytes), key)
         }
         _ => Err(Error::TemplateInconsistent),
     }

@@ -12,6 +12,7 @@
 
 mod application;
 mod cache;
+mod compatible;
 mod crypto;
 mod derive;
 mod error;

@@ -11,7 +11,7 @@ use strongroom_types::{AttributeInfo, Attributes, Class, Error, KeyType, Value, 
 
 use crate::object::Object;
 use crate::rules::{OBJECT_CLASSES, Rules};
-use crate::template::{Draft, Origin};
+use crate::template::{Author, Draft, Origin};
 use crate::token::create;
 
 /// An object of another token, as it will be here.
@@ -64,8 +64,8 @@ impl Moved {
         }
         kept.set(attribute::TOKEN, true);
         // Whoever moves a token answers for what its security officer trusted.
-        let officer = true;
-        let draft = Draft::new(kept, Origin::Elsewhere, None, None, officer);
+        let author = Author { security_officer: true, compatible: false };
+        let draft = Draft::new(kept, Origin::Elsewhere, None, None, author);
         let attributes = draft.and_then(Draft::finish).map_err(Refusal::Object)?;
         let object = Object::named(id, attributes);
         if is_key {

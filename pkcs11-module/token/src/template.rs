@@ -47,12 +47,22 @@ impl Origin {
     }
 }
 
+/// Who describes an object.
+#[derive(Clone, Copy)]
+pub(crate) struct Author {
+    /// Whether the security officer is logged in.
+    pub(crate) security_officer: bool,
+    /// Whether it is a program of SoftHSM2's time.
+    pub(crate) compatible: bool,
+}
+
 /// A template that has been checked against the rules of the object it describes.
 pub(crate) struct Draft {
     /// The attributes so far.
     pub(crate) attributes: Attributes,
     rules: Rules,
     pub(crate) origin: Origin,
+    author: Author,
 }
 
 impl Draft {
@@ -63,7 +73,7 @@ impl Draft {
         origin: Origin,
         class: Option<Class>,
         key_type: Option<KeyType>,
-        security_officer: bool,
+        author: Author,
     ) -> Result<Self> {
         imply(&mut template, attribute::CLASS, class.map(|class| class.0))?;
         imply(&mut template, attribute::KEY_TYPE, key_type.map(|key_type| key_type.0))?;
@@ -80,7 +90,7 @@ impl Draft {
             _ => Rules::of(class, key_type)?,
         };
         for (id, value) in template.iter() {
-            check(id, rules.find(id), value, origin, security_officer)?;
+            check(id, rules.find(id), value, origin, author)?;
         }
         if let Some(needed) = origin.needed() {
             let missing = |rule: &&Rule| rule.flags.has(needed) && !template.has(rule.attribute);
@@ -89,7 +99,7 @@ impl Draft {
                 return Err(Error::TemplateIncomplete.because(|| format!("{name} is missing")));
             }
         }
-        Ok(Self { attributes: template, rules, origin })
+        Ok(Self { attributes: template, rules, origin, author })
     }
 
     /// Adds what a key's own template demands of keys that it unwraps or derives
@@ -104,7 +114,13 @@ impl Draft {
                 }
                 Some(_) => {}
                 None => {
-                    check(id, self.rules.find(id), value, self.origin, false)?;
+                    check(
+                        id,
+                        self.rules.find(id),
+                        value,
+                        self.origin,
+                        Author { security_officer: false, ..self.author },
+                    )?;
                     self.attributes.put(id, value.clone());
                 }
             }
@@ -118,7 +134,7 @@ impl Draft {
         for rule in self.rules.iter().filter(|rule| rule.attribute.id != attribute::PRIVATE.info.id)
         {
             if !object.has(rule.attribute)
-                && let Some(value) = default(rule)
+                && let Some(value) = default(rule, self.author)
             {
                 object.put(rule.attribute.id, value);
             }
@@ -165,7 +181,7 @@ fn check(
     rule: Option<&Rule>,
     value: &Value,
     origin: Origin,
-    security_officer: bool,
+    author: Author,
 ) -> Result<()> {
     let rule = rule.ok_or_else(|| no_such_attribute(id))?;
     well_formed(rule, value)?;
@@ -176,7 +192,7 @@ fn check(
         let name = rule.attribute.name;
         return Err(error.because(|| format!("{name} is not for a template to say here")));
     }
-    only_security_officer(rule, value, security_officer)
+    only_security_officer(rule, value, author)
 }
 
 fn no_such_attribute(id: u64) -> Error {
@@ -198,9 +214,9 @@ fn well_formed(rule: &Rule, value: &Value) -> Result<()> {
     }
 }
 
-fn only_security_officer(rule: &Rule, value: &Value, security_officer: bool) -> Result<()> {
+fn only_security_officer(rule: &Rule, value: &Value, author: Author) -> Result<()> {
     let reserved = rule.flags.has(Flags::SO_SETS_TRUE) && *value == Value::Bool(true);
-    if reserved && !security_officer {
+    if reserved && !author.security_officer {
         let name = rule.attribute.name;
         let officer = || format!("only the security officer sets {name}");
         return Err(Error::AttributeReadOnly.because(officer));
@@ -208,8 +224,14 @@ fn only_security_officer(rule: &Rule, value: &Value, security_officer: bool) -> 
     Ok(())
 }
 
-fn default(rule: &Rule) -> Option<Value> {
+fn default(rule: &Rule, author: Author) -> Option<Value> {
     match rule.default {
+        // SoftHSM2's keys say that every mechanism is allowed by an empty list.
+        Default::Absent
+            if author.compatible && rule.attribute == attribute::ALLOWED_MECHANISMS.info =>
+        {
+            Value::empty(rule.attribute.kind)
+        }
         Default::Absent => None,
         Default::Bool(value) => Some(value.into()),
         Default::Ulong(value) => Some(value.into()),
@@ -260,10 +282,7 @@ pub(crate) enum Change {
     /// `C_SetAttributeValue`.
     Set,
     /// `C_CopyObject`, which may choose more.
-    Copy {
-        /// Whether a template may say what is so already of an attribute that is fixed.
-        may_repeat: bool,
-    },
+    Copy,
 }
 
 /// The object with the changes of a template, or the reason why one of them is refused. Nothing
@@ -272,19 +291,20 @@ pub(crate) fn changed(
     object: &Attributes,
     template: &Attributes,
     change: Change,
-    security_officer: bool,
+    author: Author,
 ) -> Result<Attributes> {
     let rules = Rules::of_object(object)?;
     let mut changed = object.clone();
     for (id, value) in template.iter() {
         let rule = rules.find(id).ok_or_else(|| no_such_attribute(id))?;
         well_formed(rule, value)?;
-        let repeats = object.value(id) == Some(value);
-        if repeats && (change == Change::Copy { may_repeat: true }) {
+        // SoftHSM2 refuses what is fixed even where it is so already.
+        let repeats = object.value(id) == Some(value) && !author.compatible;
+        if repeats && change == Change::Copy {
             continue;
         }
-        may_change(rule, object.value(id), value, change)?;
-        only_security_officer(rule, value, security_officer)?;
+        may_change(rule, object.value(id), value, change, author)?;
+        only_security_officer(rule, value, author)?;
         changed.put(id, value.clone());
     }
     if object.is(attribute::PRIVATE) && !changed.is(attribute::PRIVATE) {
@@ -294,10 +314,17 @@ pub(crate) fn changed(
     Ok(changed)
 }
 
-fn may_change(rule: &Rule, old: Option<&Value>, new: &Value, change: Change) -> Result<()> {
-    let chosen = matches!(change, Change::Copy { .. }) && rule.flags.has(Flags::COPY_CHOOSES);
+fn may_change(
+    rule: &Rule,
+    old: Option<&Value>,
+    new: &Value,
+    change: Change,
+    author: Author,
+) -> Result<()> {
+    let chosen = change == Change::Copy && rule.flags.has(Flags::COPY_CHOOSES);
     let fixed = |flag, value| {
-        rule.flags.has(flag) && old == Some(&Value::Bool(value)) && *new == Value::Bool(!value)
+        let same = *new == Value::Bool(value) && !author.compatible;
+        rule.flags.has(flag) && old == Some(&Value::Bool(value)) && !same
     };
     let forbidden = !(rule.flags.has(Flags::MODIFIABLE) || chosen)
         || fixed(Flags::TRUE_FOREVER, true)

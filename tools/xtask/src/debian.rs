@@ -40,6 +40,8 @@ pub(crate) const CI: &[Package] = &[
     Package { name: "softhsm2", sign: Sign::Program("softhsm2-util") },
     Package { name: "libsofthsm2", sign: Sign::Library("softhsm/libsofthsm2.so") },
     Package { name: "libnss3-tools", sign: Sign::Program("certutil") },
+    Package { name: "g++", sign: Sign::Program("g++") },
+    Package { name: "libcppunit-dev", sign: Sign::Library("libcppunit.so") },
     Package { name: "opensc", sign: Sign::Program("pkcs11-tool") },
     Package { name: "gnutls-bin", sign: Sign::Program("p11tool") },
     Package { name: "p11-kit", sign: Sign::Program("p11-kit") },

@@ -1,6 +1,6 @@
 //! The steps, one row each.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::Step;
@@ -43,6 +43,18 @@ pub(super) const STEPS: &[Step] = &[
         about: "the same on Strongroom",
         needs: &["packages", "release"],
         run: black_box_strongroom,
+    },
+    Step {
+        name: "p11test-softhsm2",
+        about: "SoftHSM2's own tests, on SoftHSM2",
+        needs: &["packages"],
+        run: own_tests_softhsm2,
+    },
+    Step {
+        name: "p11test-strongroom",
+        about: "the same on Strongroom, with SoftHSM2's configuration alone",
+        needs: &["packages", "release"],
+        run: own_tests_strongroom,
     },
     Step {
         name: "demo",
@@ -107,11 +119,14 @@ fn symbols() -> Result {
     ))
 }
 
-fn black_box_softhsm2() -> Result {
-    let module = debian::library(SOFTHSM2).ok_or_else(|| {
+fn softhsm2() -> Result<PathBuf> {
+    debian::library(SOFTHSM2).ok_or_else(|| {
         Failure::new("SoftHSM2's module is missing.", "Install what Debian calls libsofthsm2.")
-    })?;
-    black_box(&module)
+    })
+}
+
+fn black_box_softhsm2() -> Result {
+    black_box(&softhsm2()?)
 }
 
 fn black_box_strongroom() -> Result {
@@ -122,6 +137,14 @@ fn black_box_strongroom() -> Result {
 fn black_box(module: &Path) -> Result {
     tool("cargo-nextest")?;
     run(program("softhsm-tests/run", []).arg(module))
+}
+
+fn own_tests_softhsm2() -> Result {
+    run(program("softhsm-tests/p11test", []).arg(softhsm2()?))
+}
+
+fn own_tests_strongroom() -> Result {
+    run(program("softhsm-tests/p11test", []).arg(release::build()?.module))
 }
 
 /// The interpreter of Rust, which sees what no test can: wrong pointers.

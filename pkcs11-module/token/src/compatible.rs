@@ -1,0 +1,50 @@
+//! What SoftHSM2 does with keys and the standard does not ask for: only where its configuration
+//! holds. Habits of single rules stand with the rules; see `Author`.
+
+use strongroom_types::{Attributes, Bytes, KeyType, MechanismType, attribute, ck};
+
+use crate::application::Application;
+
+/// The block of AES key wrap, in bytes.
+const HALF: usize = 8;
+
+/// How X25519 may be called in `CKA_EC_PARAMS`: a name and an object identifier.
+const X25519: &[&[u8]] = &[b"\x13\x0acurve25519", b"\x06\x03\x2b\x65\x6e"];
+
+impl Application {
+    /// The bytes of a private key that is to be wrapped. SoftHSM2 fills them up with zeros for a
+    /// mechanism that takes whole blocks alone. The structure says where they begin.
+    pub(crate) fn filled(&self, mechanism: MechanismType, mut key: Bytes) -> Bytes {
+        if self.config.compatible && mechanism.0 == ck!(CKM_AES_KEY_WRAP) {
+            let len = key.len().next_multiple_of(HALF);
+            // Copied first: a vector that grows leaves a copy of the key behind.
+            let mut whole = Bytes::new(Vec::with_capacity(len));
+            whole.append(&mut key);
+            whole.resize(len, 0);
+            return whole;
+        }
+        key
+    }
+
+    /// The mechanism that makes a pair of keys. SoftHSM2 makes keys for X25519 by the mechanism for
+    /// Edwards curves, with that key type; they become what they are.
+    pub(crate) fn pair_mechanism(
+        &self,
+        mechanism: MechanismType,
+        public: &mut Attributes,
+        private: &mut Attributes,
+    ) -> MechanismType {
+        let montgomery = self.config.compatible
+            && mechanism.0 == ck!(CKM_EC_EDWARDS_KEY_PAIR_GEN)
+            && public.get(attribute::EC_PARAMS).is_some_and(|params| X25519.contains(&params));
+        if !montgomery {
+            return mechanism;
+        }
+        for template in [public, private] {
+            if template.get(attribute::KEY_TYPE) == Some(KeyType::EC_EDWARDS.0) {
+                template.set(attribute::KEY_TYPE, KeyType::EC_MONTGOMERY.0);
+            }
+        }
+        MechanismType(ck!(CKM_EC_MONTGOMERY_KEY_PAIR_GEN))
+    }
+}
