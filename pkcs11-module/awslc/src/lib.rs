@@ -18,6 +18,7 @@ pub mod gcm;
 pub mod key_wrap;
 pub mod mac;
 pub mod ml_dsa;
+pub mod ml_kem;
 mod number;
 mod owned;
 pub mod pbkdf2;

@@ -275,4 +275,10 @@ functions! {
     97 C_WrapKeyAuthenticated: fn wrap_key_authenticated(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, associated: &[u8], room: Room) -> MessageOutput;
     /// `C_UnwrapKeyAuthenticated`.
     98 C_UnwrapKeyAuthenticated: fn unwrap_key_authenticated(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes, associated: &[u8]) -> ObjectHandle;
+
+    /// `C_EncapsulateKey`: what the secret is encapsulated in, and the key, which there is none of if
+    /// there is too little room.
+    99 C_EncapsulateKey: fn encapsulate_key(session: SessionHandle, mechanism: MechanismCall, public_key: ObjectHandle, template: Attributes, room: Room) -> (Output, Option<ObjectHandle>);
+    /// `C_DecapsulateKey`.
+    100 C_DecapsulateKey: fn decapsulate_key(session: SessionHandle, mechanism: MechanismCall, private_key: ObjectHandle, template: Attributes, ciphertext: &[u8]) -> ObjectHandle;
 }

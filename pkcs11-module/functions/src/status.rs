@@ -139,8 +139,8 @@ status! {
     V3_0 C_VerifyMessageBegin: Works;
     V3_0 C_VerifyMessageNext: Works;
     V3_0 C_MessageVerifyFinal: Works;
-    V3_2 C_EncapsulateKey: NotSupported;
-    V3_2 C_DecapsulateKey: NotSupported;
+    V3_2 C_EncapsulateKey: Works;
+    V3_2 C_DecapsulateKey: Works;
     V3_2 C_VerifySignatureInit: Works;
     V3_2 C_VerifySignature: Works;
     V3_2 C_VerifySignatureUpdate: Works;

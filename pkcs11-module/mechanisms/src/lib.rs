@@ -40,6 +40,7 @@ mod key;
 mod mac;
 mod message;
 mod ml_dsa;
+mod ml_kem;
 mod montgomery;
 mod operation;
 mod parameter_set;
@@ -67,7 +68,7 @@ pub use key::{Key, KeyTypeRow, Parsed};
 pub use message::{Aead, Messages, Sealed, Terms};
 pub use operation::{Cipher, Digest, Recover, Sign, Verify};
 pub use policy::Policy;
-pub use row::{Legacy, Mechanism, Start};
+pub use row::{Encapsulated, Legacy, Mechanism, Start};
 pub use state::StateKey;
 
 use strongroom_types::{Bytes, Error, KeyType, Result};
@@ -109,6 +110,7 @@ static MECHANISMS: &[&[Mechanism]] = &[
     transport::ROWS,
     public_from_private::ROWS,
     ml_dsa::ROWS,
+    ml_kem::ROWS,
 ];
 
 /// Every key type of the token.
@@ -119,6 +121,7 @@ pub static KEY_TYPES: &[&KeyTypeRow] = &[
     &eddsa::EC_EDWARDS,
     &montgomery::EC_MONTGOMERY,
     &ml_dsa::ML_DSA,
+    &ml_kem::ML_KEM,
     &secret::GENERIC_SECRET,
     &secret::HKDF,
     &secret::SHA_1_HMAC,

@@ -8,12 +8,12 @@ use zeroize::Zeroizing;
 
 use crate::contextual::{Hedge, Scheme, hashed, hashing, pure};
 use crate::failure::or;
-use crate::parameter_set::{self, ParameterSet, SEEDED};
+use crate::parameter_set::{self, PUBLIC, ParameterSet, SEEDED};
 use crate::{KeyTypeRow, Mechanism};
 
 /// The key type.
 pub(crate) static ML_DSA: KeyTypeRow =
-    parameter_set::key_type::<MlDsa>(KeyType::ML_DSA, "CKK_ML_DSA", SEEDED);
+    parameter_set::key_type::<MlDsa>(KeyType::ML_DSA, "CKK_ML_DSA", PUBLIC, SEEDED);
 
 /// The rows of this family.
 pub(crate) static ROWS: &[Mechanism] = &[

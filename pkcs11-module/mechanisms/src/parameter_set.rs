@@ -50,12 +50,13 @@ pub(crate) struct Private<S: 'static> {
 pub(crate) const fn key_type<S: ParameterSet>(
     id: KeyType,
     name: &'static str,
+    public: &'static [Rule],
     private: &'static [Rule],
 ) -> KeyTypeRow {
     KeyTypeRow {
         id,
         name,
-        public: Some(PUBLIC),
+        public: Some(public),
         private: Some(private),
         complete: complete::<S>,
         parse: parse::<S>,
@@ -71,7 +72,7 @@ pub(crate) const fn generator<S: ParameterSet>(row: Mechanism) -> Mechanism {
 }
 
 /// The public key objects.
-static PUBLIC: &[Rule] = rules! {
+pub(crate) static PUBLIC: &[Rule] = rules! {
     PARAMETER_SET: Absent, NEEDED_BY_CREATE, NEEDED_BY_GENERATE;
     VALUE: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE;
 };

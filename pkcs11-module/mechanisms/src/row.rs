@@ -74,6 +74,18 @@ pub struct Mechanism {
     pub unwrap: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
     /// Derives keys.
     pub derive: Option<Derivation>,
+    /// Makes a secret, and what it is encapsulated in for the holder of the private key.
+    pub encapsulate: Option<fn(&Key, &Params) -> Result<Encapsulated>>,
+    /// Recovers the secret. Errors: `CKR_WRAPPED_KEY_LEN_RANGE` for what can not be a ciphertext.
+    pub decapsulate: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
+}
+
+/// What encapsulation gives.
+pub struct Encapsulated {
+    /// What the holder of the private key is sent.
+    pub ciphertext: Vec<u8>,
+    /// The secret that both have then.
+    pub secret: Bytes,
 }
 
 /// How an operation starts: from a key and a parameter that have been checked.
@@ -103,6 +115,8 @@ impl Mechanism {
         wrap: None,
         unwrap: None,
         derive: None,
+        encapsulate: None,
+        decapsulate: None,
     };
 
     /// A row that has a number and a name: `Mechanism::named(mechanism!(CKM_AES_GCM))`.
@@ -132,6 +146,8 @@ impl Mechanism {
             (self.wrap.is_some(), ck!(CKF_WRAP)),
             (self.unwrap.is_some(), ck!(CKF_UNWRAP)),
             (self.derive.is_some(), ck!(CKF_DERIVE)),
+            (self.encapsulate.is_some(), ck!(CKF_ENCAPSULATE)),
+            (self.decapsulate.is_some(), ck!(CKF_DECAPSULATE)),
         ];
         let flags =
             abilities.iter().filter(|(can, _)| *can).fold(self.flags, |all, (_, f)| all | f);

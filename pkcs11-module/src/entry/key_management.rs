@@ -2,6 +2,8 @@
 
 use cryptoki_sys::{CK_ATTRIBUTE, CK_MECHANISM};
 
+use strongroom_types::Room;
+
 use super::message::settle;
 use super::{object, session};
 use crate::abi::{CkUlong, InPtr, OutBuf, OutPtr, narrow};
@@ -153,5 +155,57 @@ functions! {
         let derived = derived.inspect_err(|_| places.nothing_made())?;
         places.put(derived.placed)?;
         derived.key.map_or(Ok(()), |handle| key.place()?.put(narrow(handle.0)?))
+    }
+
+    /// Makes a secret key that the holder of a private key can make, too.
+    fn C_EncapsulateKey(
+        handle: CkUlong,
+        mechanism: InPtr<'_, CK_MECHANISM>,
+        public_key: CkUlong,
+        template: InPtr<'_, CK_ATTRIBUTE>,
+        count: CkUlong,
+        ciphertext: OutPtr<'_, u8>,
+        ciphertext_len: OutPtr<'_, CkUlong>,
+        key: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let out = module.read(session, OutBuf::new(ciphertext, ciphertext_len))?;
+        let place = match out.room() {
+            Room::Query => None,
+            Room::Bytes(_) => Some(module.read(session, key.place())?),
+        };
+        let mechanism = module.read(session, mechanism.mechanism(layouts))?;
+        let template = module.read(session, template.template(count))?;
+        let public_key = object(public_key);
+        let (output, made) =
+            module.encapsulate_key(session, mechanism, public_key, template, out.room())?;
+        out.settle(output)?;
+        match (made, place) {
+            (Some(made), Some(place)) => place.put(narrow(made.0)?),
+            _ => Ok(()),
+        }
+    }
+
+    /// Makes the secret key of a ciphertext.
+    fn C_DecapsulateKey(
+        handle: CkUlong,
+        mechanism: InPtr<'_, CK_MECHANISM>,
+        private_key: CkUlong,
+        template: InPtr<'_, CK_ATTRIBUTE>,
+        count: CkUlong,
+        ciphertext: InPtr<'_, u8>,
+        ciphertext_len: CkUlong,
+        key: OutPtr<'_, CkUlong>,
+    ) {
+        let module = module()?;
+        let session = session(handle);
+        let key = module.read(session, key.place())?;
+        let mechanism = module.read(session, mechanism.mechanism(layouts))?;
+        let template = module.read(session, template.template(count))?;
+        let ciphertext = module.read(session, ciphertext.slice(ciphertext_len))?;
+        let private_key = object(private_key);
+        let made = module.decapsulate_key(session, mechanism, private_key, template, ciphertext)?;
+        key.put(narrow(made.0)?)
     }
 }

@@ -914,6 +914,30 @@ impl Cryptoki for Application {
         self.derive(&*self.sessions.find(session)?, &mechanism, base_key, template, wanted)
     }
 
+    fn encapsulate_key(
+        &self,
+        session: SessionHandle,
+        mechanism: MechanismCall,
+        public_key: ObjectHandle,
+        template: Attributes,
+        room: Room,
+    ) -> Result<(Output, Option<ObjectHandle>)> {
+        let session = self.sessions.find(session)?;
+        self.encapsulate(&session, &mechanism, public_key, template, room)
+    }
+
+    fn decapsulate_key(
+        &self,
+        session: SessionHandle,
+        mechanism: MechanismCall,
+        private_key: ObjectHandle,
+        template: Attributes,
+        ciphertext: &[u8],
+    ) -> Result<ObjectHandle> {
+        let session = self.sessions.find(session)?;
+        self.decapsulate(&session, &mechanism, private_key, template, ciphertext)
+    }
+
     fn seed_random(&self, session: SessionHandle, _seed: &[u8]) -> Result<()> {
         // The generator seeds itself from the system; what callers add can not make it worse.
         self.sessions.find(session).map(drop)

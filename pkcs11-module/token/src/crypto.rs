@@ -192,7 +192,9 @@ impl Application {
                 (Running::MessageVerify(Box::new(Verifying::start(start)?)), object)
             }
             // These have a start of their own.
-            Kind::VerifySignature | Kind::Unwrap | Kind::Derive => return Err(Error::GeneralError),
+            Kind::VerifySignature | Kind::Unwrap | Kind::Derive | Kind::Decapsulate => {
+                return Err(Error::GeneralError);
+            }
         };
         // A login for one use is not for a copy of it.
         let source = (plain && !object.authenticates())

@@ -24,7 +24,7 @@ const WRAPPING: KeyErrors = KeyErrors {
 };
 
 /// The codes for an unwrapping key.
-const UNWRAPPING: KeyErrors = KeyErrors {
+pub(crate) const UNWRAPPING: KeyErrors = KeyErrors {
     handle: Error::UnwrappingKeyHandleInvalid,
     key_type: Error::UnwrappingKeyTypeInconsistent,
     size: Error::UnwrappingKeySizeRange,
@@ -218,7 +218,7 @@ impl Application {
     }
 }
 
-fn one(handles: Vec<ObjectHandle>) -> Result<ObjectHandle> {
+pub(crate) fn one(handles: Vec<ObjectHandle>) -> Result<ObjectHandle> {
     handles.first().copied().ok_or(Error::GeneralError)
 }
 

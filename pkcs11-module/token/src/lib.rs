@@ -15,6 +15,7 @@ mod cache;
 mod compatible;
 mod crypto;
 mod derive;
+mod encapsulate;
 mod error;
 mod handles;
 mod keys;

@@ -87,6 +87,7 @@ pub(crate) enum Kind {
     MessageVerify,
     Unwrap,
     Derive,
+    Decapsulate,
 }
 
 /// The flags by which `C_SessionCancel` knows the kinds of operations. `CKF_VERIFY` stands for
@@ -106,6 +107,7 @@ const FLAGS: &[(u64, Kind)] = &[
     (ck!(CKF_MESSAGE_VERIFY), Kind::MessageVerify),
     (ck!(CKF_UNWRAP), Kind::Unwrap),
     (ck!(CKF_DERIVE), Kind::Derive),
+    (ck!(CKF_DECAPSULATE), Kind::Decapsulate),
 ];
 
 /// Flags that `C_SessionCancel` takes for functions that are over when they return.

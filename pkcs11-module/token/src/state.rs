@@ -23,7 +23,7 @@ struct Saved<'state> {
 
 /// A use that waits for its login computes nothing.
 fn computes(operation: &&Operation) -> bool {
-    !matches!(operation.kind(), Kind::Unwrap | Kind::Derive)
+    !matches!(operation.kind(), Kind::Unwrap | Kind::Derive | Kind::Decapsulate)
 }
 
 impl Application {
@@ -66,7 +66,7 @@ impl Application {
         let resumed = saved.iter().map(|saved| self.resume(session, saved, authentication_key));
         let operations = resumed.collect::<Result<Vec<_>>>()?;
         let mut activity = lock(&session.activity);
-        activity.end(|kind| !matches!(kind, Kind::Unwrap | Kind::Derive));
+        activity.end(|kind| !matches!(kind, Kind::Unwrap | Kind::Derive | Kind::Decapsulate));
         operations.into_iter().for_each(|operation| activity.begin(operation));
         Ok(())
     }

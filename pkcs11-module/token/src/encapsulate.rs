@@ -1,0 +1,105 @@
+//! `C_EncapsulateKey` and `C_DecapsulateKey` (5.18.8 and 5.18.9): secret keys that two sides make of
+//! a key pair.
+
+use strongroom_types::{
+    Attributes, Bytes, Class, Error, KeyType, MechanismCall, ObjectHandle, Output, Result, Room,
+    attribute,
+};
+
+use crate::application::Application;
+use crate::crypto::KEY;
+use crate::keys::{UNWRAPPING, demand, one, value_len};
+use crate::object::Object;
+use crate::operation::{Kind, authorize};
+use crate::session::Session;
+use crate::template::{Draft, Origin};
+
+/// A secret key that is about to be made.
+struct Secret {
+    draft: Draft,
+    /// The length of its value, if the template says one.
+    len: Option<usize>,
+}
+
+impl Application {
+    /// `C_EncapsulateKey`. Without room for the ciphertext there is no key either.
+    pub(crate) fn encapsulate(
+        &self,
+        session: &Session,
+        call: &MechanismCall,
+        public_key: ObjectHandle,
+        template: Attributes,
+        room: Room,
+    ) -> Result<(Output, Option<ObjectHandle>)> {
+        let mechanism = self.mechanism(call.mechanism)?;
+        let encapsulate = mechanism.encapsulate.ok_or(Error::MechanismInvalid)?;
+        let chosen = self.choose(session, public_key, mechanism, attribute::ENCAPSULATE, &KEY)?;
+        let secret =
+            self.secret(session, &chosen.object, attribute::ENCAPSULATE_TEMPLATE, template)?;
+        let encapsulated = encapsulate(&chosen.key, &call.params)?;
+        let ciphertext = encapsulated.ciphertext;
+        if !room.fits(ciphertext.len()) {
+            return Ok((Output::Needs(ciphertext.len()), None));
+        }
+        let key = self.keep(session, vec![secret.finish(encapsulated.secret)?]).and_then(one)?;
+        Ok((Output::Bytes(Bytes::new(ciphertext)), Some(key)))
+    }
+
+    /// `C_DecapsulateKey`.
+    pub(crate) fn decapsulate(
+        &self,
+        session: &Session,
+        call: &MechanismCall,
+        private_key: ObjectHandle,
+        template: Attributes,
+        ciphertext: &[u8],
+    ) -> Result<ObjectHandle> {
+        let mechanism = self.mechanism(call.mechanism)?;
+        let decapsulate = mechanism.decapsulate.ok_or(Error::MechanismInvalid)?;
+        let usage = attribute::DECAPSULATE;
+        let chosen = self.choose(session, private_key, mechanism, usage, &UNWRAPPING)?;
+        authorize(session, Kind::Decapsulate, &chosen.object, mechanism.id)?;
+        let secret =
+            self.secret(session, &chosen.object, attribute::DECAPSULATE_TEMPLATE, template)?;
+        let value = decapsulate(&chosen.key, &call.params, ciphertext)?;
+        self.keep(session, vec![secret.finish(value)?]).and_then(one)
+    }
+
+    /// Checks the template of the new key. Both sides know its value, so its history is that of a
+    /// key from outside, and it may leave unless the template says otherwise.
+    fn secret(
+        &self,
+        session: &Session,
+        key: &Object,
+        demanded: strongroom_types::Attribute<attribute::kind::Attributes>,
+        template: Attributes,
+    ) -> Result<Secret> {
+        let given = template.get(attribute::KEY_TYPE).map(KeyType);
+        let key_type = given.unwrap_or(KeyType::GENERIC_SECRET);
+        let officer = self.is_security_officer(session);
+        let class = Class::SECRET_KEY;
+        let mut draft = Draft::new(template, Origin::Unwrap, Some(class), Some(key_type), officer)?;
+        demand(&mut draft, key, demanded)?;
+        if !draft.attributes.has(attribute::EXTRACTABLE.info) {
+            draft.attributes.set(attribute::EXTRACTABLE, true);
+        }
+        let len = value_len(&mut draft.attributes)?;
+        self.may_keep(session, &draft.attributes, class)?;
+        Ok(Secret { draft, len })
+    }
+}
+
+impl Secret {
+    /// The whole object. What a mechanism encapsulates is never cut.
+    fn finish(mut self, value: Bytes) -> Result<Attributes> {
+        if self.len.is_some_and(|len| len != value.len()) {
+            return Err(Error::TemplateInconsistent);
+        }
+        self.draft.attributes.set(attribute::VALUE, value);
+        self.draft.finish().map_err(|error| match error {
+            // The secret does not suit the key type.
+            Error::AttributeValueInvalid => Error::TemplateInconsistent,
+            error => error,
+        })
+    }
+}
