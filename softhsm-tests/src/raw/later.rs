@@ -189,6 +189,66 @@ impl Module {
         rv.with(flags)
     }
 
+    /// `C_EncapsulateKey`: what came out, and the handle of the key.
+    pub fn encapsulate_key<'a>(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mechanism: Option<&Mechanism<'_>>,
+        public_key: CK_OBJECT_HANDLE,
+        template: impl Into<Template<'a>>,
+        room: Room,
+    ) -> (Produced, CK_OBJECT_HANDLE) {
+        let mut template = LoweredTemplate::new(template);
+        let mut key = CK_INVALID_HANDLE;
+        let produced = produce(room, |out, len| {
+            with_mechanism(mechanism, |pointer| {
+                call!(
+                    self,
+                    C_EncapsulateKey(
+                        session,
+                        pointer,
+                        public_key,
+                        template.pointer(),
+                        template.len(),
+                        out,
+                        len,
+                        &raw mut key
+                    )
+                )
+            })
+        });
+        (produced, key)
+    }
+
+    /// `C_DecapsulateKey`.
+    pub fn decapsulate_key<'a>(
+        &self,
+        session: CK_SESSION_HANDLE,
+        mechanism: Option<&Mechanism<'_>>,
+        private_key: CK_OBJECT_HANDLE,
+        template: impl Into<Template<'a>>,
+        ciphertext: In<'_>,
+    ) -> Result<CK_OBJECT_HANDLE, Rv> {
+        let mut template = LoweredTemplate::new(template);
+        let mut key = CK_INVALID_HANDLE;
+        with_mechanism(mechanism, |pointer| {
+            call!(
+                self,
+                C_DecapsulateKey(
+                    session,
+                    pointer,
+                    private_key,
+                    template.pointer(),
+                    template.len(),
+                    ciphertext.pointer(),
+                    ciphertext.len(),
+                    &raw mut key
+                )
+            )
+        })
+        .with(key)
+    }
+
     /// `C_VerifySignatureInit`.
     pub fn verify_signature_init(
         &self,

@@ -20,6 +20,7 @@ mod keys;
 mod legacy;
 mod message;
 mod objects;
+mod post_quantum;
 mod search;
 mod session_functions;
 mod sessions;
