@@ -1,7 +1,6 @@
 //! Section 5.18, key management functions.
 
 use cryptoki_sys::{CK_ATTRIBUTE, CK_MECHANISM};
-
 use strongroom_types::Room;
 
 use super::message::settle;

@@ -2,10 +2,7 @@
 //!
 //! Their status stands in `strongroom_functions::FUNCTIONS`; a test holds the two lists together.
 
-use cryptoki_sys::{
-    CK_ASYNC_DATA, CK_ATTRIBUTE, CK_BYTE, CK_MECHANISM, CK_OBJECT_HANDLE, CK_SESSION_HANDLE,
-    CK_ULONG, CK_UTF8CHAR,
-};
+use cryptoki_sys::{CK_ASYNC_DATA, CK_BYTE, CK_SESSION_HANDLE, CK_ULONG, CK_UTF8CHAR};
 use strongroom_types::{Error, Result};
 
 use crate::module::module;
