@@ -76,9 +76,9 @@ impl Application {
     ) -> Result<Secret> {
         let given = template.get(attribute::KEY_TYPE).map(KeyType);
         let key_type = given.unwrap_or(KeyType::GENERIC_SECRET);
-        let officer = self.is_security_officer(session);
+        let author = self.author(session);
         let class = Class::SECRET_KEY;
-        let mut draft = Draft::new(template, Origin::Unwrap, Some(class), Some(key_type), officer)?;
+        let mut draft = Draft::new(template, Origin::Unwrap, Some(class), Some(key_type), author)?;
         demand(&mut draft, key, demanded)?;
         if !draft.attributes.has(attribute::EXTRACTABLE.info) {
             draft.attributes.set(attribute::EXTRACTABLE, true);
