@@ -1,8 +1,9 @@
 //! DES and 3DES (SP 800-67, FIPS 46-3): keys, and what their mechanisms do with them (PKCS#11 3.2,
 //! "double and triple-length DES", "DES"). All of it is legacy.
 //!
-//! The standard refuses a key whose bytes have not odd parity. DES does not use those bits, keys
-//! that are derived have them by chance, and SoftHSMv2 takes keys without: here they are set right.
+//! Keys that are generated and derived have odd parity. The standard refuses one that is brought
+//! along without; DES does not use those bits, SoftHSMv2 takes such keys, and so they are taken as
+//! they are.
 //!
 //! Wrapping with ECB and CBC takes keys of whole blocks only, as that with AES does.
 
@@ -76,13 +77,6 @@ fn check_value(value: &[u8]) -> Result<Bytes> {
     Ok(out)
 }
 
-fn complete(key: &mut Attributes, kind: &Kind) -> Result<()> {
-    let mut value = Bytes::new(key.need(attribute::VALUE)?.to_vec());
-    with_odd_parity(&mut value);
-    key.set(attribute::VALUE, value);
-    kind.check(key).map(drop)
-}
-
 fn generate(key: &mut Attributes, len: usize) -> Result<()> {
     let mut value = Bytes::new(vec![0; len]);
     crate::random(&mut value)?;
@@ -99,9 +93,12 @@ macro_rules! key_types {
                 id: KeyType(ck!($ckk)),
                 name: stringify!($ckk),
                 secret: Some(RULES),
-                complete: |key| complete(key, &Kind { takes: |len| len == $len, check_value }),
-                parse: Des::parse,
                 value_len: Some($len),
+                derived: with_odd_parity,
+                complete: |key| {
+                    Kind { takes: |len| len == $len, check_value }.check(key).map(drop)
+                },
+                parse: Des::parse,
                 ..KeyTypeRow::NONE
             };
         )*

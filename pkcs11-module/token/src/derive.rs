@@ -156,7 +156,10 @@ fn compute(derivation: &Derivation, inputs: &Inputs<'_>, heirs: &mut [Heir]) -> 
     if values.len() != heirs.len() {
         return Err(Error::GeneralError);
     }
-    for (heir, value) in heirs.iter_mut().zip(values) {
+    for (heir, mut value) in heirs.iter_mut().zip(values) {
+        if let Some(key_type) = heir.draft.attributes.get(attribute::KEY_TYPE) {
+            (strongroom_mechanisms::key_type(KeyType(key_type))?.derived)(&mut value);
+        }
         heir.draft.attributes.set(attribute::VALUE, value);
     }
     Ok(gives)

@@ -171,11 +171,13 @@ pub(crate) fn keys() {
         let ours = Call { id: ecb, key: parsed, params: &Params::NONE }.encrypt(&[0; 8]).unwrap();
         assert_eq!(*ours, block[..]);
     }
-    // Parity is set right, and another length is none.
-    let even = attributes(&[2; 24]);
-    assert_eq!(even.get(attribute::VALUE), Some(&[2; 24][..]));
+    // A key that is brought along stays as it is, one that is derived does not; and another length
+    // is none.
     let even = attributes(&[3; 8]);
-    assert_eq!(even.get(attribute::VALUE), Some(&[2; 8][..]));
+    assert_eq!(even.get(attribute::VALUE), Some(&[3; 8][..]));
+    let mut bits = [0, 1, 2, 3, 0xfe, 0xff];
+    (strongroom_mechanisms::key_type(KeyType::DES).unwrap().derived)(&mut bits);
+    assert_eq!(bits, [1, 1, 2, 2, 0xfe, 0xfe]);
     let mut short = object(Class::SECRET_KEY, KeyType::DES3);
     short.set(attribute::VALUE, &[1; 23][..]);
     assert_eq!(complete(short).err(), Some(Error::AttributeValueInvalid));
