@@ -37,6 +37,16 @@ impl GcmKey {
         // SAFETY: the `EVP_aead_*` getters take nothing and return a pointer to a static.
         let aead = unsafe { getter() };
         // SAFETY: the key is as long as the AEAD's.
+        unsafe { Self::of(aead, key) }
+    }
+
+    /// A key of any AEAD that is called in the same way.
+    ///
+    /// # Safety
+    ///
+    /// The AEAD is static, has a tag of 16 bytes, and the key is as long as its keys.
+    pub(crate) unsafe fn of(aead: *const sys::EVP_AEAD, key: &[u8]) -> Result<Self> {
+        // SAFETY: as the caller promises.
         let made = unsafe { sys::EVP_AEAD_CTX_new(aead, key.as_ptr(), key.len(), TAG) };
         // SAFETY: the new context is nobody else's.
         Ok(Self(unsafe { AeadContext::take(made) }?))

@@ -8,6 +8,7 @@
 
 mod anykey;
 pub mod ccm;
+pub mod chacha;
 pub mod cipher;
 pub mod curve25519;
 pub mod dh;

@@ -19,6 +19,7 @@ mod aes_ctr;
 mod aes_gcm;
 mod aes_key_wrap;
 mod aes_stream;
+mod chacha;
 mod contextual;
 mod curve;
 mod curve25519;
@@ -93,6 +94,7 @@ static MECHANISMS: &[&[Mechanism]] = &[
     sp800_108::ROWS,
     tls::ROWS,
     pbkdf2::ROWS,
+    chacha::ROWS,
     des::GENERATORS,
     des::CIPHERS,
     des::MACS,
@@ -137,6 +139,7 @@ pub static KEY_TYPES: &[&KeyTypeRow] = &[
     &secret::SHA3_512_HMAC,
     &secret::MD5_HMAC,
     &aes::AES,
+    &chacha::CHACHA20,
     &des::DES,
     &des::DES2,
     &des::DES3,

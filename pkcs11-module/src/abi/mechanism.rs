@@ -139,9 +139,11 @@ fn members(field: Field) -> impl Iterator<Item = (usize, usize)> {
     match field {
         Field::Bool => [Some((1, 1)), None, None],
         Field::Ulong | Field::OutHandle => [ulong, None, None],
-        Field::PtrLen | Field::Template | Field::InOutPtrLen | Field::InOutPtrBits => {
-            [pointer, ulong, None]
-        }
+        Field::PtrLen
+        | Field::PtrBits(_)
+        | Field::Template
+        | Field::InOutPtrLen
+        | Field::InOutPtrBits => [pointer, ulong, None],
         Field::PtrLenOrPtr => [pointer, pointer, None],
         Field::LenPtr | Field::Array(_) => [ulong, pointer, None],
         Field::Tagged(_) => [ulong, pointer, ulong],
@@ -177,6 +179,11 @@ impl<'call> Members<'call> {
                 let at = self.pointer()?;
                 let len = self.next()?;
                 bytes(&at, len)?
+            }
+            Field::PtrBits(bits) => {
+                let at = self.pointer()?;
+                let len: CkUlong = self.next()?;
+                bytes(&at, if bits.contains(&wide(len)) { len / 8 } else { len })?
             }
             Field::LenPtr => {
                 let len = self.next()?;

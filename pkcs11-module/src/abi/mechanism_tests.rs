@@ -71,6 +71,7 @@ fn layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
         11 => &[PBKD2],
         12 => &[SP800_108],
         13 => &[KEY_MAT],
+        14 => &[&[Field::PtrBits(&[32, 64]), Field::PtrBits(&[64, 96])]],
         _ => return None,
     })
 }
@@ -402,4 +403,21 @@ fn no_mechanism_is_not_an_unknown_one() {
     let null: InPtr<'_, CK_MECHANISM> = unsafe { InPtr::from_c(null_mut()) };
     assert_eq!(null.mechanism(layouts).err(), Some(Error::ArgumentsBad));
     assert!(matches!(null.optional_mechanism(layouts), Ok(None)));
+}
+
+#[test]
+fn lengths_in_bits_and_in_bytes() {
+    let (mut counter, mut nonce) = ([1_u8, 2, 3, 4], [5_u8; 12]);
+    for (counter_len, nonce_len) in [(32, 96), (4, 12), (32, 12)] {
+        let mut parameter = cryptoki_sys::CK_CHACHA20_PARAMS {
+            pBlockCounter: counter.as_mut_ptr(),
+            blockCounterBits: counter_len,
+            pNonce: nonce.as_mut_ptr(),
+            ulNonceBits: nonce_len,
+        };
+        same(
+            structure(14, &mut parameter),
+            [Param::from(&[1, 2, 3, 4][..]), Param::from(&[5; 12][..])],
+        );
+    }
 }

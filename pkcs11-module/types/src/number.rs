@@ -64,6 +64,7 @@ constants! { KeyType:
     GENERIC_SECRET = CKK_GENERIC_SECRET;
     HKDF = CKK_HKDF;
     AES = CKK_AES;
+    CHACHA20 = CKK_CHACHA20;
     DES = CKK_DES;
     DES2 = CKK_DES2;
     DES3 = CKK_DES3;

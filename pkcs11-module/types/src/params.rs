@@ -22,6 +22,9 @@ pub enum Field {
     PtrLen,
     /// A length in bytes followed by its pointer.
     LenPtr,
+    /// A pointer followed by its length in bits, which is one of these; any other number is one of
+    /// bytes, as some programs have it.
+    PtrBits(&'static [u64]),
     /// An array of this many bytes inside the structure.
     Fixed(usize),
     /// Not a structure: the parameter itself is an array of bytes, such as an IV. The only field.

@@ -12,6 +12,7 @@
 mod aes_mode_vectors;
 mod aes_support;
 mod aes_vectors;
+mod chacha_vectors;
 mod curve_vectors;
 mod derive_vectors;
 mod des_vectors;
@@ -41,6 +42,9 @@ macro_rules! table {
 }
 
 table! {
+    CKM_CHACHA20_KEY_GEN: chacha_vectors::keys;
+    CKM_CHACHA20: chacha_vectors::chacha20;
+    CKM_CHACHA20_POLY1305: chacha_vectors::chacha20_poly1305;
     CKM_MD5: hash_vectors::digests;
     CKM_MD5_HMAC: hash_vectors::hmac_of_the_rfcs;
     CKM_MD5_HMAC_GENERAL: hash_vectors::hmac_of_the_rfcs;

@@ -1,0 +1,217 @@
+//! ChaCha20 and ChaCha20-Poly1305 (RFC 8439): `CKM_CHACHA20_KEY_GEN`, `CKM_CHACHA20` and
+//! `CKM_CHACHA20_POLY1305` (PKCS#11 3.2, "ChaCha20").
+//!
+//! The parameters have the lengths of nonces in bits; programs that give them in bytes are
+//! understood. The construction with a nonce of 64 bits is Bernstein's older one, which AWS-LC does
+//! not have for ChaCha20-Poly1305; that with 192 is XChaCha20-Poly1305. ChaCha20 by itself does not
+//! wrap keys: whoever can flip a bit of what is wrapped would flip that bit of the key.
+
+use strongroom_awslc::chacha::{BLOCK, ChaChaKey, KEY, chacha20};
+use strongroom_awslc::gcm::TAG;
+use strongroom_types::rule::{Default, Rule};
+use strongroom_types::{
+    Attributes, Bytes, Error, Field, KeyType, Param, Params, Result, attribute, ck, mechanism,
+    rules,
+};
+
+use crate::aes::Refusal;
+use crate::failure::or;
+use crate::sealed::{self, Whole};
+use crate::secret::Kind;
+use crate::{Cipher, Key, KeyTypeRow, Mechanism, Parsed};
+
+const KEY_TYPE: KeyType = KeyType(ck!(CKK_CHACHA20));
+
+/// The attributes of these keys: their length is always the same.
+static RULES: &[Rule] = rules! {
+    VALUE: Default::Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
+    CHECK_VALUE: Default::Absent;
+};
+
+const KIND: Kind = Kind {
+    takes: |len| len == 32,
+    check_value: |value| {
+        let mut block = Bytes::new(vec![0; BLOCK]);
+        let key = value.try_into().map_err(|_| Error::AttributeValueInvalid)?;
+        chacha20(key, 0, &[0; 12], &mut block).map_err(or(Error::FunctionFailed))?;
+        Ok(block)
+    },
+};
+
+/// `CKK_CHACHA20`.
+pub(crate) static CHACHA20: KeyTypeRow = KeyTypeRow {
+    id: KEY_TYPE,
+    name: "CKK_CHACHA20",
+    secret: Some(RULES),
+    value_len: Some(KEY),
+    complete: |key| KIND.check(key).map(drop),
+    parse: |key| {
+        let value = key.need(attribute::VALUE)?.try_into().map_err(|_| Error::KeySizeRange)?;
+        Ok(Parsed::new(32, ChaCha(zeroize::Zeroizing::new(value))))
+    },
+    ..KeyTypeRow::NONE
+};
+
+/// A key, ready to compute.
+struct ChaCha(zeroize::Zeroizing<[u8; KEY]>);
+
+const ROW: Mechanism = Mechanism { keys: &[KEY_TYPE], key_size: 32..=32, ..Mechanism::NONE };
+
+/// The rows of this family.
+pub(crate) static ROWS: &[Mechanism] = &[
+    Mechanism {
+        id: mechanism!(CKM_CHACHA20_KEY_GEN).0,
+        name: mechanism!(CKM_CHACHA20_KEY_GEN).1,
+        generate: Some(generate),
+        ..ROW
+    },
+    Mechanism {
+        id: mechanism!(CKM_CHACHA20).0,
+        name: mechanism!(CKM_CHACHA20).1,
+        // `CK_CHACHA20_PARAMS`: the first block's number, and the nonce.
+        params: &[&[Field::PtrBits(&[32, 64]), Field::PtrBits(&[64, 96])]],
+        encrypt: Some(|key, params| Ok(Box::new(Stream::start(key, params)?))),
+        decrypt: Some(|key, params| Ok(Box::new(Stream::start(key, params)?))),
+        ..ROW
+    },
+    Mechanism {
+        id: mechanism!(CKM_CHACHA20_POLY1305).0,
+        name: mechanism!(CKM_CHACHA20_POLY1305).1,
+        // `CK_SALSA20_CHACHA20_POLY1305_PARAMS`: the nonce, and authenticated data.
+        params: &[&[Field::PtrBits(&[64, 96, 192]), Field::PtrLen]],
+        encrypt: Some(|key, params| Ok(Whole::sealing(key, Terms::read(params)?))),
+        decrypt: Some(|key, params| Ok(Whole::opening(key, Terms::read(params)?))),
+        wrap: Some(|key, params, bytes| {
+            sealed::Terms::seal(&Terms::read(params)?, key, bytes, Refusal::WRAP)
+        }),
+        unwrap: Some(|key, params, bytes| {
+            sealed::Terms::open(&Terms::read(params)?, key, bytes, Refusal::UNWRAP)
+        }),
+        ..ROW
+    },
+];
+
+fn generate(_: &Params, key: &mut Attributes) -> Result<()> {
+    let mut value = Bytes::new(vec![0; KEY]);
+    crate::random(&mut value)?;
+    key.set(attribute::VALUE, value);
+    Ok(())
+}
+
+/// The most data of one nonce in bytes: 2^32 - 1 blocks (RFC 8439, 2.8).
+const LONGEST: usize = ((1 << 32) - 1) * BLOCK;
+
+/// What the parameter of ChaCha20-Poly1305 says.
+struct Terms {
+    nonce: Bytes,
+    aad: Bytes,
+}
+
+impl Terms {
+    fn read(params: &Params) -> Result<Self> {
+        match params.as_slice() {
+            [Param::Bytes(nonce), Param::Bytes(aad)] if matches!(nonce.len(), 12 | 24) => {
+                Ok(Self { nonce: nonce.clone(), aad: aad.clone() })
+            }
+            _ => Err(Error::MechanismParamInvalid),
+        }
+    }
+
+    fn key(&self, key: &Key) -> Result<ChaChaKey> {
+        let ChaCha(value) = key.material()?;
+        ChaChaKey::new(value, self.nonce.len()).map_err(or(Error::MechanismParamInvalid))
+    }
+}
+
+impl sealed::Terms for Terms {
+    fn tag_len(&self) -> usize {
+        TAG
+    }
+
+    fn longest(&self) -> usize {
+        LONGEST
+    }
+
+    fn seal(&self, key: &Key, plaintext: &[u8], refusal: Refusal) -> Result<Bytes> {
+        let mut out = Bytes::new(Vec::with_capacity(plaintext.len().saturating_add(TAG)));
+        let sealed = self.key(key)?.seal(&self.nonce, &self.aad, plaintext, &mut out);
+        sealed.map_err(or(refusal.len))?;
+        Ok(out)
+    }
+
+    fn open(&self, key: &Key, sealed: &[u8], refusal: Refusal) -> Result<Bytes> {
+        let len = sealed.len().checked_sub(TAG).ok_or(refusal.len)?;
+        let (ciphertext, tag) = sealed.split_at_checked(len).ok_or(refusal.len)?;
+        let mut out = Bytes::new(Vec::with_capacity(len));
+        let opened = self.key(key)?.open(&self.nonce, &self.aad, ciphertext, tag, &mut out);
+        opened.map_err(or(refusal.content))?;
+        Ok(out)
+    }
+}
+
+/// ChaCha20 under way; both directions are the same.
+struct Stream {
+    key: zeroize::Zeroizing<[u8; KEY]>,
+    nonce: [u8; 12],
+    /// The next block.
+    block: u32,
+    /// How many blocks there are from it on.
+    left: u64,
+    /// How much of the next block has been used.
+    used: usize,
+}
+
+impl Stream {
+    /// A counter of 32 bits goes with a nonce of 96, as RFC 8439 has it; of Bernstein's counter of
+    /// 64 bits the upper half is where the other nonce has more, and a message ends with the lower.
+    fn start(key: &Key, params: &Params) -> Result<Self> {
+        let [Param::Bytes(counter), Param::Bytes(nonce)] = params.as_slice() else {
+            return Err(Error::MechanismParamInvalid);
+        };
+        let all = [counter.as_slice(), nonce.as_slice()].concat();
+        let fits = matches!((counter.len(), nonce.len()), (4, 12) | (8, 8));
+        let (Some(block), Some(nonce), true) = (all.first_chunk(), all.last_chunk(), fits) else {
+            return Err(Error::MechanismParamInvalid);
+        };
+        let ChaCha(value) = key.material()?;
+        let block = u32::from_le_bytes(*block);
+        let left = u64::from(u32::MAX - block) + 1;
+        Ok(Self { key: value.clone(), nonce: *nonce, block, left, used: 0 })
+    }
+}
+
+impl Cipher for Stream {
+    fn update_len(&self, part: usize) -> usize {
+        part
+    }
+
+    fn update(&mut self, part: &[u8]) -> Result<Bytes> {
+        // What has been used of a block is computed again, and thrown away.
+        let mut data = Bytes::new(vec![0; self.used]);
+        crate::whole::grow(&mut data, part);
+        let whole = data.len() / BLOCK;
+        let wanted = u64::try_from(data.len().div_ceil(BLOCK)).unwrap_or(u64::MAX);
+        if wanted > self.left {
+            return Err(Error::DataLenRange);
+        }
+        chacha20(&self.key, self.block, &self.nonce, &mut data).map_err(or(Error::DataLenRange))?;
+        let done = u32::try_from(whole).map_err(|_| Error::DataLenRange)?;
+        self.left = self.left.saturating_sub(u64::from(done));
+        self.block = self.block.wrapping_add(done);
+        let out = Bytes::new(data.get(self.used..).unwrap_or_default().to_vec());
+        self.used = data.len() % BLOCK;
+        Ok(out)
+    }
+
+    fn finish_len(&self, _part: usize) -> usize {
+        0
+    }
+
+    fn finish(self: Box<Self>) -> Result<Bytes> {
+        Ok(Bytes::default())
+    }
+
+    fn whole(mut self: Box<Self>, input: &[u8]) -> Result<Bytes> {
+        self.update(input)
+    }
+}
