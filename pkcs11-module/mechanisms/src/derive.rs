@@ -61,11 +61,11 @@ pub enum Gives {
 /// How the attributes that protect a key come down to those that are made of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Heritage {
-    /// The template chooses. `CKA_ALWAYS_SENSITIVE` and `CKA_NEVER_EXTRACTABLE` remember the base
-    /// key.
+    /// The template chooses, as far as the keys that the parameter names let it.
+    /// `CKA_ALWAYS_SENSITIVE` and `CKA_NEVER_EXTRACTABLE` remember all keys.
     Chosen,
-    /// If one of the keys it is made of is sensitive or not extractable, so is the new one,
-    /// whatever the template says ("miscellaneous simple key derivation mechanisms").
+    /// If one of the keys it is made of is sensitive, not extractable, private or only for trusted
+    /// wrapping keys, so is the new one, whatever the template says ("miscellaneous simple key derivation mechanisms").
     Kept,
     /// As with the base key; a template that says otherwise is refused ("TLS 1.2 mechanisms").
     Same,

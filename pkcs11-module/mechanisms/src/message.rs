@@ -4,6 +4,7 @@
 //! A message that comes in parts is put together: what is not authentic is not given out, and two
 //! of the three mechanisms can not begin before they know the end.
 
+use std::process;
 use std::sync::Arc;
 
 use strongroom_types::{Bytes, Error, Layout, Params, Placed, Result, ck};
@@ -271,8 +272,9 @@ const COUNTER_XOR: u64 = ck!(CKG_GENERATE_COUNTER_XOR);
 const LEAST_RANDOM: u64 = 64;
 
 /// Makes nonces, no two of them alike under the same parameter.
-#[derive(Default)]
 struct Nonces {
+    /// Whose they are.
+    process: u32,
     /// How many have been counted.
     count: u64,
     /// What the first message said; the others must say the same.
@@ -285,6 +287,12 @@ struct First {
     nonce: Bytes,
     /// What was made last, which the caller's memory then holds.
     last: Bytes,
+}
+
+impl Default for Nonces {
+    fn default() -> Self {
+        Self { process: process::id(), count: 0, first: None }
+    }
 }
 
 impl Nonces {
@@ -303,6 +311,10 @@ impl Nonces {
         }
         if terms.generator == NO_GENERATE {
             return Ok(terms.nonce.clone());
+        }
+        // A forked child that goes on counting would say the same nonces as its parent.
+        if self.process != process::id() {
+            return Err(Error::FunctionFailed);
         }
         let bits = u64::try_from(terms.nonce.len()).map_err(|_| Error::MechanismParamInvalid)? * 8;
         let free = bits.checked_sub(terms.fixed_bits).filter(|free| *free > 0);

@@ -214,6 +214,12 @@ fn agreed((secret, version): Master) -> Result<Computed> {
     Ok((vec![secret], vec![Gives::Nothing]))
 }
 
+/// The longest IV of a cipher suite in bytes: a block of AES.
+const LONGEST_IV: usize = 16;
+
+/// The shortest key of a cipher suite that has an IV, in bytes.
+const SHORTEST_KEY: usize = 16;
+
 /// The sizes of `CK_TLS12_KEY_MAT_PARAMS`, in bytes.
 struct Sizes {
     mac: usize,
@@ -232,7 +238,11 @@ impl Sizes {
             let len = usize::try_from(bits / 8).ok().filter(|len| *len <= LONGEST);
             len.filter(|_| bits.is_multiple_of(8)).ok_or(Error::MechanismParamInvalid)
         };
-        Ok(Self { mac: bytes(*mac)?, key: bytes(*key)?, iv: bytes(*iv)? })
+        let sizes = Self { mac: bytes(*mac)?, key: bytes(*key)?, iv: bytes(*iv)? };
+        // What is given as IVs is in the clear: it must not be what other sizes make keys of.
+        let no_ivs = sizes.iv == 0;
+        let of_a_cipher = sizes.iv <= LONGEST_IV && sizes.key >= SHORTEST_KEY;
+        if no_ivs || of_a_cipher { Ok(sizes) } else { Err(Error::MechanismParamInvalid) }
     }
 }
 
@@ -317,6 +327,17 @@ fn key_block(inputs: &Inputs<'_>, lens: &[Option<usize>], with_ivs: bool) -> Res
     Ok((values, gives))
 }
 
+/// What TLS itself begins its seeds with (RFC 5705, 4, and RFC 7627): exported as keying material it
+/// would be the connection's own keys, readable. The seed has no border between the label and the
+/// random bytes, so the whole of it is looked at.
+static RESERVED: &[&[u8]] = &[
+    b"key expansion",
+    b"master secret",
+    b"extended master secret",
+    b"client finished",
+    b"server finished",
+];
+
 /// Exported keying material (RFC 5705, 4). A context comes with its length; without one there is
 /// none.
 fn export(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
@@ -337,7 +358,11 @@ fn export(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
     let len = u16::try_from(context.len()).map_err(|_| Error::MechanismParamInvalid)?;
     let len = len.to_be_bytes();
     let len = if context.is_empty() { &[][..] } else { &len };
-    prf(*hash, inputs.value()?, &[label, client, server, len, context], wanted)
+    let seed: [&[u8]; 5] = [label, client, server, len, context];
+    if RESERVED.iter().any(|label| seed.concat().starts_with(label)) {
+        return Err(Error::MechanismParamInvalid);
+    }
+    prf(*hash, inputs.value()?, &seed, wanted)
 }
 
 /// The MAC of the finished message (RFC 5246, 7.4.9).

@@ -183,33 +183,62 @@ struct Ancestry<'a> {
 }
 
 impl Ancestry<'_> {
-    /// Whether something holds of all of them that count.
-    fn all(&self, heritage: Heritage, holds: impl Fn(&Attributes) -> bool) -> bool {
-        let others = if heritage == Heritage::Kept { self.others } else { &[] };
-        holds(&self.base.attributes) && others.iter().all(|key| holds(&key.attributes))
+    /// Whether something holds of all the keys.
+    fn all(&self, holds: impl Fn(&Attributes) -> bool) -> bool {
+        holds(&self.base.attributes) && self.others(holds)
+    }
+
+    /// Whether something holds of all the keys that the parameter names.
+    fn others(&self, holds: impl Fn(&Attributes) -> bool) -> bool {
+        self.others.iter().all(|key| holds(&key.attributes))
+    }
+
+    /// Whether something holds of all the keys whose bytes may be read off what is made. Those
+    /// that the parameter names always are: the caller may know the base key, and then whatever
+    /// is computed with it tells of them.
+    fn shown(&self, heritage: Heritage, holds: impl Fn(&Attributes) -> bool) -> bool {
+        match heritage {
+            Heritage::Kept => self.all(holds),
+            Heritage::Chosen | Heritage::Same => self.others(holds),
+        }
     }
 }
 
 impl Heir {
     /// The whole object.
     fn finish(mut self, heritage: Heritage, ancestry: &Ancestry<'_>) -> Result<Attributes> {
-        let attributes = &mut self.draft.attributes;
-        if heritage == Heritage::Kept {
-            if !ancestry.all(heritage, |key| !key.is(attribute::SENSITIVE)) {
-                attributes.set(attribute::SENSITIVE, true);
-            }
-            if !ancestry.all(heritage, |key| key.is(attribute::EXTRACTABLE)) {
-                attributes.set(attribute::EXTRACTABLE, false);
-            }
+        for other in ancestry.others {
+            demand(&mut self.draft, other, attribute::DERIVE_TEMPLATE)?;
+        }
+        if self.draft.attributes.get(attribute::CLASS).map(Class) == Some(Class::SECRET_KEY) {
+            protect(&mut self.draft.attributes, heritage, ancestry);
         }
         self.draft.origin = Origin::Derive {
-            always_sensitive: ancestry.all(heritage, |key| key.is(attribute::ALWAYS_SENSITIVE)),
-            never_extractable: ancestry.all(heritage, |key| key.is(attribute::NEVER_EXTRACTABLE)),
+            always_sensitive: ancestry.all(|key| key.is(attribute::ALWAYS_SENSITIVE)),
+            never_extractable: ancestry.all(|key| key.is(attribute::NEVER_EXTRACTABLE)),
         };
         self.draft.finish().map_err(|error| match error {
             // The natural length of the secret does not suit the key type: say which to take.
             Error::AttributeValueInvalid if self.len.is_none() => Error::TemplateIncomplete,
             error => error,
         })
+    }
+}
+
+/// Lets a key be no less protected than those that may be read off it.
+fn protect(key: &mut Attributes, heritage: Heritage, ancestry: &Ancestry<'_>) {
+    if !ancestry.shown(heritage, |key| !key.is(attribute::SENSITIVE)) {
+        key.set(attribute::SENSITIVE, true);
+        // A check value of a short piece would tell the piece.
+        key.set(attribute::CHECK_VALUE, &[][..]);
+    }
+    if !ancestry.shown(heritage, |key| key.is(attribute::EXTRACTABLE)) {
+        key.set(attribute::EXTRACTABLE, false);
+    }
+    if !ancestry.shown(heritage, |key| !key.is(attribute::WRAP_WITH_TRUSTED)) {
+        key.set(attribute::WRAP_WITH_TRUSTED, true);
+    }
+    if !ancestry.shown(heritage, |key| !key.is(attribute::PRIVATE)) {
+        key.set(attribute::PRIVATE, true);
     }
 }

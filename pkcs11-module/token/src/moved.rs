@@ -41,17 +41,23 @@ const COMPUTED_FOR_KEYS: &[&AttributeInfo] =
 
 impl Moved {
     /// Checks and completes an object. Its identifier is its name for ever, so an object that is
-    /// moved twice is the same object.
+    /// moved twice is the same object. What was trusted stays so if the security officer moves it
+    /// (`officer`), and if it was a private object: others could be written by anybody.
     ///
     /// # Errors
     ///
     /// Why it can not be had.
-    pub fn new(id: ObjectId, attributes: &Attributes) -> Result<Self, Refusal> {
+    pub fn new(id: ObjectId, attributes: &Attributes, officer: bool) -> Result<Self, Refusal> {
         let rules = rules(attributes)?;
         let is_key = attributes.has(attribute::KEY_TYPE.info);
         let mut kept = Attributes::default();
         let mut left_out = Vec::new();
+        let trusted = officer && attributes.is(attribute::PRIVATE);
         for (id, value) in attributes.iter() {
+            if id == attribute::TRUSTED.info.id && !trusted && !says_nothing(value) {
+                left_out.push(id);
+                continue;
+            }
             let computed = |list: &[&AttributeInfo]| list.iter().any(|info| info.id == id);
             if computed(COMPUTED) || (is_key && computed(COMPUTED_FOR_KEYS)) {
                 continue;
@@ -63,7 +69,6 @@ impl Moved {
             }
         }
         kept.set(attribute::TOKEN, true);
-        // Whoever moves a token answers for what its security officer trusted.
         let author = Author { security_officer: true, compatible: false };
         let draft = Draft::new(kept, Origin::Elsewhere, None, None, author);
         let attributes = draft.and_then(Draft::finish).map_err(Refusal::Object)?;
@@ -164,7 +169,7 @@ mod tests {
 
     #[test]
     fn the_history_of_a_key_moves_with_it() {
-        let moved = Moved::new([3; 16], &aes(32)).unwrap();
+        let moved = Moved::new([3; 16], &aes(32), true).unwrap();
         let key = moved.attributes();
         assert!(key.is(attribute::LOCAL) && key.is(attribute::ALWAYS_SENSITIVE));
         assert!(key.is(attribute::NEVER_EXTRACTABLE) && key.is(attribute::TOKEN));
@@ -178,14 +183,14 @@ mod tests {
         let mut key = aes(16);
         key.set(attribute::SENSITIVE, false);
         key.set(attribute::EXTRACTABLE, true);
-        let moved = Moved::new([3; 16], &key).unwrap();
+        let moved = Moved::new([3; 16], &key, true).unwrap();
         assert!(!moved.attributes().is(attribute::ALWAYS_SENSITIVE));
         assert!(!moved.attributes().is(attribute::NEVER_EXTRACTABLE));
     }
 
     #[test]
     fn what_can_not_be_had_is_named() {
-        let refusal = |key: &Attributes| Moved::new([0; 16], key).err();
+        let refusal = |key: &Attributes| Moved::new([0; 16], key, true).err();
         assert_eq!(refusal(&aes(17)), Some(Refusal::Object(Error::AttributeValueInvalid)));
         let mut key = aes(16);
         key.set(attribute::KEY_TYPE, 0x7fff_ffff);
@@ -199,6 +204,6 @@ mod tests {
         let mut key = aes(16);
         key.put(0x8000_0001, Value::Bool(false));
         key.put(0x8000_0002, Value::Bool(true));
-        assert_eq!(Moved::new([0; 16], &key).unwrap().left_out(), [0x8000_0002]);
+        assert_eq!(Moved::new([0; 16], &key, true).unwrap().left_out(), [0x8000_0002]);
     }
 }

@@ -63,9 +63,10 @@ impl Application {
             // Encryptions can not be saved, so none needs a key.
             _ => return Err(Error::KeyNotNeeded),
         }
+        // Held from here: a logout that comes between ends what is restored.
+        let mut activity = lock(&session.activity);
         let resumed = saved.iter().map(|saved| self.resume(session, saved, authentication_key));
         let operations = resumed.collect::<Result<Vec<_>>>()?;
-        let mut activity = lock(&session.activity);
         activity.end(|kind| !matches!(kind, Kind::Unwrap | Kind::Derive | Kind::Decapsulate));
         operations.into_iter().for_each(|operation| activity.begin(operation));
         Ok(())

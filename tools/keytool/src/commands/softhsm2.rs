@@ -134,7 +134,7 @@ fn take(
     let mut outcome = Outcome::new(&source.label, &source.serial);
     let mut moved = Vec::new();
     for object in &source.objects {
-        match open(object, &pins.master) {
+        match open(object, &pins) {
             Ok(one) => moved.push((object, one)),
             Err(reason) => {
                 let object = describe(object, &object.open(&pins.master).unwrap_or_default());
@@ -232,12 +232,13 @@ fn add(
 }
 
 /// An object as it will be here, or the reason why it stays behind.
-fn open(object: &Object, master: &Master) -> std::result::Result<Moved, String> {
-    let attributes = object.open(master)?;
-    let moved = match Moved::new(object.id, &attributes) {
+fn open(object: &Object, pins: &Pins) -> std::result::Result<Moved, String> {
+    let attributes = object.open(&pins.master)?;
+    let officer = pins.so.is_some();
+    let moved = match Moved::new(object.id, &attributes, officer) {
         Err(Refusal::Object(Code::CurveNotSupported)) => {
             let other = softhsm2::with_other_type(&attributes).unwrap_or(attributes);
-            Moved::new(object.id, &other)
+            Moved::new(object.id, &other, officer)
         }
         answer => answer,
     };
