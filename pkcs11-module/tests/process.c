@@ -505,11 +505,13 @@ static void hostile_arguments(void)
     ck (*GetFunctionStatus)(ck) = symbol("C_GetFunctionStatus");
     ck (*CancelFunction)(ck) = symbol("C_CancelFunction");
     ck (*LoginUser)() = symbol("C_LoginUser");
+    ck (*AsyncComplete)() = symbol("C_AsyncComplete");
     ck (*WaitForSlotEvent)(ck, ck *, void *) = symbol("C_WaitForSlotEvent");
 
     CHECK(LoginUser(0, 0, 0, 0, 0, 0), NOT_INITIALIZED);
     CHECK(Initialize(NULL), OK);
-    CHECK(LoginUser(0, 0, 0, 0, 0, 0), NOT_SUPPORTED);
+    CHECK(LoginUser(0, 0, 0, 0, 0, 0), NO_SESSION);
+    CHECK(AsyncComplete(0, 0, 0), NOT_SUPPORTED);
     CHECK(GetFunctionStatus(0), NOT_PARALLEL);
     CHECK(CancelFunction(0), NOT_PARALLEL);
 
