@@ -6,7 +6,7 @@ use core::ops::RangeInclusive;
 use der::asn1::{BitStringRef, ObjectIdentifier, OctetStringRef, UintRef};
 use der::{Decode, Encode, Sequence};
 use strongroom_awslc::dh::{Group, PrivateKey};
-use strongroom_types::rule::Default::Absent;
+use strongroom_types::rule::Default::{Absent, Bool};
 use strongroom_types::rule::Rule;
 use strongroom_types::{
     Attributes, Bytes, Class, Error, Field, KeyType, Params, Result, attribute, mechanism, rules,
@@ -63,11 +63,13 @@ static PUBLIC: &[Rule] = rules! {
     VALUE: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE;
 };
 
+/// `CKA_DERIVE` is true unless the template says otherwise, as on curves.
 static PRIVATE: &[Rule] = rules! {
     PRIME: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
     BASE: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
     VALUE: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
     VALUE_BITS: Absent, NOT_BY_CREATE, NOT_BY_UNWRAP;
+    DERIVE: Bool(true), MODIFIABLE;
 };
 
 /// The group of a key.

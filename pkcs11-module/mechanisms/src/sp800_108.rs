@@ -171,6 +171,9 @@ fn compute(mode: Mode, inputs: &Inputs<'_>, lens: &[Option<usize>]) -> Result<Co
         [Param::Ulong(prf), Param::Structures(data), _] => (prf, data, Bytes::default()),
         _ => return Err(Error::MechanismParamInvalid),
     };
+    if data.iter().filter(|piece| says_length(piece)).count() > 1 {
+        return Err(Error::MechanismParamInvalid);
+    }
     let prf = function(MechanismType(*prf), inputs)?;
     let lens = lens.iter().map(|len| len.ok_or(Error::TemplateIncomplete));
     let lens = lens.collect::<Result<Vec<_>>>()?;
@@ -205,6 +208,12 @@ fn function(id: MechanismType, inputs: &Inputs<'_>) -> Result<Prf> {
 struct Length {
     keys: usize,
     segments: usize,
+}
+
+/// Whether a piece is the length of what is derived, of which there is one at most.
+fn says_length(piece: &Params) -> bool {
+    matches!(piece.as_slice(), [Param::Structure(piece)]
+        if piece.as_slice().first() == Some(&Param::Ulong(DKM_LENGTH)))
 }
 
 impl Piece {

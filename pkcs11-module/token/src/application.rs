@@ -242,6 +242,10 @@ impl Cryptoki for Application {
     }
 
     fn wait_for_slot_event(&self, block: bool) -> Result<SlotId> {
+        // SoftHSM2 never waits.
+        if block && self.config.compatible {
+            return Err(Error::FunctionNotSupported);
+        }
         self.slots.wait(&self.store, block)
     }
 
