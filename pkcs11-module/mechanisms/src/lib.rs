@@ -1,6 +1,6 @@
 //! Mechanisms and key types, one row each.
 //!
-//! A mechanism is a row of [`MECHANISMS`]: what it accepts and what it can do. A key type is a row
+//! A mechanism is a row of `MECHANISMS`: what it accepts and what it can do. A key type is a row
 //! of [`KEY_TYPES`]: which attributes its keys have, and how they become a [`Key`] that computes.
 //! A family of mechanisms is one file; adding a mechanism is a file and a row. Everything else
 //! (mechanism list and info, the documents' tables, the vectors test) reads the rows.

@@ -298,6 +298,7 @@ fn arrays_of_structures_are_read_and_their_places_filled() {
 #[test]
 fn places_for_handles_and_bytes_are_filled() {
     let (mut random, mut iv) = ([3_u8; 32], [0_u8; 5]);
+    let random = random.as_mut_ptr();
     let mut out = CK_SSL3_KEY_MAT_OUT {
         hClientMacSecret: 9,
         hServerMacSecret: 9,
@@ -312,9 +313,9 @@ fn places_for_handles_and_bytes_are_filled() {
         ulIVSizeInBits: 32,
         bIsExport: 0,
         RandomInfo: CK_SSL3_RANDOM_DATA {
-            pClientRandom: random.as_mut_ptr(),
+            pClientRandom: random,
             ulClientRandomLen: 32,
-            pServerRandom: random.as_mut_ptr(),
+            pServerRandom: random,
             ulServerRandomLen: 32,
         },
         pReturnedKeyMaterial: &raw mut out,
