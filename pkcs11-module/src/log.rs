@@ -264,6 +264,7 @@ mod tests {
     }
 
     #[test]
+    #[cfg_attr(miri, ignore = "files")]
     fn a_file_gets_the_lines_that_are_important_enough() {
         let path = std::env::temp_dir().join(format!("strongroom-log-{}", std::process::id()));
         let config = Log { level: Level::Warning, target: Target::File(path.clone()) };
