@@ -83,7 +83,7 @@ serve() {
     SERVER=$!
     trap 'kill "$SERVER"; cat "$WORK/server.log"' EXIT
     tries=0
-    until grep -q 'listening' "$WORK/server.log"; do
+    until grep -q 'listening.*done' "$WORK/server.log"; do
         kill -0 "$SERVER"
         tries=$((tries + 1))
         test "$tries" -lt 300
