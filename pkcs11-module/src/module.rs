@@ -7,13 +7,13 @@
 
 use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use strongroom_functions::Cryptoki;
 use strongroom_token::{Config, Level, Log};
 use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle};
 
-use crate::abi::{Quiet, Replaceable, watch_exit, watch_forks};
+use crate::abi::{Quiet, Replaceable, children_inherit, watch_exit, watch_forks};
 use crate::log;
 
 /// The application, whatever it is made of.
@@ -34,6 +34,8 @@ pub(crate) fn module() -> Result<Call> {
 /// `C_Initialize`, its arguments apart.
 pub(crate) fn initialize() -> Result<()> {
     keep_panics_quiet();
+    // A lock that a fork in this moment finds held must be one that its child leaves behind.
+    watch_forks()?;
     MODULE.get_or_make(Module::new).start(|| {
         let found = Config::find();
         if let Ok(config) = &found {
@@ -41,7 +43,7 @@ pub(crate) fn initialize() -> Result<()> {
         }
         let config = found.map_err(|error| Error::FunctionFailed.because(|| error.to_string()))?;
         COMPATIBLE.store(config.compatible, Ordering::Relaxed);
-        watch_forks(config.child_inherits)?;
+        children_inherit(config.child_inherits);
         watch_exit()?;
         Ok(Arc::new(strongroom_token::Application::open(config)?))
     })
@@ -95,9 +97,10 @@ pub(crate) fn quiesce() -> Box<dyn Quiet> {
 /// A host has its own use for its standard error: only a module that is being worked on tells there
 /// where it panicked. The panic becomes `CKR_GENERAL_ERROR` either way.
 fn keep_panics_quiet() {
-    static ONCE: Once = Once::new();
-    if !cfg!(debug_assertions) {
-        ONCE.call_once(|| std::panic::set_hook(Box::new(|_| {})));
+    // Not a `Once`: the child of a fork in this moment would wait for a thread that it does not have.
+    static DONE: AtomicBool = AtomicBool::new(false);
+    if !cfg!(debug_assertions) && !DONE.swap(true, Ordering::Relaxed) {
+        std::panic::set_hook(Box::new(|_| {}));
     }
 }
 

@@ -357,6 +357,28 @@ static void forks_during_starts(void)
     _exit(0);
 }
 
+/* The starts of the parent fail, by a configuration that the child does without. */
+static void forks_during_failing_starts(void)
+{
+    pthread_t thread;
+    char *good = strdup(getenv("STRONGROOM_CONF"));
+    setenv("STRONGROOM_CONF", "/nonexistent", 1);
+    load();
+    for (int i = 0; i < 2; i++)
+        pthread_create(&thread, NULL, restarts, NULL);
+    for (int i = 0; i < 40; i++) {
+        pid_t child = fork();
+        if (child == 0) {
+            alarm(20);
+            setenv("STRONGROOM_CONF", good, 1);
+            in_child();
+            exit(0);
+        }
+        wait_for(child);
+    }
+    _exit(0);
+}
+
 /* Of many threads, one initialises. */
 static pthread_barrier_t together;
 
@@ -577,7 +599,7 @@ static const struct { const char *name; void (*run)(void); } cases[] = {
     CASE(exit_handler_before), CASE(exit_handler_after), CASE(exit_of_a_thread), CASE(thread_ends),
     CASE(exit_of_a_thread_that_never_called), CASE(exit_after_unloading), CASE(exit_after_finalizing), CASE(exit_during_calls),
     CASE(main_thread_leaves), CASE(forks), CASE(forks_during_calls), CASE(forks_during_starts),
-    CASE(threads_start_it_once), CASE(ends_during_calls), CASE(initialize_arguments),
+    CASE(forks_during_failing_starts), CASE(threads_start_it_once), CASE(ends_during_calls), CASE(initialize_arguments),
     CASE(interfaces), CASE(names_of_the_host), CASE(hostile_arguments),
 };
 

@@ -33,6 +33,7 @@ cases! {
     forks;
     forks_during_calls;
     forks_during_starts;
+    forks_during_failing_starts;
     threads_start_it_once;
     ends_during_calls;
     initialize_arguments;

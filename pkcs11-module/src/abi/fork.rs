@@ -27,10 +27,10 @@ thread_local! {
 /// Whether a child goes on with the module of its parent.
 static CHILD_INHERITS: AtomicBool = AtomicBool::new(false);
 
-/// Has every fork from now on handled. To register once is enough; the caller sees to it that no
-/// two threads call this at once.
-pub(crate) fn watch_forks(child_inherits: bool) -> Result<()> {
-    CHILD_INHERITS.store(child_inherits, Ordering::Release);
+/// Has every fork from now on handled. It comes before anything is made that a fork must find quiet,
+/// so it waits for nobody: threads that meet here register the handlers more than once, which they
+/// bear.
+pub(crate) fn watch_forks() -> Result<()> {
     static WATCHED: AtomicBool = AtomicBool::new(false);
     if WATCHED.load(Ordering::Acquire) {
         return Ok(());
@@ -44,9 +44,15 @@ pub(crate) fn watch_forks(child_inherits: bool) -> Result<()> {
     Ok(())
 }
 
+/// Whether the children of forks from now on go on with the module of their parent.
+pub(crate) fn children_inherit(whether: bool) {
+    CHILD_INHERITS.store(whether, Ordering::Release);
+}
+
 unsafe extern "C" fn before() {
-    // A child that came into being while its parent registered these handlers registers them again,
-    // and they run twice: the first run quietens, and the first run after the fork ends that.
+    // Threads that started the module at once, or a child that came into being while its parent
+    // registered these handlers, registered them again, and they run twice: the first run quietens,
+    // and the first run after the fork ends that.
     let held = QUIET.take();
     if held.is_some() {
         QUIET.set(held);

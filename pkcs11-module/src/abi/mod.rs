@@ -25,7 +25,7 @@ mod template;
 mod function;
 
 pub(crate) use exit::watch_exit;
-pub(crate) use fork::{Quiet, watch_forks};
+pub(crate) use fork::{Quiet, children_inherit, watch_forks};
 pub(crate) use function::{guard, guard_late};
 pub(crate) use info::{CStructure, numbers};
 pub(crate) use interface::Interface;
