@@ -383,10 +383,11 @@ fn what_is_damaged_unknown_or_false_is_named_and_left() {
     let at = value_at(&whole, attribute::KEY_TYPE.info.id);
     unknown[at..at + 8].copy_from_slice(&0x7777_u64.to_be_bytes());
     fs::write(dir.join("unknown.object"), unknown).unwrap();
-    // A ciphertext of which the end, with the padding, was written over.
+    // A ciphertext that was changed: an IV and two blocks, the second all padding. A bit of the
+    // first is a bit of what the second decrypts to, so the last byte does not say sixteen.
     let mut broken = whole.clone();
     let at = value_at(&whole, attribute::VALUE.info.id) + 8;
-    broken[at + 16..at + 48].fill(7);
+    broken[at + 31] ^= 0x10;
     fs::write(dir.join("broken.object"), broken).unwrap();
     // The public key of one pair in the place of the other's.
     let [one, two] = publics.as_slice() else { unreachable!() };
