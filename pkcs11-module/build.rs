@@ -1,7 +1,16 @@
 //! Tells the linker what makes a shared library that any process can load, fork and leave.
 
+/// How the assembler of an architecture jumps to a symbol.
+const JUMPS: &[(&str, &str)] =
+    &[("x86_64", "jmp"), ("aarch64", "b"), ("riscv64", "tail"), ("s390x", "jg")];
+
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
+    let target = std::env::var("CARGO_CFG_TARGET_ARCH").unwrap_or_default();
+    match JUMPS.iter().find(|(architecture, _)| *architecture == target) {
+        Some((_, jump)) => println!("cargo::rustc-env=JUMP={jump}"),
+        None => println!("cargo::error=JUMPS in build.rs has no jump for {target}: add it there"),
+    }
     for argument in [
         // Handlers for forks and for the ends of threads lead into the module: it stays.
         "-Wl,-z,nodelete",
@@ -11,6 +20,10 @@ fn main() {
         "-Wl,-Bsymbolic",
         // Nothing is looked up that the module does not name.
         "-Wl,-z,defs",
+        // AWS-LC's locks are those that a fork waits for: see src/abi/brief.rs.
+        "-Wl,--wrap=pthread_rwlock_rdlock",
+        "-Wl,--wrap=pthread_rwlock_wrlock",
+        "-Wl,--wrap=pthread_rwlock_unlock",
     ] {
         println!("cargo::rustc-link-arg-cdylib={argument}");
     }

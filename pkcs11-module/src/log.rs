@@ -19,7 +19,7 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Metadata, Subscriber};
 
-use crate::abi::Replaceable;
+use crate::abi::{Replaceable, brief};
 
 /// The sockets of the system's logs: journald's, and where that is not, syslog's.
 const JOURNAL: &str = "/run/systemd/journal/socket";
@@ -45,7 +45,13 @@ pub(crate) fn start(config: &Log) {
     }
     let sink = Sink::open(&config.target);
     let subscriber = Writer { level: severity(config.level), sink };
-    LOG.replace(Open { config: config.clone(), dispatch: Dispatch::new(subscriber) });
+    // `tracing` registers whoever takes events, and whoever gives them when they first do, under
+    // locks: that must not meet a fork, so it is all done here.
+    let dispatch = brief(|| {
+        dispatcher::with_default(&Dispatch::none(), || EVERY_LEVEL.map(|level| say(level, "")));
+        Dispatch::new(subscriber)
+    });
+    LOG.replace(Open { config: config.clone(), dispatch });
 }
 
 /// Runs a call, and logs what came of it.
@@ -58,15 +64,23 @@ pub(crate) fn watch(name: &'static str, call: impl FnOnce() -> Result<()>) -> Re
 
 /// Says something that is not about one call.
 pub(crate) fn remark(level: Level, text: &str) {
-    let Some(log) = LOG.get() else { return };
-    dispatcher::with_default(&log.dispatch, || match level {
+    if let Some(log) = LOG.get() {
+        dispatcher::with_default(&log.dispatch, || say(level, text));
+    }
+}
+
+/// The only place where events are made.
+fn say(level: Level, text: impl fmt::Display) {
+    match level {
         Level::Off => {}
         Level::Error => tracing::error!("{text}"),
         Level::Warning => tracing::warn!("{text}"),
         Level::Info => tracing::info!("{text}"),
         Level::Debug => tracing::debug!("{text}"),
-    });
+    }
 }
+
+const EVERY_LEVEL: [Level; 4] = [Level::Error, Level::Warning, Level::Info, Level::Debug];
 
 impl Open {
     fn watch(&self, name: &'static str, call: impl FnOnce() -> Result<()>) -> Result<()> {
@@ -76,26 +90,25 @@ impl Open {
         dispatcher::with_default(&self.dispatch, || {
             let (outcome, account) = reason::record(call);
             match outcome {
-                Ok(()) => tracing::debug!("{}", Sentence(name, &account, "CKR_OK")),
-                Err(error) => tell(name, &account, error),
+                Ok(()) => say(Level::Debug, Sentence(name, &account, "CKR_OK")),
+                Err(error) => say(loudness(error), Sentence(name, &account, error.name())),
             }
             outcome
         })
     }
 }
 
-/// Tells of a failure, as loudly as it deserves.
-fn tell(name: &str, account: &Account, error: Error) {
-    let sentence = Sentence(name, account, error.name());
+/// How loudly a failure deserves to be told.
+fn loudness(error: Error) -> Level {
     match error {
         Error::GeneralError
         | Error::FunctionFailed
         | Error::DeviceError
         | Error::DeviceMemory
-        | Error::HostMemory => tracing::error!("{sentence}"),
+        | Error::HostMemory => Level::Error,
         // Every program that asks for a length first, or for what may come, does so.
-        Error::BufferTooSmall | Error::NoEvent => tracing::debug!("{sentence}"),
-        _ => tracing::warn!("{sentence}"),
+        Error::BufferTooSmall | Error::NoEvent => Level::Debug,
+        _ => Level::Warning,
     }
 }
 
@@ -222,7 +235,10 @@ impl Sink {
         let line = || format!("{} {NAME}[{process}]: {word}: {text}\n", now());
         // In one piece, so that lines of several processes do not mix.
         let _ = match self {
-            Self::Stderr => io::stderr().write_all(line().as_bytes()),
+            // Not by way of the standard library, which has a lock that a fork may find held.
+            Self::Stderr => rustix::io::write(rustix::stdio::stderr(), line().as_bytes())
+                .map(drop)
+                .map_err(io::Error::from),
             Self::File(file) => {
                 let mut file = file;
                 file.write_all(line().as_bytes())

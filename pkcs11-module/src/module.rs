@@ -13,7 +13,7 @@ use strongroom_functions::Cryptoki;
 use strongroom_token::{Config, Level, Log};
 use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle};
 
-use crate::abi::{Quiet, Replaceable, children_inherit, watch_exit, watch_forks};
+use crate::abi::{Quiet, Replaceable, brief, children_inherit, watch_exit, watch_forks};
 use crate::log;
 
 /// The application, whatever it is made of.
@@ -45,6 +45,7 @@ pub(crate) fn initialize() -> Result<()> {
         COMPATIBLE.store(config.compatible, Ordering::Relaxed);
         children_inherit(config.child_inherits);
         watch_exit()?;
+        brief(strongroom_token::prepare);
         Ok(Arc::new(strongroom_token::Application::open(config)?))
     })
 }
@@ -112,7 +113,7 @@ impl Call {
 }
 
 /// How many groups the threads are divided into.
-const SHARDS: usize = 16;
+pub(crate) const SHARDS: usize = 16;
 
 /// Where the application is, if it is.
 pub(crate) struct Module<A: ?Sized> {
@@ -181,7 +182,7 @@ impl<A: ?Sized> Shard<A> {
 }
 
 /// The shard of this thread: threads take turns.
-fn shard() -> usize {
+pub(crate) fn shard() -> usize {
     static NEXT: AtomicUsize = AtomicUsize::new(0);
     thread_local! {
         // No destructor, so it is there for as long as the thread is.

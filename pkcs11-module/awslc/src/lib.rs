@@ -28,6 +28,12 @@ pub mod rsa;
 
 pub use error::{Error, Result};
 
+/// Has AWS-LC find out what the processor can do. It does so at its first use in any case, but then
+/// under a lock that a fork in that moment leaves held in its child.
+pub fn prepare() {
+    aws_lc_rs::init();
+}
+
 /// Compares two byte strings in a time that depends only on their lengths.
 pub fn equal(a: &[u8], b: &[u8]) -> bool {
     aws_lc_rs::constant_time::verify_slices_are_equal(a, b).is_ok()

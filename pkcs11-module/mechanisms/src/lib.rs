@@ -71,6 +71,7 @@ pub use operation::{Cipher, Digest, Recover, Sign, Verify};
 pub use policy::Policy;
 pub use row::{Encapsulated, Legacy, Mechanism, Start};
 pub use state::StateKey;
+pub use strongroom_awslc::prepare;
 
 use strongroom_types::{Bytes, Error, KeyType, Result};
 

@@ -11,6 +11,7 @@ use std::panic::catch_unwind;
 
 use strongroom_types::{Error, Result};
 
+use super::brief;
 use crate::module;
 
 /// What keeps the rooms below quiet, whatever its type.
@@ -60,8 +61,13 @@ unsafe extern "C" fn before() {
     }
     // A panic here would end the host. It leaves the rooms below as they are: no worse than a fork
     // without this handler.
-    if let Ok(quiet) = catch_unwind(module::quiesce) {
-        QUIET.set(Some(ManuallyDrop::new(quiet)));
+    let quiesce = || {
+        // In this order: who waits at the rooms below is not busy, but who works in them may be.
+        let rooms = module::quiesce();
+        (brief::quiesce(), rooms)
+    };
+    if let Ok(quiet) = catch_unwind(quiesce) {
+        QUIET.set(Some(ManuallyDrop::new(Box::new(quiet))));
     }
 }
 

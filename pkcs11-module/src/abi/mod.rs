@@ -9,6 +9,7 @@
 //! values are read and written unaligned, lengths are checked before they are used, and output is
 //! written only after everything borrowed from the caller is gone.
 
+mod brief;
 mod exit;
 mod fork;
 mod info;
@@ -24,6 +25,7 @@ mod template;
 #[macro_use]
 mod function;
 
+pub(crate) use brief::brief;
 pub(crate) use exit::watch_exit;
 pub(crate) use fork::{Quiet, children_inherit, watch_forks};
 pub(crate) use function::{guard, guard_late};

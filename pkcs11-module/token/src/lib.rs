@@ -38,6 +38,7 @@ pub use moved::{Moved, Refusal, settle};
 pub use rules::OBJECT_CLASSES;
 pub use strongroom_keystore::config::{Config, Level, Log, Target};
 pub use strongroom_keystore::quiesce;
+pub use strongroom_mechanisms::prepare;
 
 use strongroom_mechanisms::Policy;
 use strongroom_types::{Layout, MechanismType};
