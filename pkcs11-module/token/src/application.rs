@@ -11,8 +11,9 @@ use strongroom_types::{
     SessionInfo, SlotId, SlotInfo, TokenInfo, UserType, Value, attribute, attribute::kind, ck,
 };
 
+use crate::crypto::usable;
 use crate::error::storage;
-use crate::handles::Handles;
+use crate::handles::{Handles, Home};
 use crate::login::{self, PIN_LEN, pin_flags};
 use crate::message::{self, Signing, Verifying};
 use crate::object::Object;
@@ -20,6 +21,7 @@ use crate::operation::{
     Kind, absorb, cancel, finish, step, step_both, update, verify, verify_final, verify_signature,
     verify_signature_final, whole,
 };
+use crate::own::OwnObjects;
 use crate::rules::UNAVAILABLE;
 use crate::search::{Search, place};
 use crate::session::{Session, Sessions};
@@ -42,6 +44,8 @@ pub struct Application {
     pub(crate) slots: Slots,
     pub(crate) sessions: Sessions,
     pub(crate) handles: Handles,
+    /// What each token has of itself.
+    own: OwnObjects,
     /// Seals the states of operations.
     pub(crate) states: StateKey,
 }
@@ -60,7 +64,8 @@ impl Application {
         slots.forget_events();
         let policy = Policy::new(config.legacy);
         let states = StateKey::new()?;
-        Ok(Self { config, policy, store, slots, sessions, handles, states })
+        let own = OwnObjects::new(&usable(&config, policy));
+        Ok(Self { config, policy, store, slots, sessions, handles, own, states })
     }
 
     /// The object of a handle, if the session may see it.
@@ -69,10 +74,13 @@ impl Application {
         if place.slot != session.slot.id {
             return Err(Error::ObjectHandleInvalid);
         }
-        if place.on_token {
-            session.token.token_object(&place.id)
-        } else {
-            session.token.session_object(&place.id)
+        match place.home {
+            Home::Keystore => session.token.token_object(&place.id),
+            Home::Session => session.token.session_object(&place.id),
+            Home::Token => {
+                let own = self.own.find(&session.token.stored.id(), &place.id);
+                own.map(Arc::new).ok_or(Error::ObjectHandleInvalid)
+            }
         }
     }
 
@@ -251,7 +259,7 @@ impl Cryptoki for Application {
 
     fn mechanism_list(&self, slot: SlotId) -> Result<Vec<MechanismType>> {
         self.slots.find(slot)?;
-        Ok(self.mechanisms().iter().map(|mechanism| mechanism.id).collect())
+        Ok(usable(&self.config, self.policy).iter().map(|mechanism| mechanism.id).collect())
     }
 
     fn mechanism_info(&self, slot: SlotId, mechanism: MechanismType) -> Result<MechanismInfo> {
@@ -422,7 +430,7 @@ impl Cryptoki for Application {
         if activity.search.is_some() {
             return Err(Error::OperationActive);
         }
-        activity.search = Some(Search::start(&session, template));
+        activity.search = Some(Search::start(&session, &self.own, template));
         Ok(())
     }
 

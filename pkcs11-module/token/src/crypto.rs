@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use strongroom_keystore::config::Mechanisms;
-use strongroom_mechanisms::{Key, Mechanism, Messages};
+use strongroom_keystore::config::{Config, Mechanisms};
+use strongroom_mechanisms::{Key, Mechanism, Messages, Policy};
 use strongroom_types::{
     Attribute, Attributes, Error, MechanismCall, MechanismType, ObjectHandle, Params, Result,
     attribute, attribute::kind,
@@ -45,18 +45,6 @@ impl Application {
             return Err(Error::MechanismInvalid.because(refused));
         }
         Ok(mechanism)
-    }
-
-    /// The mechanisms that may be used; those of a list in its order.
-    pub(crate) fn mechanisms(&self) -> Vec<&'static Mechanism> {
-        let all = || self.policy.mechanisms();
-        match &self.config.mechanisms {
-            Mechanisms::Only(names) => names
-                .iter()
-                .filter_map(|name| all().find(|mechanism| mechanism.name == name))
-                .collect(),
-            listed => all().filter(|mechanism| listed.include(mechanism.name)).collect(),
-        }
     }
 
     /// Finds a key and checks that it may be used so: its type and size against the mechanism, its
@@ -200,6 +188,17 @@ impl Application {
         let source = (plain && !object.authenticates())
             .then_some(Source { mechanism: id, key: Some(object.id) });
         Ok(Operation::new(running, object.private(), object.authenticates()).of(source))
+    }
+}
+
+/// The mechanisms that a configuration lets be used; those of a list in its order.
+pub(crate) fn usable(config: &Config, policy: Policy) -> Vec<&'static Mechanism> {
+    let all = || policy.mechanisms();
+    match &config.mechanisms {
+        Mechanisms::Only(names) => {
+            names.iter().filter_map(|name| all().find(|mechanism| mechanism.name == name)).collect()
+        }
+        listed => all().filter(|mechanism| listed.include(mechanism.name)).collect(),
     }
 }
 

@@ -14,9 +14,19 @@ use crate::sync::{read, write};
 pub(crate) struct Place {
     pub(crate) slot: SlotId,
     pub(crate) id: ObjectId,
-    /// A token object, in the keystore; or a session object, in memory.
-    pub(crate) on_token: bool,
+    pub(crate) home: Home,
     pub(crate) private: bool,
+}
+
+/// Who knows an object.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Home {
+    /// The keystore: a token object that an application made.
+    Keystore,
+    /// The memory of the application: a session object.
+    Session,
+    /// The token itself: it follows from the module, and is stored nowhere.
+    Token,
 }
 
 /// The handles of an application. An object keeps its handle as long as the application may see
@@ -30,8 +40,8 @@ struct Table {
     entries: Vec<Entry>,
     /// The entries without a place that may have one again.
     free: Vec<u32>,
-    /// The entries with a place, by identifier alone: identifiers are random, so no two objects
-    /// have the same.
+    /// The entries with a place, by identifier alone: identifiers are random, at least in the half
+    /// that they have from their token, so no two objects have the same.
     by_id: HashTable<u32>,
     hasher: RandomState,
 }
@@ -47,14 +57,14 @@ struct Entry {
 }
 
 struct Kind {
-    on_token: bool,
+    home: Home,
     private: bool,
 }
 
 impl Entry {
     fn place(&self) -> Option<Place> {
-        let Kind { on_token, private } = *self.kind.as_ref()?;
-        Some(Place { slot: SlotId(self.slot.into()), id: self.id, on_token, private })
+        let Kind { home, private } = *self.kind.as_ref()?;
+        Some(Place { slot: SlotId(self.slot.into()), id: self.id, home, private })
     }
 }
 
@@ -136,11 +146,11 @@ impl Table {
             None => u32::try_from(entries.len()).map_err(|_| Error::HostMemory)?,
         };
         let index = usize::try_from(number).map_err(|_| Error::HostMemory)?;
-        let Place { slot, id, on_token, private } = place;
+        let Place { slot, id, home, private } = place;
         // Slot numbers have 31 bits, and count on from there.
         let slot = u32::try_from(slot.0).map_err(|_| Error::GeneralError)?;
         let turn = entries.get(index).map_or(0, |entry| entry.turn);
-        let entry = Entry { id, slot, turn, kind: Some(Kind { on_token, private }) };
+        let entry = Entry { id, slot, turn, kind: Some(Kind { home, private }) };
         match entries.get_mut(index) {
             Some(free) => *free = entry,
             None => entries.push(entry),
@@ -186,7 +196,7 @@ mod tests {
         Place {
             slot: SlotId(7),
             id: [number; 16],
-            on_token: true,
+            home: Home::Keystore,
             private: number.is_multiple_of(2),
         }
     }

@@ -24,6 +24,7 @@ mod message;
 mod moved;
 mod object;
 mod operation;
+mod own;
 mod rules;
 mod search;
 mod session;
@@ -35,7 +36,7 @@ mod token;
 
 pub use application::Application;
 pub use moved::{Moved, Refusal, settle};
-pub use rules::OBJECT_CLASSES;
+pub use rules::{OBJECT_CLASSES, OWN_CLASSES};
 pub use strongroom_keystore::config::{Config, Level, Log, Target};
 pub use strongroom_keystore::quiesce;
 pub use strongroom_mechanisms::prepare;

@@ -26,6 +26,12 @@ pub static OBJECT_CLASSES: &[ObjectClass] = &[
     ObjectClass { class: Class::TRUST, private: false, tables: &[STORAGE, TRUST] },
 ];
 
+/// Every class of objects that the token has of itself, and applications only read.
+pub static OWN_CLASSES: &[ObjectClass] = &[
+    ObjectClass { class: Class::PROFILE, private: false, tables: &[STORAGE, PROFILE] },
+    ObjectClass { class: Class::MECHANISM, private: false, tables: &[STORAGE, MECHANISM] },
+];
+
 /// 4.4, storage objects.
 static STORAGE: &[Rule] = rules! {
     CLASS: Absent, NEEDED_BY_CREATE;
@@ -114,6 +120,16 @@ static TRUST: &[Rule] = rules! {
 /// `CKT_TRUST_UNKNOWN`.
 const TRUST_UNKNOWN: u64 = ck!(CKT_TRUST_UNKNOWN);
 
+/// 4.13, profile objects.
+static PROFILE: &[Rule] = rules! {
+    PROFILE_ID: Absent;
+};
+
+/// 4.14, mechanism objects.
+static MECHANISM: &[Rule] = rules! {
+    MECHANISM_TYPE: Absent;
+};
+
 /// 4.7, key objects.
 static KEY: &[Rule] = rules! {
     KEY_TYPE: Absent, NEEDED_BY_CREATE, NEEDED_BY_UNWRAP;
@@ -182,9 +198,12 @@ static SECRET_KEY: &[Rule] = rules! {
 /// `CK_UNAVAILABLE_INFORMATION`.
 pub(crate) const UNAVAILABLE: u64 = ck!(CK_UNAVAILABLE_INFORMATION);
 
-/// Finds a class by its number.
+/// Finds a class of objects that applications make, by its number.
 pub(crate) fn object_class(class: Class) -> Result<&'static ObjectClass> {
-    OBJECT_CLASSES.iter().find(|row| row.class == class).ok_or(Error::AttributeValueInvalid)
+    OBJECT_CLASSES.iter().find(|row| row.class == class).ok_or_else(|| {
+        let none = || "objects of this CKA_CLASS are not for an application to make".into();
+        Error::AttributeValueInvalid.because(none)
+    })
 }
 
 /// The rules of an object: those of its class, and those of its key type before them.
@@ -221,6 +240,9 @@ impl Rules {
         if let Some(certificate_type) = attributes.get(attribute::CERTIFICATE_TYPE) {
             return Self::of_certificate(certificate_type);
         }
+        if let Some(class) = OWN_CLASSES.iter().find(|row| row.class.0 == class) {
+            return Ok(Self { own: &[], class });
+        }
         Self::of(Class(class), attributes.get(attribute::KEY_TYPE).map(KeyType))
     }
 
@@ -252,7 +274,7 @@ mod tests {
 
     #[test]
     fn a_class_names_an_attribute_once() {
-        for row in OBJECT_CLASSES {
+        for row in OBJECT_CLASSES.iter().chain(OWN_CLASSES) {
             let all: Vec<_> = row.tables.iter().copied().flatten().collect();
             for (i, rule) in all.iter().enumerate() {
                 let again = all[i + 1..].iter().any(|other| other.attribute == rule.attribute);

@@ -6,8 +6,9 @@ use strongroom_keystore::{Found, ObjectId, Role};
 use strongroom_types::{Attributes, Error, ObjectHandle, Result, attribute};
 
 use crate::error::storage;
-use crate::handles::{Handles, Place};
+use crate::handles::{Handles, Home, Place};
 use crate::object::{Object, TERMS, Terms};
+use crate::own::OwnObjects;
 use crate::session::Session;
 
 /// A search under way.
@@ -33,10 +34,10 @@ const PAGE: (usize, usize) = (16, 1024);
 
 impl Search {
     /// Starts a search of what the session may see. Attributes that nothing has find nothing.
-    pub(crate) fn start(session: &Session, template: Attributes) -> Self {
+    pub(crate) fn start(session: &Session, own: &OwnObjects, template: Attributes) -> Self {
         let on_token = template.get(attribute::TOKEN);
         let private = template.get(attribute::PRIVATE);
-        let found = match on_token {
+        let mut found: VecDeque<_> = match on_token {
             Some(true) => VecDeque::new(),
             _ => session
                 .token
@@ -45,6 +46,13 @@ impl Search {
                 .map(|object| place(session, object))
                 .collect(),
         };
+        let own = own.matching(&session.token.stored.id(), &template);
+        found.extend(own.iter().map(|object| Place {
+            slot: session.slot.id,
+            id: object.id,
+            home: Home::Token,
+            private: false,
+        }));
         let user = session.token.is(Role::User);
         let stored = Stored {
             public: on_token != Some(false) && private != Some(true),
@@ -98,7 +106,7 @@ impl Search {
         for Found { id, private } in found {
             if self.covered || self.matches(session, &id)? {
                 let slot = session.slot.id;
-                self.found.push_back(Place { slot, id, on_token: true, private });
+                self.found.push_back(Place { slot, id, home: Home::Keystore, private });
             }
         }
         Ok(true)
@@ -127,12 +135,13 @@ impl Stored {
     }
 }
 
-/// Where an object of the session's token is.
+/// Where an object of the session's token is that an application made.
 pub(crate) fn place(session: &Session, object: &Object) -> Place {
+    let on_token = object.attributes.is(attribute::TOKEN);
     Place {
         slot: session.slot.id,
         id: object.id,
-        on_token: object.attributes.is(attribute::TOKEN),
+        home: if on_token { Home::Keystore } else { Home::Session },
         private: object.private(),
     }
 }

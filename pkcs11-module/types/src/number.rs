@@ -51,6 +51,8 @@ constants! { Class:
     PRIVATE_KEY = CKO_PRIVATE_KEY;
     SECRET_KEY = CKO_SECRET_KEY;
     TRUST = CKO_TRUST;
+    PROFILE = CKO_PROFILE;
+    MECHANISM = CKO_MECHANISM;
 }
 
 constants! { KeyType:

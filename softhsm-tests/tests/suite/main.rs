@@ -21,6 +21,7 @@ mod legacy;
 mod message;
 mod objects;
 mod post_quantum;
+mod profiles;
 mod search;
 mod session_functions;
 mod sessions;
