@@ -46,6 +46,7 @@ mod montgomery;
 mod operation;
 mod parameter_set;
 mod pbkdf2;
+mod plain_key;
 mod policy;
 mod prf;
 mod public_from_private;

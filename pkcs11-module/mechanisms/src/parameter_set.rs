@@ -2,14 +2,15 @@
 //! strings: ML-DSA, ML-KEM and SLH-DSA (PKCS#11 3.2, the sections of these names; RFC 9881, RFC
 //! 9935 and RFC 9909 for the structures).
 
-use der::asn1::{BitStringRef, ObjectIdentifier, OctetStringRef};
-use der::{AnyRef, Decode, Encode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
+use der::asn1::{ObjectIdentifier, OctetStringRef};
+use der::{AnyRef, Decode, Reader, SliceReader, Tag, TagNumber, Tagged};
 use strongroom_types::rule::Default::Absent;
 use strongroom_types::rule::Rule;
 use strongroom_types::{
     Attributes, Bytes, Class, Error, KeyType, Params, Result, attribute, rules,
 };
 
+use crate::plain_key::{self, Structure, encode, octets};
 use crate::{KeyTypeRow, Mechanism, Parsed, public_key_info};
 
 /// A parameter set of a key type.
@@ -100,7 +101,7 @@ fn complete<S: ParameterSet>(key: &mut Attributes) -> Result<()> {
         }
         _ => return Err(Error::TemplateInconsistent),
     };
-    public_key_info::set(key, &to_spki(set, &public)?)
+    public_key_info::set(key, &plain_key::to_spki(set.identifier(), &public)?)
 }
 
 /// A public key that can be one.
@@ -164,34 +165,6 @@ fn generate<S: ParameterSet>(
     Ok(())
 }
 
-/// `AlgorithmIdentifier`: an object identifier alone says the parameter set.
-#[derive(Sequence)]
-struct Algorithm {
-    identifier: ObjectIdentifier,
-}
-
-/// `SubjectPublicKeyInfo`.
-#[derive(Sequence)]
-struct PublicKeyInfo<'a> {
-    algorithm: Algorithm,
-    public_key: BitStringRef<'a>,
-}
-
-/// `OneAsymmetricKey` (RFC 5958), as far as it is written.
-#[derive(Sequence)]
-struct PrivateKeyInfo<'a> {
-    version: u8,
-    algorithm: Algorithm,
-    private_key: &'a OctetStringRef,
-}
-
-fn to_spki<S: ParameterSet>(set: &S, public: &[u8]) -> Result<Vec<u8>> {
-    let algorithm = Algorithm { identifier: set.identifier() };
-    let info = BitStringRef::from_bytes(public)
-        .and_then(|public_key| PublicKeyInfo { algorithm, public_key }.to_der());
-    info.map_err(|_| Error::FunctionFailed)
-}
-
 /// The seed if there is one, as the two RFCs recommend: the value follows from it.
 fn to_pkcs8<S: ParameterSet>(key: &Attributes) -> Result<Bytes> {
     let set = set_of::<S>(key)?;
@@ -201,29 +174,11 @@ fn to_pkcs8<S: ParameterSet>(key: &Attributes) -> Result<Bytes> {
         Some(seed) => encode(&AnyRef::new(SEED, seed).map_err(|_| Error::KeyNotWrappable)?)?,
         None => encode(&octets(value)?)?,
     };
-    encode(&PrivateKeyInfo {
-        version: 0,
-        algorithm: Algorithm { identifier: set.identifier() },
-        private_key: octets(&choice)?,
-    })
+    plain_key::to_pkcs8(set.identifier(), &choice)
 }
 
 /// The choice `seed [0] OCTET STRING`, implicitly tagged.
 const SEED: Tag = Tag::ContextSpecific { constructed: false, number: TagNumber(0) };
-
-fn octets(bytes: &[u8]) -> Result<&OctetStringRef> {
-    OctetStringRef::new(bytes).map_err(|_| Error::KeyNotWrappable)
-}
-
-/// The DER of what holds a secret: in memory that does not grow, and is wiped.
-fn encode(value: &impl Encode) -> Result<Bytes> {
-    let write = || {
-        let mut out = Bytes::new(vec![0; value.encoded_len()?.try_into()?]);
-        value.encode_to_slice(&mut out)?;
-        Ok::<_, der::Error>(out)
-    };
-    write().map_err(|_| Error::KeyNotWrappable)
-}
 
 fn from_pkcs8<S: ParameterSet>(der: &[u8], key: &mut Attributes) -> Result<()> {
     let Structure { identifier, private, public } =
@@ -242,43 +197,6 @@ fn from_pkcs8<S: ParameterSet>(der: &[u8], key: &mut Attributes) -> Result<()> {
     match public {
         Some(public) if public != computed => Err(Error::WrappedKeyInvalid),
         _ => Ok(()),
-    }
-}
-
-/// What is read of a `OneAsymmetricKey`.
-struct Structure<'a> {
-    identifier: ObjectIdentifier,
-    private: &'a [u8],
-    public: Option<&'a [u8]>,
-}
-
-impl<'a> Structure<'a> {
-    fn read(der: &'a [u8]) -> der::Result<Self> {
-        let mut outer = SliceReader::new(der)?;
-        let all = outer.sequence(|reader: &mut SliceReader<'a>| {
-            if u8::decode(reader)? > 1 {
-                return Err(der::Error::from(Tag::Integer.value_error()));
-            }
-            let algorithm = Algorithm::decode(reader)?;
-            let private = <&OctetStringRef>::decode(reader)?;
-            let mut public = None;
-            while !reader.is_finished() {
-                let field = AnyRef::decode(reader)?;
-                match field.tag() {
-                    // Attributes say nothing about the key.
-                    Tag::ContextSpecific { constructed: true, number: TagNumber(0) } => {}
-                    // A BIT STRING under an implicit tag: no bit of its last byte is unused.
-                    tag @ Tag::ContextSpecific { constructed: false, number: TagNumber(1) } => {
-                        let bytes = field.value().strip_prefix(&[0]);
-                        public = Some(bytes.ok_or_else(|| tag.value_error())?);
-                    }
-                    tag => return Err(tag.value_error().into()),
-                }
-            }
-            Ok(Self { identifier: algorithm.identifier, private: private.as_bytes(), public })
-        })?;
-        outer.finish()?;
-        Ok(all)
     }
 }
 
