@@ -56,7 +56,6 @@ for name in counter_mode feedback_mode additional_keys_counter_mode additional_k
 done
 we_differ "basic::derive_key_sp800" "there are no CKD_*_KDF_SP800"
 we_differ "ml_dsa::ml_dsa_hash" "HashML-DSA takes data in parts, where the standard asks for one part"
-we_differ "basic::sign_verify_eddsa_with_ed448_schemes" "there is no Ed448"
 
 count=0
 while read -r program path; do

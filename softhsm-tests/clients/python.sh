@@ -31,6 +31,9 @@ run "python-pkcs11: ECDSA, P-256" program ec_keys secp256r1
 run "python-pkcs11: ECDSA, P-384" program ec_keys secp384r1
 run "python-pkcs11: ECDSA, P-521" program ec_keys secp521r1
 run "python-pkcs11: Ed25519" program ed25519_keys
+run "python-pkcs11: Ed448" program ed448_keys
+softhsm2_fails "python-pkcs11: X448" "X448 is under the Edwards mechanism (#647)"
+run "python-pkcs11: X448" program x448_keys
 run "python-pkcs11: ECDH, P-256" program ecdh secp256r1
 run "python-pkcs11: ECDH, P-384" program ecdh secp384r1
 run "python-pkcs11: AES" program aes

@@ -3,8 +3,7 @@
 use aws_lc_sys as sys;
 use zeroize::Zeroizing;
 
-use crate::error::{Result, check, failed};
-use crate::owned::AnyKey;
+use crate::error::{Result, check};
 
 /// The length of a seed, a scalar, a public key and a shared secret, in bytes.
 pub const KEY_LEN: usize = 32;
@@ -38,20 +37,6 @@ impl SigningKey {
         // SAFETY: 32 and 64 bytes can be written, and 32 read, as curve25519.h says.
         unsafe { sys::ED25519_keypair_from_seed(public, private, seed.as_ptr()) };
         Self(key)
-    }
-
-    /// A new key.
-    pub fn generate() -> Self {
-        let mut public = [0; KEY_LEN];
-        let mut key = Zeroizing::new([0; 64]);
-        // SAFETY: 32 and 64 bytes can be written, as curve25519.h says.
-        unsafe { sys::ED25519_keypair(public.as_mut_ptr(), key.as_mut_ptr()) };
-        Self(key)
-    }
-
-    /// The seed.
-    pub fn seed(&self) -> &[u8] {
-        self.0.split_at(KEY_LEN).0
     }
 
     /// The public key.
@@ -113,15 +98,6 @@ pub fn verify(
     })
 }
 
-/// A new X25519 scalar.
-pub fn x25519_generate() -> Zeroizing<[u8; KEY_LEN]> {
-    let mut public = [0; KEY_LEN];
-    let mut scalar = Zeroizing::new([0; KEY_LEN]);
-    // SAFETY: 32 bytes each can be written, as curve25519.h says.
-    unsafe { sys::X25519_keypair(public.as_mut_ptr(), scalar.as_mut_ptr()) };
-    scalar
-}
-
 /// The X25519 public key of a scalar.
 pub fn x25519_public(scalar: &[u8; KEY_LEN]) -> [u8; KEY_LEN] {
     let mut public = [0; KEY_LEN];
@@ -140,63 +116,4 @@ pub fn x25519(scalar: &[u8; KEY_LEN], peer: &[u8; KEY_LEN]) -> Result<Zeroizing<
     // SAFETY: 32 bytes can be written, and 32 each read, as curve25519.h says.
     check(unsafe { sys::X25519(secret.as_mut_ptr(), scalar.as_ptr(), peer.as_ptr()) })?;
     Ok(secret)
-}
-
-/// Which algorithm a key is for, where RFC 8410 says it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
-    /// Signatures.
-    Ed25519,
-    /// Key agreement.
-    X25519,
-}
-
-impl Algorithm {
-    fn id(self) -> i32 {
-        match self {
-            Self::Ed25519 => sys::EVP_PKEY_ED25519,
-            Self::X25519 => sys::EVP_PKEY_X25519,
-        }
-    }
-
-    /// The `SubjectPublicKeyInfo` (RFC 8410) of a public key.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Memory`](crate::Error).
-    pub fn to_spki(self, public: &[u8; KEY_LEN]) -> Result<Vec<u8>> {
-        let (data, null) = (public.as_ptr(), core::ptr::null_mut());
-        // SAFETY: 32 bytes can be read; the engine may be null.
-        let made = unsafe { sys::EVP_PKEY_new_raw_public_key(self.id(), null, data, KEY_LEN) };
-        // SAFETY: the new key is nobody else's.
-        unsafe { AnyKey::take(made) }?.to_spki()
-    }
-
-    /// The PKCS#8 `PrivateKeyInfo` (RFC 8410) of a seed or scalar.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Memory`](crate::Error).
-    pub fn to_pkcs8(self, private: &[u8; KEY_LEN]) -> Result<Zeroizing<Vec<u8>>> {
-        let (data, null) = (private.as_ptr(), core::ptr::null_mut());
-        // SAFETY: 32 bytes can be read; the engine may be null.
-        let made = unsafe { sys::EVP_PKEY_new_raw_private_key(self.id(), null, data, KEY_LEN) };
-        // SAFETY: the new key is nobody else's.
-        unsafe { AnyKey::take(made) }?.to_pkcs8()
-    }
-
-    /// The seed or scalar in a PKCS#8 `PrivateKeyInfo`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`](crate::Error) if it is none, or of another algorithm.
-    pub fn from_pkcs8(self, der: &[u8]) -> Result<Zeroizing<[u8; KEY_LEN]>> {
-        let key = AnyKey::from_pkcs8(der, self.id())?;
-        let mut private = Zeroizing::new([0; KEY_LEN]);
-        let mut len = KEY_LEN;
-        let out = private.as_mut_ptr();
-        // SAFETY: the key is alive, and `out` writable for `len` bytes.
-        check(unsafe { sys::EVP_PKEY_get_raw_private_key(key.as_ptr(), out, &mut len) })?;
-        if len == KEY_LEN { Ok(private) } else { Err(failed()) }
-    }
 }

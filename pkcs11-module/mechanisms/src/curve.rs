@@ -4,10 +4,13 @@
 //! An application may write either attribute in more than one way; every key has them in the
 //! normal form, which is the object identifier and the DER OCTET STRING.
 
+use der::asn1::ObjectIdentifier;
 use der::{AnyRef, Decode, Encode, Tag, Tagged};
-use strongroom_awslc::{curve25519, ec};
+use strongroom_awslc::ec;
 use strongroom_types::attribute::kind;
 use strongroom_types::{Attribute, Attributes, Error, KeyType, Result, attribute, ck};
+
+use crate::rfc8410::Algorithm;
 
 /// A curve.
 pub(crate) struct Curve {
@@ -28,8 +31,8 @@ pub(crate) struct Curve {
 pub(crate) enum Group {
     /// ECDSA and ECDH.
     Prime(ec::Curve),
-    /// Ed25519 or X25519.
-    Curve25519(curve25519::Algorithm),
+    /// EdDSA, or ECDH by one coordinate.
+    Rfc8410(Algorithm),
 }
 
 /// Every curve of the token.
@@ -117,7 +120,7 @@ pub(crate) static CURVES: &[Curve] = &[
     // 1.3.101.112 (RFC 8410), and 1.3.6.1.4.1.11591.15.1, which GnuPG's smart cards have.
     Curve {
         key_type: KeyType::EC_EDWARDS,
-        group: Group::Curve25519(curve25519::Algorithm::Ed25519),
+        group: Group::Rfc8410(Algorithm::Ed25519),
         bits: 255,
         identifiers: &[b"\x06\x03\x2b\x65\x70", b"\x06\x09\x2b\x06\x01\x04\x01\xda\x47\x0f\x01"],
         names: &["edwards25519", "Ed25519"],
@@ -125,13 +128,29 @@ pub(crate) static CURVES: &[Curve] = &[
     // 1.3.101.110 (RFC 8410), and 1.3.6.1.4.1.3029.1.5.1, which GnuPG's smart cards have.
     Curve {
         key_type: KeyType::EC_MONTGOMERY,
-        group: Group::Curve25519(curve25519::Algorithm::X25519),
+        group: Group::Rfc8410(Algorithm::X25519),
         bits: 255,
         identifiers: &[
             b"\x06\x03\x2b\x65\x6e",
             b"\x06\x0a\x2b\x06\x01\x04\x01\x97\x55\x01\x05\x01",
         ],
         names: &["curve25519", "X25519"],
+    },
+    // 1.3.101.113 (RFC 8410)
+    Curve {
+        key_type: KeyType::EC_EDWARDS,
+        group: Group::Rfc8410(Algorithm::Ed448),
+        bits: 448,
+        identifiers: &[b"\x06\x03\x2b\x65\x71"],
+        names: &["edwards448", "Ed448"],
+    },
+    // 1.3.101.111 (RFC 8410)
+    Curve {
+        key_type: KeyType::EC_MONTGOMERY,
+        group: Group::Rfc8410(Algorithm::X448),
+        bits: 448,
+        identifiers: &[b"\x06\x03\x2b\x65\x6f"],
+        names: &["curve448", "X448"],
     },
 ];
 
@@ -169,6 +188,12 @@ impl Curve {
             && self.names.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(any.value()))
     }
 
+    /// The object identifier, which the structures of RFC 8410 have for the algorithm.
+    pub(crate) fn identifier(&self) -> Result<ObjectIdentifier> {
+        let normal = self.identifiers.first().and_then(|der| ObjectIdentifier::from_der(der).ok());
+        normal.ok_or(Error::CurveNotSupported)
+    }
+
     /// Puts the normal form of `CKA_EC_PARAMS` into a key.
     pub(crate) fn set_params(&self, key: &mut Attributes) {
         if let Some(normal) = self.identifiers.first() {
@@ -196,7 +221,7 @@ impl Curve {
         match self.group {
             // Uncompressed, compressed.
             Group::Prime(curve) => len == 1 + 2 * curve.field_len() || len == 1 + curve.field_len(),
-            Group::Curve25519(_) => len == curve25519::KEY_LEN,
+            Group::Rfc8410(algorithm) => len == algorithm.key_len(),
         }
     }
 }

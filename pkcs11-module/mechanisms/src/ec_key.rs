@@ -133,7 +133,7 @@ fn private(curve: &Curve, key: &Attributes) -> Result<ec::PrivateKey> {
 fn group(curve: &Curve) -> Result<ec::Curve> {
     match curve.group {
         Group::Prime(group) => Ok(group),
-        Group::Curve25519(_) => Err(Error::CurveNotSupported),
+        Group::Rfc8410(_) => Err(Error::CurveNotSupported),
     }
 }
 

@@ -6,7 +6,6 @@
 //! A peer's point that is not acceptable is `CKR_MECHANISM_PARAM_INVALID`: it is a part of the
 //! parameter, and clients know this answer.
 
-use strongroom_awslc::curve25519::x25519;
 use strongroom_awslc::ec::PublicKey;
 use strongroom_types::{Bytes, Error, Field, KeyType, MechanismType, Param, Result, ck, mechanism};
 
@@ -77,14 +76,13 @@ pub(crate) fn secret(
     x963(hash, &agreed, shared, wanted.unwrap_or(hash.output_len()))
 }
 
-/// The shared secret: the x coordinate, or what X25519 gives.
+/// The shared secret: the x coordinate, or what X25519 and X448 give.
 pub(crate) fn agree(key: &Key, peer: &[u8]) -> Result<Bytes> {
     if key.key_type() == KeyType::EC_MONTGOMERY {
-        let montgomery::Private(scalar) = key.material()?;
-        let curve = CURVES.iter().find(|curve| curve.key_type == KeyType::EC_MONTGOMERY);
-        let peer = bare(curve, peer)?.try_into().map_err(|_| Error::MechanismParamInvalid)?;
-        let secret = x25519(scalar, peer).map_err(or(Error::MechanismParamInvalid))?;
-        return Ok(Bytes::new(secret.to_vec()));
+        let montgomery::Private { algorithm, scalar } = key.material()?;
+        let curve = CURVES.iter().find(|curve| curve.group == Group::Rfc8410(*algorithm));
+        let secret = montgomery::agree(*algorithm, scalar, bare(curve, peer)?);
+        return secret.ok_or(Error::MechanismParamInvalid);
     }
     let key = &key.material::<ec_key::Private>()?.key;
     let curve = CURVES.iter().find(|curve| curve.group == Group::Prime(key.curve()));

@@ -1,11 +1,9 @@
 //! `CKK_EC_EDWARDS`, `CKM_EC_EDWARDS_KEY_PAIR_GEN` and `CKM_EDDSA` (PKCS#11 3.2, 6.3.5, 6.3.9 and
-//! 6.3.15) on Ed25519.
+//! 6.3.15) on Ed25519 and Ed448.
 
 use std::sync::Arc;
 
-use strongroom_awslc::curve25519::{
-    self as primitive, Algorithm, KEY_LEN, MAX_CONTEXT_LEN, SIGNATURE_LEN, Scheme, SigningKey,
-};
+use strongroom_awslc::curve25519::{self, KEY_LEN, MAX_CONTEXT_LEN, SIGNATURE_LEN, Scheme};
 use strongroom_types::rule::Default::Absent;
 use strongroom_types::rule::Rule;
 use strongroom_types::{
@@ -15,19 +13,20 @@ use strongroom_types::{
 
 use crate::failure::or;
 use crate::public_from_private::shared;
+use crate::rfc8410::{self, Algorithm, array};
 use crate::whole::{Direct, Signer, Verifier};
-use crate::{Key, KeyTypeRow, Mechanism, Parsed, curve, curve25519, ec_key};
+use crate::{Key, KeyTypeRow, Mechanism, Parsed, curve, curve448, ec_key};
 
-/// The key type. Its material is a [`SigningKey`] or a [`Public`].
+/// The key type. Its material is a [`Private`] or a [`Public`].
 pub(crate) static EC_EDWARDS: KeyTypeRow = KeyTypeRow {
     id: KeyType::EC_EDWARDS,
     name: "CKK_EC_EDWARDS",
     public: Some(ec_key::PUBLIC),
     private: Some(PRIVATE),
-    complete: |key| curve25519::complete(key, KeyType::EC_EDWARDS),
+    complete: |key| rfc8410::complete(key, KeyType::EC_EDWARDS),
     parse,
-    to_pkcs8: Some(|key| curve25519::to_pkcs8(key, Algorithm::Ed25519)),
-    from_pkcs8: Some(|der, key| curve25519::from_pkcs8(der, Algorithm::Ed25519, key)),
+    to_pkcs8: Some(|key| rfc8410::to_pkcs8(key, KeyType::EC_EDWARDS)),
+    from_pkcs8: Some(|der, key| rfc8410::from_pkcs8(der, key, KeyType::EC_EDWARDS)),
     to_public: Some(|key| shared(key, &[attribute::EC_PARAMS.info, attribute::EC_POINT.info])),
     ..KeyTypeRow::NONE
 };
@@ -36,12 +35,12 @@ pub(crate) static EC_EDWARDS: KeyTypeRow = KeyTypeRow {
 pub(crate) static ROWS: &[Mechanism] = &[
     Mechanism { generate_pair: Some(generate), ..row(mechanism!(CKM_EC_EDWARDS_KEY_PAIR_GEN)) },
     Mechanism {
-        // Without a parameter it is Ed25519; the other is `CK_EDDSA_PARAMS`: whether to hash
-        // first, the context.
+        // Without a parameter it is Ed25519, or Ed448 without a context; the other is
+        // `CK_EDDSA_PARAMS`: whether to hash first, the context.
         params: &[&[], &[Field::Bool, Field::LenPtr]],
         generate_pair: Some(generate),
         sign: Some(|key, params| {
-            key.material::<SigningKey>()?;
+            key.material::<Private>()?;
             Ok(Direct::start(Operation::start(key, params)?, usize::MAX))
         }),
         verify: Some(|key, params| {
@@ -55,7 +54,7 @@ pub(crate) static ROWS: &[Mechanism] = &[
 const fn row(named: (MechanismType, &'static str)) -> Mechanism {
     Mechanism {
         keys: &[KeyType::EC_EDWARDS],
-        key_size: 255..=255,
+        key_size: 255..=448,
         flags: curve::FLAGS,
         ..Mechanism::named(named)
     }
@@ -68,18 +67,45 @@ static PRIVATE: &[Rule] = rules! {
     EC_POINT: Absent, NOT_BY_GENERATE, NOT_BY_UNWRAP;
 };
 
+/// A private key.
+enum Private {
+    Ed25519(curve25519::SigningKey),
+    Ed448(Box<curve448::SigningKey>),
+}
+
 /// A public key.
-struct Public([u8; KEY_LEN]);
+enum Public {
+    Ed25519([u8; KEY_LEN]),
+    /// None if it is no point, and verifies nothing.
+    Ed448(Option<Box<curve448::VerifyingKey>>),
+}
 
 fn parse(key: &Attributes) -> Result<Parsed> {
-    let (curve, _) = curve25519::curve(key, KeyType::EC_EDWARDS)?;
+    let (curve, algorithm) = rfc8410::curve(key, KeyType::EC_EDWARDS)?;
     match key.get(attribute::CLASS).map(Class) {
         Some(Class::PUBLIC_KEY) => {
-            Ok(Parsed::new(curve.bits, Public(curve25519::public(curve, key)?)))
+            let point = rfc8410::public(curve, key)?;
+            let public = match algorithm {
+                Algorithm::Ed25519 => Public::Ed25519(*array(point)?),
+                Algorithm::Ed448 => {
+                    Public::Ed448(curve448::VerifyingKey::read(array(point)?).map(Box::new))
+                }
+                Algorithm::X25519 | Algorithm::X448 => return Err(Error::KeyTypeInconsistent),
+            };
+            Ok(Parsed::new(curve.bits, public))
         }
         Some(Class::PRIVATE_KEY) => {
-            let seed = curve25519::private(key)?;
-            Ok(Parsed::new(curve.bits, SigningKey::from_seed(&seed)))
+            let seed = rfc8410::private(algorithm, key)?;
+            let private = match algorithm {
+                Algorithm::Ed25519 => {
+                    Private::Ed25519(curve25519::SigningKey::from_seed(array(seed)?))
+                }
+                Algorithm::Ed448 => {
+                    Private::Ed448(Box::new(curve448::SigningKey::from_seed(array(seed)?)))
+                }
+                Algorithm::X25519 | Algorithm::X448 => return Err(Error::KeyTypeInconsistent),
+            };
+            Ok(Parsed::new(curve.bits, private))
         }
         _ => Err(Error::KeyTypeInconsistent),
     }
@@ -89,9 +115,7 @@ fn generate(params: &Params, public: &mut Attributes, private: &mut Attributes) 
     if !params.is_empty() {
         return Err(Error::MechanismParamInvalid);
     }
-    let key = SigningKey::generate();
-    let seed = curve25519::seed(&key)?;
-    curve25519::set_pair(KeyType::EC_EDWARDS, &seed, public, private)
+    rfc8410::generate(KeyType::EC_EDWARDS, public, private)
 }
 
 /// The parameter, which outlives the caller's.
@@ -102,8 +126,9 @@ enum Parameter {
 }
 
 impl Parameter {
-    /// A parameter that neither hashes nor has a context is Ed25519: RFC 8032, 5.1, has no
-    /// Ed25519ctx with an empty context, and callers that always give the structure mean this.
+    /// A parameter that neither hashes nor has a context is none: RFC 8032, 5.1, has no Ed25519ctx
+    /// with an empty context, and callers that always give the structure mean this. On Ed448 it is
+    /// the same as no context.
     fn read(params: &Params) -> Result<Self> {
         match params.as_slice() {
             [] => Ok(Self::Pure),
@@ -141,21 +166,39 @@ impl Operation {
 
 impl Signer for Operation {
     fn signature_len(&self) -> usize {
-        SIGNATURE_LEN
+        match self.key.material::<Private>() {
+            Ok(Private::Ed25519(_)) => SIGNATURE_LEN,
+            Ok(Private::Ed448(_)) => curve448::ED448_SIGNATURE_LEN,
+            Err(_) => 0,
+        }
     }
 
     fn sign(&self, message: &[u8]) -> Result<Bytes> {
-        let key: &SigningKey = self.key.material()?;
-        let signature = key.sign(message, self.parameter.scheme());
-        Ok(Bytes::new(signature.map_err(or(Error::FunctionFailed))?.to_vec()))
+        let scheme = self.parameter.scheme();
+        match self.key.material()? {
+            Private::Ed25519(key) => {
+                let signature = key.sign(message, scheme).map_err(or(Error::FunctionFailed))?;
+                Ok(Bytes::new(signature.to_vec()))
+            }
+            Private::Ed448(key) => key.sign(message, scheme),
+        }
     }
 }
 
 impl Verifier for Operation {
     fn verify(&self, message: &[u8], signature: &[u8]) -> Result<()> {
-        let Public(key) = self.key.material()?;
-        let signature = signature.try_into().map_err(|_| Error::SignatureLenRange)?;
-        let verified = primitive::verify(key, message, signature, self.parameter.scheme());
-        verified.map_err(or(Error::SignatureInvalid))
+        let scheme = self.parameter.scheme();
+        match self.key.material()? {
+            Public::Ed25519(key) => {
+                let signature = signature.try_into().map_err(|_| Error::SignatureLenRange)?;
+                let verified = curve25519::verify(key, message, signature, scheme);
+                verified.map_err(or(Error::SignatureInvalid))
+            }
+            Public::Ed448(key) => {
+                let signature = signature.try_into().map_err(|_| Error::SignatureLenRange)?;
+                let key = key.as_ref().ok_or(Error::SignatureInvalid)?;
+                key.verify(message, signature, scheme)
+            }
+        }
     }
 }

@@ -8,7 +8,7 @@ use crate::{Derivation, Heritage, Makes, Mechanism};
 /// The row of this family.
 pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
     keys: &[KeyType::RSA, KeyType::DH, KeyType::EC, KeyType::EC_EDWARDS, KeyType::EC_MONTGOMERY],
-    key_size: 255..=8192,
+    key_size: 224..=8192,
     derive: Some(Derivation {
         makes: Makes::Public(|inputs| {
             if inputs.key.class() != Class::PRIVATE_KEY {

@@ -4,7 +4,6 @@
 //! An AES key wraps the key, by KWP. In front of what that gives stands how to get the AES key: its
 //! RSA-OAEP ciphertext, or the public key of a pair that was made for one agreement.
 
-use strongroom_awslc::curve25519::{KEY_LEN, x25519, x25519_generate, x25519_public};
 use strongroom_awslc::ec::PrivateKey;
 use strongroom_awslc::key_wrap::{DEFAULT_PADDED_IV, SEMIBLOCK, unwrap_padded, wrap_padded};
 use strongroom_types::{
@@ -115,10 +114,10 @@ fn ecdh_wrap(key: &Key, params: &Params, bytes: &[u8]) -> Result<Bytes> {
     let (len, kdf, shared) = ecdh_params(params)?;
     let (head, secret) = match key.key_type() {
         KeyType::EC_MONTGOMERY => {
-            let montgomery::Public(peer) = key.material()?;
-            let own = x25519_generate();
-            let secret = x25519(&own, peer).map_err(or(Error::PublicKeyInvalid))?;
-            (x25519_public(&own).to_vec(), Bytes::new(secret.to_vec()))
+            let montgomery::Public { algorithm, point } = key.material()?;
+            let own = algorithm.generate()?;
+            let secret = montgomery::agree(*algorithm, &own, point);
+            (algorithm.public_of(&own)?, secret.ok_or(Error::PublicKeyInvalid)?)
         }
         _ => {
             let peer = &key.material::<ec_key::Public>()?.key;
@@ -133,7 +132,7 @@ fn ecdh_wrap(key: &Key, params: &Params, bytes: &[u8]) -> Result<Bytes> {
 fn ecdh_unwrap(key: &Key, params: &Params, wrapped: &[u8]) -> Result<Bytes> {
     let (len, kdf, shared) = ecdh_params(params)?;
     let head = match key.key_type() {
-        KeyType::EC_MONTGOMERY => KEY_LEN,
+        KeyType::EC_MONTGOMERY => key.material::<montgomery::Private>()?.algorithm.key_len(),
         _ => 2 * key.material::<ec_key::Private>()?.key.curve().field_len() + 1,
     };
     let (head, rest) = split(wrapped, head)?;

@@ -8,8 +8,13 @@ use crate::application::Application;
 /// The block of AES key wrap, in bytes.
 const HALF: usize = 8;
 
-/// How X25519 may be called in `CKA_EC_PARAMS`: a name and an object identifier.
-const X25519: &[&[u8]] = &[b"\x13\x0acurve25519", b"\x06\x03\x2b\x65\x6e"];
+/// How X25519 and X448 may be called in `CKA_EC_PARAMS`: a name and an object identifier.
+const MONTGOMERY: &[&[u8]] = &[
+    b"\x13\x0acurve25519",
+    b"\x06\x03\x2b\x65\x6e",
+    b"\x13\x08curve448",
+    b"\x06\x03\x2b\x65\x6f",
+];
 
 impl Application {
     /// The bytes of a private key that is to be wrapped. SoftHSM2 fills them up with zeros for a
@@ -26,8 +31,8 @@ impl Application {
         key
     }
 
-    /// The mechanism that makes a pair of keys. SoftHSM2 makes keys for X25519 by the mechanism for
-    /// Edwards curves, with that key type; they become what they are.
+    /// The mechanism that makes a pair of keys. SoftHSM2 makes keys for X25519 and X448 by the mechanism
+    /// for Edwards curves, with that key type; they become what they are.
     pub(crate) fn pair_mechanism(
         &self,
         mechanism: MechanismType,
@@ -36,7 +41,7 @@ impl Application {
     ) -> MechanismType {
         let montgomery = self.config.compatible
             && mechanism.0 == ck!(CKM_EC_EDWARDS_KEY_PAIR_GEN)
-            && public.get(attribute::EC_PARAMS).is_some_and(|params| X25519.contains(&params));
+            && public.get(attribute::EC_PARAMS).is_some_and(|params| MONTGOMERY.contains(&params));
         if !montgomery {
             return mechanism;
         }

@@ -13,10 +13,10 @@ import pkcs11
 import pkcs11.util.ec
 import pkcs11.util.rsa
 import PyKCS11
-from asn1crypto.core import ObjectIdentifier
+from asn1crypto.core import ObjectIdentifier, OctetString
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa, x448
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, encode_dss_signature
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from pkcs11 import KDF, Attribute, KeyType, Mechanism, ObjectClass
@@ -120,6 +120,56 @@ def ed25519_keys():
         known = ed25519.Ed25519PublicKey.from_public_bytes(public[Attribute.EC_POINT][-32:])
         known.verify(signature, DATA)
         assert refused(known.verify, signature, b"other data")
+
+
+def on_curve(at, key_type, identifier):
+    parameters = {Attribute.EC_PARAMS: ObjectIdentifier(identifier).dump()}
+    return at.create_domain_parameters(key_type, parameters, local=True)
+
+
+@case
+def ed448_keys():
+    with session() as at:
+        parameters = on_curve(at, KeyType.EC_EDWARDS, "1.3.101.113")
+        public, private = parameters.generate_keypair(mechanism=Mechanism.EC_EDWARDS_KEY_PAIR_GEN)
+        signature = private.sign(DATA, mechanism=Mechanism.EDDSA)
+        known = ed448.Ed448PublicKey.from_public_bytes(public[Attribute.EC_POINT][-57:])
+        known.verify(signature, DATA)
+        assert refused(known.verify, signature, b"other data")
+
+        theirs = ed448.Ed448PrivateKey.generate()
+        point = theirs.public_key().public_bytes_raw()
+        public = at.create_object({
+            Attribute.CLASS: ObjectClass.PUBLIC_KEY,
+            Attribute.KEY_TYPE: KeyType.EC_EDWARDS,
+            Attribute.EC_PARAMS: ObjectIdentifier("1.3.101.113").dump(),
+            Attribute.EC_POINT: OctetString(point).dump(),
+            Attribute.VERIFY: True,
+        })
+        assert public.verify(DATA, theirs.sign(DATA), mechanism=Mechanism.EDDSA)
+        assert not public.verify(b"other data", theirs.sign(DATA), mechanism=Mechanism.EDDSA)
+
+
+@case
+def x448_keys():
+    with session() as at:
+        parameters = on_curve(at, KeyType.EC_MONTGOMERY, "1.3.101.111")
+        public, private = parameters.generate_keypair(
+            mechanism=Mechanism.EC_MONTGOMERY_KEY_PAIR_GEN,
+            private_template={Attribute.DERIVE: True},
+            capabilities=pkcs11.MechanismFlag.DERIVE,
+        )
+        theirs = x448.X448PrivateKey.generate()
+        point = theirs.public_key().public_bytes_raw()
+        derived = private.derive_key(
+            KeyType.GENERIC_SECRET,
+            448,
+            mechanism=Mechanism.ECDH1_DERIVE,
+            mechanism_param=(KDF.NULL, None, point),
+            template={Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True},
+        )
+        known = x448.X448PublicKey.from_public_bytes(public[Attribute.EC_POINT][-56:])
+        assert derived[Attribute.VALUE] == theirs.exchange(known)
 
 
 @case

@@ -10,6 +10,8 @@ pub(crate) const P521: &[u8] = &[0x06, 5, 0x2B, 0x81, 4, 0, 35];
 pub(crate) const SECP256K1: &[u8] = &[0x06, 5, 0x2B, 0x81, 4, 0, 10];
 pub(crate) const ED25519: &[u8] = &[0x06, 3, 0x2B, 101, 112];
 pub(crate) const X25519: &[u8] = &[0x06, 3, 0x2B, 101, 110];
+pub(crate) const ED448: &[u8] = &[0x06, 3, 0x2B, 101, 113];
+pub(crate) const X448: &[u8] = &[0x06, 3, 0x2B, 101, 111];
 
 /// An object that any session may read.
 pub(crate) fn data(label: &str) -> Vec<Attribute> {
@@ -74,13 +76,18 @@ pub(crate) fn ec_with(session: &Session<'_>, curve: &[u8], private: &[Attribute]
 
 /// An Ed25519 key pair.
 pub(crate) fn ed25519(session: &Session<'_>) -> Pair {
+    edwards(session, ED25519)
+}
+
+/// A key pair for EdDSA.
+pub(crate) fn edwards(session: &Session<'_>, curve: &[u8]) -> Pair {
     session
         .pair(
             CKM_EC_EDWARDS_KEY_PAIR_GEN,
-            &t![CKA_EC_PARAMS => ED25519, CKA_VERIFY => true],
+            &t![CKA_EC_PARAMS => curve, CKA_VERIFY => true],
             &t![CKA_SIGN => true],
         )
-        .expect("C_GenerateKeyPair for Ed25519")
+        .expect("C_GenerateKeyPair for EdDSA")
 }
 
 /// The contents of a DER OCTET STRING; anything else is taken as it is.

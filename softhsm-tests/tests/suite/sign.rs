@@ -431,14 +431,72 @@ fn ed25519() {
     });
 }
 
+/// RFC 8032, 7.4 and 7.5. Programs over the same library as SoftHSM2's are the second opinion.
 #[test]
-fn ed25519_keys_by_name_and_by_mechanism() {
+fn ed448() {
+    const IGNORED: &str = "the parameter is not looked at: it signs as if there were none";
+    const BLANK: &str = "c4eab05d357007c632f3dbb48489924d552b08fe0c353a0d4a1f00acda2c463afbea67c5e8d2877c5e3bc397a659949ef8021e954e0a12274e";
+    const ABC: &str = "833fe62409237b9d62ec77587520911e9a759cec1d19755b7da901b96dca3d42ef7822e0d5104127dc05d6dbefde69e3ab2cec7c867c6e2c49";
+    let rows = &[
+        (
+            "pure",
+            Passes,
+            (
+                Param::None,
+                (BLANK, &b"\x03"[..]),
+                "26b8f91727bd62897af15e41eb43c377efb9c610d48f2335cb0bd0087810f4352541b143c4b981b7e18f62de8ccdf633fc1bf037ab7cd779805e0dbcc0aae1cbcee1afb2e027df36bc04dcecbf154336c19f0af7e0a6472905e799f1953d2a0ff3348ab21aa4adafd1d234441cf807c03a00",
+            ),
+        ),
+        (
+            "with a context",
+            Fails(IGNORED),
+            (
+                Param::Eddsa { prehash: false, context: In::Bytes(b"foo") },
+                (BLANK, b"\x03"),
+                "d4f8f6131770dd46f40867d6fd5d5055de43541f8c5e35abbcd001b32a89f7d2151f7647f11d8ca2ae279fb842d607217fce6e042f6815ea000c85741de5c8da1144a6a1aba7f96de42505d7a7298524fda538fccbbb754f578c1cad10d54d0d5428407e85dcbc98a49155c13764e66c3c00",
+            ),
+        ),
+        (
+            "prehashed, with a context",
+            Fails(IGNORED),
+            (
+                Param::Eddsa { prehash: true, context: In::Bytes(b"foo") },
+                (ABC, b"abc"),
+                "c32299d46ec8ff02b54540982814dce9a05812f81962b649d528095916a2aa481065b1580423ef927ecf0af5888f90da0f6a9a85ad5dc3f280d91224ba9911a3653d00e484e2ce232521481c8658df304bb7745a73514cdb9bf3e15784ab71284f8d0704a608c54a6b62d97beb511d132100",
+            ),
+        ),
+    ];
+    table(rows, |world, (param, (seed, message), expected)| {
+        let session = world.user();
+        let private = session
+            .create(&t![
+                CKA_CLASS => CKO_PRIVATE_KEY, CKA_KEY_TYPE => CKK_EC_EDWARDS, CKA_SIGN => true,
+                CKA_EC_PARAMS => keys::ED448, CKA_VALUE => keys::hex(seed),
+            ])
+            .expect("a private key");
+        let mechanism = Mechanism::with(CKM_EDDSA, *param);
+        let signature = session.sign(mechanism, private, *message).expect("C_Sign");
+        assert_eq!(signature, keys::hex(expected));
+
+        let (public, private) = keys::edwards(&session, keys::ED448);
+        let signature = session.sign(mechanism, private, DATA).expect("C_Sign");
+        verifies(&session, mechanism, public, &signature);
+    });
+}
+
+#[test]
+fn edwards_keys_by_name_and_by_mechanism() {
     let rows = &[
         ("object identifier", Passes, (CKM_EC_EDWARDS_KEY_PAIR_GEN, keys::ED25519.to_vec())),
         (
             "name of the curve",
             Passes,
             (CKM_EC_EDWARDS_KEY_PAIR_GEN, b"\x13\x0cedwards25519".to_vec()),
+        ),
+        (
+            "name of the larger curve",
+            Passes,
+            (CKM_EC_EDWARDS_KEY_PAIR_GEN, b"\x13\x0aedwards448".to_vec()),
         ),
         (
             "CKM_EDDSA, as GnuTLS asks",
@@ -592,6 +650,7 @@ fn the_length_is_asked_first() {
         ("RSA", Passes, (CKM_SHA256_RSA_PKCS, 256)),
         ("ECDSA", Passes, (CKM_ECDSA, 64)),
         ("Ed25519", Passes, (CKM_EDDSA, 64)),
+        ("Ed448", Passes, (CKM_EDDSA, 114)),
         ("HMAC", Passes, (CKM_SHA256_HMAC, 32)),
         ("CMAC", Passes, (CKM_AES_CMAC, 16)),
     ];
@@ -600,6 +659,7 @@ fn the_length_is_asked_first() {
         let (public, private) = match *mechanism {
             CKM_SHA256_RSA_PKCS => keys::rsa(&session, 2048),
             CKM_ECDSA => keys::ec(&session, keys::P256),
+            CKM_EDDSA if *len == 114 => keys::edwards(&session, keys::ED448),
             CKM_EDDSA => keys::ed25519(&session),
             CKM_AES_CMAC => {
                 let key = session.create(&keys::secret(CKK_AES, &[7; 32])).expect("a key");

@@ -110,6 +110,12 @@ fn key_pairs() {
             Fails("X25519 is under the Edwards mechanism (#647)"),
             (CKM_EC_MONTGOMERY_KEY_PAIR_GEN, ec(keys::X25519), CKK_EC_MONTGOMERY),
         ),
+        ("Ed448", Passes, (CKM_EC_EDWARDS_KEY_PAIR_GEN, ec(keys::ED448), CKK_EC_EDWARDS)),
+        (
+            "X448",
+            Fails("X448 is under the Edwards mechanism (#647)"),
+            (CKM_EC_MONTGOMERY_KEY_PAIR_GEN, ec(keys::X448), CKK_EC_MONTGOMERY),
+        ),
     ];
     table(rows, |world, (mechanism, public, kind)| {
         let session = world.user();
@@ -579,7 +585,7 @@ fn ecdh(public: &[u8]) -> Mechanism<'_> {
 
 #[test]
 fn ecdh_agrees_from_both_sides() {
-    const X: &str = "X25519 is under the Edwards mechanism (#647)";
+    const X: &str = "X25519 and X448 are under the Edwards mechanism (#647)";
     let nist = CKM_EC_KEY_PAIR_GEN;
     let rows: &[(&str, SoftHsm2, (CK_MECHANISM_TYPE, &[u8], usize, bool))] = &[
         ("P-256, raw point", Passes, (nist, keys::P256, 32, false)),
@@ -590,6 +596,8 @@ fn ecdh_agrees_from_both_sides() {
         ("P-521, DER point", Passes, (nist, keys::P521, 66, true)),
         ("X25519, raw point", Fails(X), (CKM_EC_MONTGOMERY_KEY_PAIR_GEN, keys::X25519, 32, false)),
         ("X25519, DER point", Fails(X), (CKM_EC_MONTGOMERY_KEY_PAIR_GEN, keys::X25519, 32, true)),
+        ("X448, raw point", Fails(X), (CKM_EC_MONTGOMERY_KEY_PAIR_GEN, keys::X448, 56, false)),
+        ("X448, DER point", Fails(X), (CKM_EC_MONTGOMERY_KEY_PAIR_GEN, keys::X448, 56, true)),
     ];
     table(rows, |world, (mechanism, curve, len, der)| {
         let session = world.user();

@@ -1,4 +1,5 @@
-//! The curves: Wycheproof's signatures and secrets, and those of RFC 6979 and RFC 8032.
+//! The curves: Wycheproof's signatures and secrets, and those of RFC 6979, RFC 7748 and RFC
+//! 8032.
 
 use std::sync::Arc;
 
@@ -32,6 +33,8 @@ pub(crate) const BRAINPOOL_384: &[u8] = b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x
 pub(crate) const BRAINPOOL_512: &[u8] = b"\x06\x09\x2b\x24\x03\x03\x02\x08\x01\x01\x0d";
 pub(crate) const ED25519: &[u8] = b"\x06\x03\x2b\x65\x70";
 pub(crate) const X25519: &[u8] = b"\x06\x03\x2b\x65\x6e";
+pub(crate) const ED448: &[u8] = b"\x06\x03\x2b\x65\x71";
+pub(crate) const X448: &[u8] = b"\x06\x03\x2b\x65\x6f";
 
 fn params_of(curve: EllipticCurve) -> Option<&'static [u8]> {
     match curve {
@@ -298,23 +301,38 @@ pub(crate) fn octet_string(point: &[u8]) -> Vec<u8> {
     [&head[..], point].concat()
 }
 
-/// `CKM_ECDH1_DERIVE` on X25519.
+/// `CKM_ECDH1_DERIVE` on X25519 and X448.
 #[test]
-pub(crate) fn x25519_secrets() {
-    for group in xdh::TestSet::load(xdh::TestName::X25519).unwrap().test_groups {
-        for test in group.tests {
-            let of = format!("{}", test.tc_id);
-            let key = key(private(KeyType::EC_MONTGOMERY, X25519, &test.private_key)).unwrap();
-            let id = mechanism!(CKM_ECDH1_DERIVE).0;
-            let secret = derive(id, &key, (ck!(CKD_NULL), b"", &test.public_key), None);
-            let der = octet_string(&test.public_key);
-            assert!(secret == derive(id, &key, (ck!(CKD_NULL), b"", &der), None));
-            if test.flags.contains(&xdh::TestFlag::ZeroSharedSecret) {
-                assert_eq!(secret.err(), Some(Error::MechanismParamInvalid), "{of}");
-            } else {
-                assert_eq!(secret.unwrap()[..], test.shared_secret[..], "{of}");
+pub(crate) fn montgomery_secrets() {
+    let id = mechanism!(CKM_ECDH1_DERIVE).0;
+    for (name, params) in [(xdh::TestName::X25519, X25519), (xdh::TestName::X448, X448)] {
+        for group in xdh::TestSet::load(name).unwrap().test_groups {
+            for test in group.tests {
+                let of = format!("{name:?} {}", test.tc_id);
+                let key = key(private(KeyType::EC_MONTGOMERY, params, &test.private_key)).unwrap();
+                let secret = derive(id, &key, (ck!(CKD_NULL), b"", &test.public_key), None);
+                let der = octet_string(&test.public_key);
+                assert!(secret == derive(id, &key, (ck!(CKD_NULL), b"", &der), None));
+                let refused = test.flags.contains(&xdh::TestFlag::ZeroSharedSecret)
+                    || test.flags.contains(&xdh::TestFlag::PublicKeyTooLong);
+                if refused {
+                    assert_eq!(secret.err(), Some(Error::MechanismParamInvalid), "{of}");
+                } else {
+                    assert_eq!(secret.unwrap()[..], test.shared_secret[..], "{of}");
+                }
             }
         }
+    }
+}
+
+/// The same of RFC 7748 on X448.
+#[test]
+pub(crate) fn x448_of_rfc_7748() {
+    for test in Record::all(include_str!("data/rfc7748_x448.txt")) {
+        let key = key(private(KeyType::EC_MONTGOMERY, X448, &test.bytes("SCALAR"))).unwrap();
+        let id = mechanism!(CKM_ECDH1_DERIVE).0;
+        let secret = derive(id, &key, (ck!(CKD_NULL), b"", &test.bytes("U")), None);
+        assert_eq!(secret.unwrap()[..], test.bytes("SECRET")[..]);
     }
 }
 
@@ -365,29 +383,33 @@ pub(crate) fn derivation_functions() {
 
 /// `CKM_EDDSA` without a parameter.
 #[test]
-pub(crate) fn ed25519_signatures() {
+pub(crate) fn edwards_signatures() {
     let id = mechanism!(CKM_EDDSA).0;
-    for group in eddsa::TestSet::load(eddsa::TestName::Ed25519).unwrap().test_groups {
-        let verifying = key(public(KeyType::EC_EDWARDS, ED25519, &group.key.pk)).unwrap();
-        let der = octet_string(&group.key.pk);
-        let by_der = key(public(KeyType::EC_EDWARDS, ED25519, &der)).unwrap();
-        for test in group.tests {
-            let verdict = verify(id, &verifying, &Params::NONE, &test.msg, &test.sig);
-            assert_eq!(verdict, verify(id, &by_der, &Params::NONE, &test.msg, &test.sig));
-            assert_eq!(verdict.is_ok(), !test.result.must_fail(), "{}", test.tc_id);
+    for (name, params) in [(eddsa::TestName::Ed25519, ED25519), (eddsa::TestName::Ed448, ED448)] {
+        for group in eddsa::TestSet::load(name).unwrap().test_groups {
+            let verifying = key(public(KeyType::EC_EDWARDS, params, &group.key.pk)).unwrap();
+            let der = octet_string(&group.key.pk);
+            let by_der = key(public(KeyType::EC_EDWARDS, params, &der)).unwrap();
+            for test in group.tests {
+                let verdict = verify(id, &verifying, &Params::NONE, &test.msg, &test.sig);
+                assert_eq!(verdict, verify(id, &by_der, &Params::NONE, &test.msg, &test.sig));
+                let of = format!("{name:?} {}", test.tc_id);
+                assert_eq!(verdict.is_ok(), !test.result.must_fail(), "{of}");
+            }
         }
     }
 }
 
 /// `CKM_EDDSA` signing, without a parameter and with `CK_EDDSA_PARAMS`.
 #[test]
-pub(crate) fn ed25519_of_rfc_8032() {
+pub(crate) fn edwards_of_rfc_8032() {
     let id = mechanism!(CKM_EDDSA).0;
     for test in Record::all(include_str!("data/rfc8032.txt")) {
-        let signing = private(KeyType::EC_EDWARDS, ED25519, &test.bytes("SECRET KEY"));
+        let curve = if test.text("CURVE") == "Ed448" { ED448 } else { ED25519 };
+        let signing = private(KeyType::EC_EDWARDS, curve, &test.bytes("SECRET KEY"));
         let point = crate::support::complete(signing.clone()).unwrap();
         let point = point.get(attribute::EC_POINT).unwrap().to_vec();
-        let verifying = key(public(KeyType::EC_EDWARDS, ED25519, &point)).unwrap();
+        let verifying = key(public(KeyType::EC_EDWARDS, curve, &point)).unwrap();
         let signing = key(signing).unwrap();
         let prehash = test.text("SCHEME") == "ph";
         let context = test.bytes("CONTEXT");
@@ -402,11 +424,26 @@ pub(crate) fn ed25519_of_rfc_8032() {
         let pure = verify(id, &verifying, &Params::NONE, &message, &signature);
         assert_eq!(pure.is_ok(), params.is_empty());
     }
-    let key = key(private(KeyType::EC_EDWARDS, ED25519, &[1; 32])).unwrap();
-    let long = [Param::Bool(true), Param::from(&[0; 256][..])].into_iter().collect();
-    assert_eq!(sign(id, &key, &long, b"").err(), Some(Error::MechanismParamInvalid));
-    let neither = [Param::Bool(false), Param::from(&b""[..])].into_iter().collect();
-    assert!(
-        sign(id, &key, &neither, b"m").unwrap() == sign(id, &key, &Params::NONE, b"m").unwrap()
-    );
+    for (curve, len) in [(ED25519, 32), (ED448, 57)] {
+        let key = key(private(KeyType::EC_EDWARDS, curve, &vec![1; len])).unwrap();
+        let long = [Param::Bool(true), Param::from(&[0; 256][..])].into_iter().collect();
+        assert_eq!(sign(id, &key, &long, b"").err(), Some(Error::MechanismParamInvalid));
+        let neither = [Param::Bool(false), Param::from(&b""[..])].into_iter().collect();
+        assert!(
+            sign(id, &key, &neither, b"m").unwrap() == sign(id, &key, &Params::NONE, b"m").unwrap()
+        );
+    }
+}
+
+/// Bytes that are no point are a key all the same, and verify nothing.
+#[test]
+fn edwards_keys_that_are_no_point() {
+    let id = mechanism!(CKM_EDDSA).0;
+    for (curve, len) in [(ED25519, 32), (ED448, 57)] {
+        let none = key(public(KeyType::EC_EDWARDS, curve, &vec![0xff; len])).unwrap();
+        let verdict = verify(id, &none, &Params::NONE, b"m", &vec![0; 2 * len]);
+        assert_eq!(verdict, Err(Error::SignatureInvalid));
+        let verdict = verify(id, &none, &Params::NONE, b"m", &vec![0; 2 * len - 1]);
+        assert_eq!(verdict, Err(Error::SignatureLenRange));
+    }
 }

@@ -164,24 +164,29 @@ fn points_and_scalars() {
 }
 
 #[test]
-fn keys_of_curve25519() {
-    for (id, params, names) in [
+fn keys_that_are_bytes() {
+    for (id, params, len, names) in [
         (
             KeyType::EC_EDWARDS,
             curves::ED25519,
+            32,
             [&b"\x13\x0cedwards25519"[..], b"\x06\x09\x2b\x06\x01\x04\x01\xda\x47\x0f\x01"],
         ),
         (
             KeyType::EC_MONTGOMERY,
             curves::X25519,
+            32,
             [b"\x13\x0acurve25519", b"\x06\x0a\x2b\x06\x01\x04\x01\x97\x55\x01\x05\x01"],
         ),
+        (KeyType::EC_EDWARDS, curves::ED448, 57, [b"\x13\x0aedwards448", b"\x13\x05ed448"]),
+        (KeyType::EC_MONTGOMERY, curves::X448, 56, [b"\x13\x08curve448", b"\x13\x04x448"]),
     ] {
-        let one = complete(private(id, params, &[1; 32])).unwrap();
+        let value = vec![1; len];
+        let one = complete(private(id, params, &value)).unwrap();
         let point = one.get(attribute::EC_POINT).unwrap();
-        let bits = [&[3, 33, 0][..], &point[2..]].concat();
+        let bits = [&[3, u8::try_from(len + 1).unwrap(), 0][..], &point[2..]].concat();
         for name in names {
-            assert!(complete(private(id, name, &[1; 32])).unwrap() == one);
+            assert!(complete(private(id, name, &value)).unwrap() == one);
             for form in [point, &point[2..], &bits] {
                 let public = complete(public(id, name, form)).unwrap();
                 assert_eq!(public.get(attribute::EC_POINT), Some(point));
@@ -190,12 +195,40 @@ fn keys_of_curve25519() {
                 assert_eq!(info, one.get(attribute::PUBLIC_KEY_INFO));
             }
         }
-        let short = private(id, params, &[1; 31]);
+        let short = private(id, params, &value[1..]);
         assert_eq!(refused(short), Some(Error::AttributeValueInvalid));
-        let short = public(id, params, &[1; 31]);
+        let short = public(id, params, &value[1..]);
         assert_eq!(refused(short), Some(Error::AttributeValueInvalid));
-        let curve = private(id, curves::P256, &[1; 32]);
+        let curve = private(id, curves::P256, &value);
         assert_eq!(refused(curve), Some(Error::CurveNotSupported));
+    }
+}
+
+/// Keys that others have wrapped: what is read is written again, without what is optional.
+#[test]
+fn wrapped_keys_of_others() {
+    for test in Record::all(include_str!("data/rfc8410.txt")) {
+        let id = match test.text("ALGORITHM") {
+            "X448" => KeyType::EC_MONTGOMERY,
+            _ => KeyType::EC_EDWARDS,
+        };
+        let row = key_type(id).unwrap();
+        let mut read = object(Class::PRIVATE_KEY, id);
+        let der = test.bytes("PRIVATE");
+        row.from_pkcs8.unwrap()(&der, &mut read).unwrap();
+        let read = complete(read).unwrap();
+        assert_eq!(read.get(attribute::PUBLIC_KEY_INFO), Some(&test.bytes("PUBLIC")[..]));
+        let written = row.to_pkcs8.unwrap()(&read).unwrap();
+        // Version 2 is the one with the public key.
+        let has_public = der[4] == 1;
+        assert_eq!(written[..] == der[..], !has_public);
+        if has_public {
+            // The public key stands last; another one is a fault.
+            let mut other = der.clone();
+            *other.last_mut().unwrap() ^= 1;
+            let refused = row.from_pkcs8.unwrap()(&other, &mut object(Class::PRIVATE_KEY, id));
+            assert_eq!(refused, Err(Error::WrappedKeyInvalid));
+        }
     }
 }
 
@@ -206,6 +239,8 @@ fn wrapped_keys_of_another_type() {
         complete(private(KeyType::EC, curves::P384, &[5])).unwrap(),
         complete(private(KeyType::EC_EDWARDS, curves::ED25519, &[5; 32])).unwrap(),
         complete(private(KeyType::EC_MONTGOMERY, curves::X25519, &[5; 32])).unwrap(),
+        complete(private(KeyType::EC_EDWARDS, curves::ED448, &[5; 57])).unwrap(),
+        complete(private(KeyType::EC_MONTGOMERY, curves::X448, &[5; 56])).unwrap(),
     ];
     let types = [KeyType::RSA, KeyType::EC, KeyType::EC_EDWARDS, KeyType::EC_MONTGOMERY];
     for key in &keys {

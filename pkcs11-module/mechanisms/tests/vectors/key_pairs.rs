@@ -369,15 +369,39 @@ pub(crate) fn edwards_pairs() {
     }
 }
 
+/// The same on Ed448: the `cryptography` library is the second opinion of the black-box tests.
+#[test]
+pub(crate) fn ed448_pairs() {
+    let id = mechanism!(CKM_EC_EDWARDS_KEY_PAIR_GEN).0;
+    for params in [curves::ED448, b"\x13\x0aedwards448", b"\x13\x05Ed448"] {
+        let pair = Pair::generate(id, KeyType::EC_EDWARDS, on(params)).unwrap();
+        pair.check();
+        assert_eq!(pair.private.get(attribute::EC_PARAMS), Some(curves::ED448));
+        let (public, private) = pair.keys();
+        assert_eq!((public.size(), private.size()), (448, 448));
+        let eddsa = mechanism!(CKM_EDDSA).0;
+        let ours = sign(eddsa, &private, &Params::NONE, b"pairwise").unwrap();
+        assert_eq!(ours.len(), 114);
+        assert_eq!(verify(eddsa, &public, &Params::NONE, b"pairwise", &ours), Ok(()));
+        let other = verify(eddsa, &public, &Params::NONE, b"Pairwise", &ours);
+        assert_eq!(other, Err(Error::SignatureInvalid));
+    }
+}
+
 /// `CKM_EC_MONTGOMERY_KEY_PAIR_GEN`, by identifier and by name.
 #[test]
 pub(crate) fn montgomery_pairs() {
     let id = mechanism!(CKM_EC_MONTGOMERY_KEY_PAIR_GEN).0;
     let generate = |params| Pair::generate(id, KeyType::EC_MONTGOMERY, on(params)).unwrap();
-    let (one, other) = (generate(curves::X25519), generate(b"\x13\x0acurve25519"));
-    one.check();
-    other.check();
-    agrees(&one, &other);
+    for (params, name) in
+        [(curves::X25519, &b"\x13\x0acurve25519"[..]), (curves::X448, b"\x13\x08curve448")]
+    {
+        let (one, other) = (generate(params), generate(name));
+        one.check();
+        other.check();
+        assert_eq!(other.public.get(attribute::EC_PARAMS), Some(params));
+        agrees(&one, &other);
+    }
 }
 
 /// A curve that is not ours, one of another key type, and what is no curve.

@@ -206,10 +206,12 @@ pub(crate) fn ec_transport() {
 }
 
 #[test]
-pub(crate) fn x25519_transport() {
+pub(crate) fn montgomery_transport() {
     let generator = mechanism!(CKM_EC_MONTGOMERY_KEY_PAIR_GEN).0;
-    let pair = || Pair::generate(generator, KeyType::EC_MONTGOMERY, on(curves::X25519)).unwrap();
-    ecdh_transport(mechanism!(CKM_ECDH_X_AES_KEY_WRAP).0, &pair, 32);
+    for (params, len) in [(curves::X25519, 32), (curves::X448, 56)] {
+        let pair = || Pair::generate(generator, KeyType::EC_MONTGOMERY, on(params)).unwrap();
+        ecdh_transport(mechanism!(CKM_ECDH_X_AES_KEY_WRAP).0, &pair, len);
+    }
 }
 
 /// New pairs agree with each other, and with themselves.
