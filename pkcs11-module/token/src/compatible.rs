@@ -9,12 +9,8 @@ use crate::application::Application;
 const HALF: usize = 8;
 
 /// How X25519 and X448 may be called in `CKA_EC_PARAMS`: a name and an object identifier.
-const MONTGOMERY: &[&[u8]] = &[
-    b"\x13\x0acurve25519",
-    b"\x06\x03\x2b\x65\x6e",
-    b"\x13\x08curve448",
-    b"\x06\x03\x2b\x65\x6f",
-];
+const MONTGOMERY: &[&[u8]] =
+    &[b"\x13\x0acurve25519", b"\x06\x03\x2b\x65\x6e", b"\x13\x08curve448", b"\x06\x03\x2b\x65\x6f"];
 
 impl Application {
     /// The bytes of a private key that is to be wrapped. SoftHSM2 fills them up with zeros for a

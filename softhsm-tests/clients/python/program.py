@@ -151,28 +151,6 @@ def ed448_keys():
 
 
 @case
-def x448_keys():
-    with session() as at:
-        parameters = on_curve(at, KeyType.EC_MONTGOMERY, "1.3.101.111")
-        public, private = parameters.generate_keypair(
-            mechanism=Mechanism.EC_MONTGOMERY_KEY_PAIR_GEN,
-            private_template={Attribute.DERIVE: True},
-            capabilities=pkcs11.MechanismFlag.DERIVE,
-        )
-        theirs = x448.X448PrivateKey.generate()
-        point = theirs.public_key().public_bytes_raw()
-        derived = private.derive_key(
-            KeyType.GENERIC_SECRET,
-            448,
-            mechanism=Mechanism.ECDH1_DERIVE,
-            mechanism_param=(KDF.NULL, None, point),
-            template={Attribute.SENSITIVE: False, Attribute.EXTRACTABLE: True},
-        )
-        known = x448.X448PublicKey.from_public_bytes(public[Attribute.EC_POINT][-56:])
-        assert derived[Attribute.VALUE] == theirs.exchange(known)
-
-
-@case
 def ecdh(curve):
     with session() as at:
         parameters = at.create_domain_parameters(
@@ -369,6 +347,33 @@ def pykcs11_rsa():
     assert len(at.findObjects([(PyKCS11.CKA_LABEL, "pykcs11")])) == 2
     at.destroyObject(public)
     at.destroyObject(private)
+    at.logout()
+    at.closeSession()
+
+
+@case
+def pykcs11_x448():
+    lib, at = pykcs11_session()
+    public, private = at.generateKeyPair(
+        [(PyKCS11.CKA_EC_PARAMS, ObjectIdentifier("1.3.101.111").dump())],
+        [(PyKCS11.CKA_DERIVE, PyKCS11.CK_TRUE)],
+        mecha=PyKCS11.Mechanism(PyKCS11.CKM_EC_MONTGOMERY_KEY_PAIR_GEN, None),
+    )
+    theirs = x448.X448PrivateKey.generate()
+    derived = at.deriveKey(
+        private,
+        [
+            (PyKCS11.CKA_CLASS, PyKCS11.CKO_SECRET_KEY),
+            (PyKCS11.CKA_KEY_TYPE, PyKCS11.CKK_GENERIC_SECRET),
+            (PyKCS11.CKA_SENSITIVE, PyKCS11.CK_FALSE),
+            (PyKCS11.CKA_EXTRACTABLE, PyKCS11.CK_TRUE),
+        ],
+        PyKCS11.ECDH1_DERIVE_Mechanism(theirs.public_key().public_bytes_raw()),
+    )
+    (point,) = at.getAttributeValue(public, [PyKCS11.CKA_EC_POINT])
+    (secret,) = at.getAttributeValue(derived, [PyKCS11.CKA_VALUE])
+    known = x448.X448PublicKey.from_public_bytes(bytes(point)[-56:])
+    assert bytes(secret) == theirs.exchange(known)
     at.logout()
     at.closeSession()
 
