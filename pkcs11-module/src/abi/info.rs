@@ -1,13 +1,12 @@
 //! What the information functions tell, as the structures of C.
 
 use cryptoki_sys::{
-    CK_EFFECTIVELY_INFINITE, CK_INFO, CK_MECHANISM_INFO, CK_SESSION_INFO, CK_SLOT_INFO, CK_STATE,
-    CK_TOKEN_INFO, CK_VERSION, CKF_RW_SESSION, CKF_SERIAL_SESSION, CKS_RO_PUBLIC_SESSION,
-    CKS_RO_USER_FUNCTIONS, CKS_RW_PUBLIC_SESSION, CKS_RW_SO_FUNCTIONS, CKS_RW_USER_FUNCTIONS,
-    CRYPTOKI_VERSION_MAJOR, CRYPTOKI_VERSION_MINOR,
+    CK_EFFECTIVELY_INFINITE, CK_INFO, CK_MECHANISM_INFO, CK_SESSION_INFO, CK_SLOT_INFO,
+    CK_TOKEN_INFO, CK_VERSION, CKF_RW_SESSION, CKF_SERIAL_SESSION, CRYPTOKI_VERSION_MAJOR,
+    CRYPTOKI_VERSION_MINOR,
 };
 use strongroom_types::{
-    MechanismInfo, ModuleInfo, Result, SessionInfo, SessionState, SlotInfo, TokenInfo,
+    MechanismInfo, ModuleInfo, Result, SessionInfo, SlotInfo, TokenInfo, padded,
 };
 
 use super::{CkUlong, UNAVAILABLE, narrow};
@@ -97,20 +96,10 @@ impl CStructure for SessionInfo {
         let writes = if self.read_write { CKF_RW_SESSION } else { 0 };
         Ok(CK_SESSION_INFO {
             slotID: narrow(self.slot.0)?,
-            state: state(self.state),
+            state: narrow(self.state.number())?,
             flags: CKF_SERIAL_SESSION | writes,
             ulDeviceError: 0,
         })
-    }
-}
-
-fn state(state: SessionState) -> CK_STATE {
-    match state {
-        SessionState::ReadOnlyPublic => CKS_RO_PUBLIC_SESSION,
-        SessionState::ReadOnlyUser => CKS_RO_USER_FUNCTIONS,
-        SessionState::ReadWritePublic => CKS_RW_PUBLIC_SESSION,
-        SessionState::ReadWriteUser => CKS_RW_USER_FUNCTIONS,
-        SessionState::ReadWriteSecurityOfficer => CKS_RW_SO_FUNCTIONS,
     }
 }
 
@@ -123,31 +112,12 @@ fn version((major, minor): (u8, u8)) -> CK_VERSION {
     CK_VERSION { major, minor }
 }
 
-/// A string as C wants it: no zero byte at the end, blanks to the full length. One that is too
-/// long ends before the first character that does not fit.
-fn padded<const N: usize>(text: &str) -> [u8; N] {
-    let mut field = [b' '; N];
-    let ends = text.char_indices().map(|(start, character)| start + character.len_utf8());
-    let end = ends.take_while(|end| *end <= N).last().unwrap_or(0);
-    for (to, from) in field.iter_mut().zip(text.bytes().take(end)) {
-        *to = from;
-    }
-    field
-}
-
 #[cfg(test)]
 mod tests {
-    use strongroom_types::SlotId;
+    use cryptoki_sys::CKS_RO_USER_FUNCTIONS;
+    use strongroom_types::{SessionState, SlotId};
 
     use super::*;
-
-    #[test]
-    fn strings_are_padded_with_blanks_and_cut_between_characters() {
-        assert_eq!(&padded::<6>("abc"), b"abc   ");
-        assert_eq!(&padded::<3>("abcdef"), b"abc");
-        assert_eq!(&padded::<4>("abcé"), b"abc ");
-        assert_eq!(padded::<5>("abcé"), "abcé".as_bytes());
-    }
 
     #[test]
     fn the_standard_is_version_3_2() {

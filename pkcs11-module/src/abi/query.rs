@@ -3,7 +3,7 @@
 use core::ffi::c_void;
 
 use cryptoki_sys::CK_ATTRIBUTE;
-use strongroom_types::{Attributes, Bytes, Error, Result, Value};
+use strongroom_types::{Attributes, Bytes, Error, Result, Value, graver};
 use zeroize::Zeroizing;
 
 use super::template::count_of;
@@ -99,19 +99,6 @@ fn c_ulongs(numbers: &[u64]) -> Result<Bytes> {
         bytes.extend_from_slice(&narrow(*number)?.to_ne_bytes());
     }
     Ok(bytes)
-}
-
-/// Of two outcomes, the one to report: a failure of the token itself, then the order in which
-/// section 5.7.5 names the others.
-fn graver(a: Result<()>, b: Result<()>) -> Result<()> {
-    let rank = |outcome: &Result<()>| match outcome {
-        Ok(()) => 0,
-        Err(Error::BufferTooSmall) => 1,
-        Err(Error::AttributeTypeInvalid) => 2,
-        Err(Error::AttributeSensitive) => 3,
-        Err(_) => 4,
-    };
-    if rank(&b) > rank(&a) { b } else { a }
 }
 
 #[cfg(test)]

@@ -44,6 +44,19 @@ impl core::error::Error for Error {}
 /// Shorthand used throughout the module.
 pub type Result<T> = core::result::Result<T, Error>;
 
+/// Of two attributes that `C_GetAttributeValue` is asked for, the outcome to report: a failure of the
+/// token itself, then the order in which section 5.7.5 names the others.
+pub fn graver(a: Result<()>, b: Result<()>) -> Result<()> {
+    let rank = |outcome: &Result<()>| match outcome {
+        Ok(()) => 0,
+        Err(Error::BufferTooSmall) => 1,
+        Err(Error::AttributeTypeInvalid) => 2,
+        Err(Error::AttributeSensitive) => 3,
+        Err(_) => 4,
+    };
+    if rank(&b) > rank(&a) { b } else { a }
+}
+
 errors! {
     /// The object's own rules forbid it: not copyable, not destroyable, not modifiable.
     ActionProhibited = CKR_ACTION_PROHIBITED;

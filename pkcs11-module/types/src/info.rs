@@ -1,7 +1,7 @@
 //! What the information functions tell: `CK_INFO`, `CK_SLOT_INFO`, `CK_TOKEN_INFO` and so on,
-//! with Rust's own types. The edge pads strings and sets the numbers of the C structures.
+//! with Rust's own types. The edges pad strings and set the numbers of the C structures.
 
-use crate::SlotId;
+use crate::{SlotId, ck};
 
 /// `CK_INFO`, as far as it is not fixed by the edge.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,4 +85,42 @@ pub enum SessionState {
     ReadWriteUser,
     /// `CKS_RW_SO_FUNCTIONS`.
     ReadWriteSecurityOfficer,
+}
+
+impl SessionState {
+    /// The `CKS_` number.
+    pub fn number(self) -> u64 {
+        match self {
+            Self::ReadOnlyPublic => ck!(CKS_RO_PUBLIC_SESSION),
+            Self::ReadOnlyUser => ck!(CKS_RO_USER_FUNCTIONS),
+            Self::ReadWritePublic => ck!(CKS_RW_PUBLIC_SESSION),
+            Self::ReadWriteUser => ck!(CKS_RW_USER_FUNCTIONS),
+            Self::ReadWriteSecurityOfficer => ck!(CKS_RW_SO_FUNCTIONS),
+        }
+    }
+}
+
+/// A string as C wants it: no zero byte at the end, blanks to the full length. One that is too
+/// long ends before the first character that does not fit.
+pub fn padded<const N: usize>(text: &str) -> [u8; N] {
+    let mut field = [b' '; N];
+    let ends = text.char_indices().map(|(start, character)| start + character.len_utf8());
+    let end = ends.take_while(|end| *end <= N).last().unwrap_or(0);
+    for (to, from) in field.iter_mut().zip(text.bytes().take(end)) {
+        *to = from;
+    }
+    field
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strings_are_padded_with_blanks_and_cut_between_characters() {
+        assert_eq!(&padded::<6>("abc"), b"abc   ");
+        assert_eq!(&padded::<3>("abcdef"), b"abc");
+        assert_eq!(&padded::<4>("abcé"), b"abc ");
+        assert_eq!(padded::<5>("abcé"), "abcé".as_bytes());
+    }
 }
