@@ -1,0 +1,203 @@
+//! A connection: who reads, who works, who writes.
+//!
+//! Each worker takes the reading over, reads a frame, hands the reading on, makes the call, and
+//! writes the answer. So a client with one session is served by one thread that nobody has to wake,
+//! and a client with several sessions by several, which answer in the order in which they are done.
+
+use std::io::{self, Read, Write};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::thread::{Scope, scope};
+
+use strongroom_types::{Bytes, Error};
+
+use crate::Module;
+use crate::bytes::{Malformed, Reader, Writer};
+use crate::call::{Call, Effect, refuse};
+use crate::calls::CALLS;
+use crate::frame::{Frame, Frames, Limits, answer, finished};
+use crate::generation::Generation;
+use crate::request::Wire;
+use crate::turns::{Turn, Turns, lock};
+
+/// See [`crate::serve`].
+pub(crate) fn serve(
+    input: impl Read + Send,
+    mut output: impl Write + Send,
+    module: Module<'_>,
+    limits: &Limits,
+) -> io::Result<()> {
+    let mut frames = Frames::new(input);
+    let Some(offered) = frames.first_byte()? else { return Ok(()) };
+    let generation = Generation::offering(offered);
+    output.write_all(&[generation.version])?;
+    output.flush()?;
+    let connection = Connection {
+        module,
+        wire: Wire { generation, layouts: module.layouts, limits },
+        input: Mutex::new(Some(frames)),
+        output: Mutex::new(output),
+        life: Mutex::new(Life::Fresh),
+        turns: Turns::default(),
+        workers: AtomicUsize::new(1),
+        sessions: AtomicUsize::new(0),
+        waiting: AtomicBool::new(false),
+        failure: Mutex::new(Ok(())),
+    };
+    scope(|scope| connection.work(scope));
+    connection.failure.into_inner().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where the client is between `C_Initialize` and `C_Finalize`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Life {
+    Fresh,
+    Begun,
+    Ended,
+}
+
+struct Connection<'a, R, W> {
+    module: Module<'a>,
+    wire: Wire<'a>,
+    /// None once there is nothing more to read.
+    input: Mutex<Option<Frames<R>>>,
+    output: Mutex<W>,
+    life: Mutex<Life>,
+    turns: Turns,
+    /// How many work, and how many sessions could keep one busy.
+    workers: AtomicUsize,
+    sessions: AtomicUsize,
+    /// Whether a call waits for a slot. Somebody must read meanwhile, or the end would go unnoticed.
+    waiting: AtomicBool,
+    /// The first failure of a stream.
+    failure: Mutex<io::Result<()>>,
+}
+
+/// A call that came.
+struct Task<'a> {
+    code: u32,
+    body: Bytes,
+    /// The row, and where the arguments begin in the body.
+    call: Result<(&'static Call, usize), Error>,
+    turn: Option<Turn<'a>>,
+    /// Whether it is the one that waits for a slot.
+    waits: bool,
+}
+
+impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
+    /// What a worker does until there is nothing more to read.
+    fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        while let Some(task) = self.next() {
+            self.recruit(scope);
+            let code = task.code;
+            let answer = self.answer(task);
+            let mut output = lock(&self.output);
+            if let Err(error) = output.write_all(&finished(code, answer)).and(output.flush()) {
+                self.fail(error);
+            }
+        }
+    }
+
+    /// Reads a call. Nobody else reads meanwhile, so turns are taken in the order of the calls.
+    fn next(&self) -> Option<Task<'_>> {
+        let mut input = lock(&self.input);
+        match input.as_mut()?.next(self.wire.limits) {
+            Ok(Some(frame)) => return Some(self.task(frame)),
+            Ok(None) => {}
+            Err(error) => self.fail(error),
+        }
+        *input = None;
+        // Those who wait for a slot would wait for ever.
+        self.module.application.end_waits();
+        None
+    }
+
+    fn task(&self, Frame { code, body }: Frame) -> Task<'_> {
+        let mut call = find(&body);
+        let mut waits = matches!(call, Ok((Call { effect: Effect::Waits, .. }, _)));
+        if waits && self.waiting.swap(true, Ordering::Relaxed) {
+            let other = || "another call of this connection waits for a slot already".into();
+            (call, waits) = (Err(Error::FunctionFailed.because(other)), false);
+        }
+        let session =
+            call.as_ref().ok().and_then(|(call, start)| call.session(body.get(*start..)?));
+        let turn = session.map(|session| self.turns.take(session));
+        Task { code, body, call, turn, waits }
+    }
+
+    /// Has another one work if there could be something to do.
+    fn recruit<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+        let sessions = self.sessions.load(Ordering::Relaxed);
+        let wanted = sessions.min(self.wire.limits.workers).max(1)
+            + usize::from(self.waiting.load(Ordering::Relaxed));
+        let one_more = |workers| (workers < wanted).then_some(workers + 1);
+        if self.workers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok() {
+            scope.spawn(|| self.work(scope));
+        }
+    }
+
+    fn answer(&self, task: Task<'_>) -> Writer {
+        let mut answer = answer();
+        if let Some(turn) = &task.turn {
+            turn.wait();
+        }
+        match task.call.and_then(|(call, start)| self.admit(call).map(|()| (call, start))) {
+            Ok((call, start)) => {
+                self.call(call, task.body.get(start..).unwrap_or_default(), &mut answer)
+            }
+            Err(error) => refuse(&mut answer, error),
+        }
+        if task.waits {
+            self.waiting.store(false, Ordering::Relaxed);
+        }
+        answer
+    }
+
+    fn call(&self, call: &Call, arguments: &[u8], answer: &mut Writer) {
+        let made = call.answer(self.module.application, arguments, self.wire, answer);
+        match (call.effect, made) {
+            (Effect::Begins, Err(_)) => *lock(&self.life) = Life::Fresh,
+            (Effect::Opens, Ok(())) => {
+                self.sessions.fetch_add(1, Ordering::Relaxed);
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the call may be made now.
+    fn admit(&self, call: &Call) -> Result<(), Error> {
+        let mut life = lock(&self.life);
+        match (*life, call.effect) {
+            (Life::Fresh, Effect::Begins) => *life = Life::Begun,
+            (Life::Begun, Effect::Begins) => return Err(Error::CryptokiAlreadyInitialized),
+            (Life::Begun, Effect::Ends) => *life = Life::Ended,
+            (Life::Begun, _) => {}
+            (Life::Fresh | Life::Ended, _) => return Err(Error::CryptokiNotInitialized),
+        }
+        Ok(())
+    }
+
+    fn fail(&self, error: io::Error) {
+        let mut failure = lock(&self.failure);
+        if failure.is_ok() {
+            *failure = Err(error);
+        }
+    }
+}
+
+/// The row of a call, and where its arguments begin. A call that we do not know is one that we do
+/// not support; a client that means something else by it is not understood.
+fn find(body: &[u8]) -> Result<(&'static Call, usize), Error> {
+    let mut reader = Reader::new(body);
+    let read = |reader: &mut Reader<'_>| {
+        let id = reader.u32()?;
+        let call = CALLS.iter().find(|call| call.id == id);
+        Ok::<_, Malformed>((call, reader.string()?.ok_or(Malformed)?.to_owned()))
+    };
+    let (call, signature) = read(&mut reader).map_err(|Malformed| Error::DeviceError)?;
+    let call = call.ok_or(Error::FunctionNotSupported)?;
+    if !call.has(&signature) {
+        return Err(Error::DeviceError);
+    }
+    Ok((call, body.len() - reader.left()))
+}
