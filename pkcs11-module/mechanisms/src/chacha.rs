@@ -16,26 +16,28 @@ use strongroom_types::{
 
 use crate::aes::Refusal;
 use crate::failure::or;
+use crate::hash;
 use crate::sealed::{self, Whole};
 use crate::secret::Kind;
 use crate::{Cipher, Key, KeyTypeRow, Mechanism, Parsed};
 
 const KEY_TYPE: KeyType = KeyType(ck!(CKK_CHACHA20));
 
-/// The attributes of these keys: their length is always the same.
+/// The length of a key in bytes, as attributes have it.
+const LEN: u64 = 32;
+
+/// The attributes of these keys. Their length is always the same, so who generates one need not
+/// say it.
 static RULES: &[Rule] = rules! {
     VALUE: Default::Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
-    CHECK_VALUE: Default::Absent;
+    VALUE_LEN: Default::Absent, NOT_BY_CREATE;
+    CHECK_VALUE: Default::Absent, MAY_BE_EMPTIED;
 };
 
 const KIND: Kind = Kind {
-    takes: |len| len == 32,
-    check_value: |value| {
-        let mut block = Bytes::new(vec![0; BLOCK]);
-        let key = value.try_into().map_err(|_| Error::AttributeValueInvalid)?;
-        chacha20(key, 0, &[0; 12], &mut block).map_err(or(Error::FunctionFailed))?;
-        Ok(block)
-    },
+    takes: |len| len == LEN,
+    // "ChaCha20 secret key objects": no block of the stream, but the digest of the key.
+    check_value: |value| hash::SHA1.digest(value),
 };
 
 /// `CKK_CHACHA20`.
@@ -44,7 +46,7 @@ pub(crate) static CHACHA20: KeyTypeRow = KeyTypeRow {
     name: "CKK_CHACHA20",
     secret: Some(RULES),
     value_len: Some(KEY),
-    complete: |key| KIND.check(key).map(drop),
+    complete: |key| KIND.complete(key),
     parse: |key| {
         let value = key.need(attribute::VALUE)?.try_into().map_err(|_| Error::KeySizeRange)?;
         Ok(Parsed::new(32, ChaCha(zeroize::Zeroizing::new(value))))
@@ -92,10 +94,10 @@ pub(crate) static ROWS: &[Mechanism] = &[
 ];
 
 fn generate(_: &Params, key: &mut Attributes) -> Result<()> {
-    let mut value = Bytes::new(vec![0; KEY]);
-    crate::random(&mut value)?;
-    key.set(attribute::VALUE, value);
-    Ok(())
+    if !key.has(attribute::VALUE_LEN.info) {
+        key.set(attribute::VALUE_LEN, LEN);
+    }
+    KIND.generate(key)
 }
 
 /// The most data of one nonce in bytes: 2^32 - 1 blocks (RFC 8439, 2.8).

@@ -26,7 +26,7 @@ use crate::{Derivation, Inputs, Key, KeyTypeRow, Legacy, Mechanism, Parsed};
 /// The attributes of these keys: their length follows from their type.
 static RULES: &[Rule] = rules! {
     VALUE: Default::Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
-    CHECK_VALUE: Default::Absent;
+    CHECK_VALUE: Default::Absent, MAY_BE_EMPTIED;
 };
 
 /// A key, as the long key of 3DES, or as one of DES.

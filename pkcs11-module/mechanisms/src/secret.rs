@@ -24,7 +24,7 @@ pub(crate) const LONGEST_GENERATED: u64 = 65536;
 pub(crate) static RULES: &[Rule] = rules! {
     VALUE: Default::Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
     VALUE_LEN: Default::Absent, NOT_BY_CREATE, NEEDED_BY_GENERATE;
-    CHECK_VALUE: Default::Absent;
+    CHECK_VALUE: Default::Absent, MAY_BE_EMPTIED;
 };
 
 /// What a type of secret keys decides for itself.

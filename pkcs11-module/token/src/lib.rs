@@ -12,6 +12,7 @@
 
 mod application;
 mod cache;
+mod certificate;
 mod compatible;
 mod crypto;
 mod derive;

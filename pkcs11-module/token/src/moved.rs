@@ -32,12 +32,15 @@ pub enum Refusal {
 }
 
 /// What follows from other attributes, and is computed anew.
-const COMPUTED: &[&AttributeInfo] =
-    &[attribute::MODULUS_BITS.info, attribute::VALUE_LEN.info, attribute::UNIQUE_ID.info];
+const COMPUTED: &[&AttributeInfo] = &[
+    attribute::MODULUS_BITS.info,
+    attribute::VALUE_LEN.info,
+    attribute::CHECK_VALUE.info,
+    attribute::UNIQUE_ID.info,
+];
 
 /// What follows from the rest of a key. For certificates, the owner says it.
-const COMPUTED_FOR_KEYS: &[&AttributeInfo] =
-    &[attribute::PUBLIC_KEY_INFO.info, attribute::CHECK_VALUE.info];
+const COMPUTED_FOR_KEYS: &[&AttributeInfo] = &[attribute::PUBLIC_KEY_INFO.info];
 
 impl Moved {
     /// Checks and completes an object. Its identifier is its name for ever, so an object that is

@@ -5,8 +5,6 @@ use std::sync::{Arc, OnceLock};
 use strongroom_keystore::{ObjectId, Term};
 use strongroom_mechanisms::Key;
 use strongroom_types::{AttributeInfo, Attributes, Bytes, Error, Result, Value, attribute};
-use x509_cert::Certificate;
-use x509_cert::der::{Decode, Encode};
 
 use crate::rules::{Rules, hidden};
 
@@ -119,25 +117,4 @@ impl Terms {
     pub(crate) fn as_terms(&self) -> Vec<Term<'_>> {
         self.0.iter().map(|(name, value)| Term { name: *name, value }).collect()
     }
-}
-
-/// Adds what follows from the value of a certificate to one that came without: the check value,
-/// and `CKA_PUBLIC_KEY_INFO` where the value can be read.
-pub(crate) fn complete_certificate(object: &mut Attributes) -> Result<()> {
-    if !object.has(attribute::CHECK_VALUE.info)
-        && let Some(value) = object.get(attribute::VALUE)
-    {
-        // "Certificate objects": the first three bytes of the SHA-1 hash of the value.
-        let digest = strongroom_mechanisms::sha1(value)?;
-        object.set(attribute::CHECK_VALUE, digest.get(..3).unwrap_or_default());
-    }
-    let given = object.get(attribute::PUBLIC_KEY_INFO).is_some_and(|info| !info.is_empty());
-    let read = |value: &[u8]| {
-        let certificate = Certificate::from_der(value).ok()?;
-        certificate.tbs_certificate().subject_public_key_info().to_der().ok()
-    };
-    if !given && let Some(info) = object.get(attribute::VALUE).and_then(read) {
-        object.set(attribute::PUBLIC_KEY_INFO, info.as_slice());
-    }
-    Ok(())
 }

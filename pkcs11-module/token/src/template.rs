@@ -3,6 +3,7 @@
 use strongroom_types::rule::{Default, Flags, Rule};
 use strongroom_types::{Attributes, Class, Error, KeyType, Kind, Result, Value, attribute};
 
+use crate::certificate;
 use crate::rules::{Rules, UNAVAILABLE};
 
 /// How an object comes into being; decides which footnotes hold.
@@ -146,10 +147,20 @@ impl Draft {
             return Err(Error::TemplateInconsistent);
         }
         history(object, self.rules, self.origin);
-        if let Some(key_type) = object.get(attribute::KEY_TYPE) {
-            (strongroom_mechanisms::key_type(KeyType(key_type))?.complete)(object)?;
-        } else if object.get(attribute::CLASS) == Some(Class::CERTIFICATE.0) {
-            crate::object::complete_certificate(object)?;
+        match object.get(attribute::CLASS).map(Class) {
+            Some(Class::PUBLIC_KEY | Class::PRIVATE_KEY | Class::SECRET_KEY) => {
+                let key_type = KeyType(object.need(attribute::KEY_TYPE)?);
+                (strongroom_mechanisms::key_type(key_type)?.complete)(object)?;
+            }
+            Some(Class::CERTIFICATE) => {
+                // What another token has is better than nothing.
+                if self.origin == Origin::Create {
+                    certificate::check(object)?;
+                }
+                certificate::complete(object)?;
+            }
+            Some(Class::TRUST) => certificate::check_trust(object, Error::TemplateIncomplete)?,
+            _ => {}
         }
         Ok(self.attributes)
     }
@@ -294,6 +305,12 @@ pub(crate) fn changed(
     author: Author,
 ) -> Result<Attributes> {
     let rules = Rules::of_object(object)?;
+    // "Trusted certificates cannot be modified."
+    let is_certificate = object.get(attribute::CLASS) == Some(Class::CERTIFICATE.0);
+    if is_certificate && object.is(attribute::TRUSTED) && !template.is_empty() {
+        let trusted = || "a trusted certificate does not change".into();
+        return Err(Error::AttributeReadOnly.because(trusted));
+    }
     let mut changed = object.clone();
     for (id, value) in template.iter() {
         let rule = rules.find(id).ok_or_else(|| no_such_attribute(id))?;
@@ -311,6 +328,9 @@ pub(crate) fn changed(
         let public = || "a private object does not become public".into();
         return Err(Error::TemplateInconsistent.because(public));
     }
+    if object.get(attribute::CLASS) == Some(Class::TRUST.0) {
+        certificate::check_trust(&changed, Error::TemplateInconsistent)?;
+    }
     Ok(changed)
 }
 
@@ -321,6 +341,9 @@ fn may_change(
     change: Change,
     author: Author,
 ) -> Result<()> {
+    if rule.flags.has(Flags::MAY_BE_EMPTIED) {
+        return may_empty(rule, old, new);
+    }
     let chosen = change == Change::Copy && rule.flags.has(Flags::COPY_CHOOSES);
     let fixed = |flag, value| {
         let same = *new == Value::Bool(value) && !author.compatible;
@@ -334,4 +357,17 @@ fn may_change(
         return Err(Error::AttributeReadOnly.because(|| format!("{name} can not be changed so")));
     }
     Ok(())
+}
+
+/// A check value goes for good, or is what it is. Nobody tries values of one that is not told.
+fn may_empty(rule: &Rule, old: Option<&Value>, new: &Value) -> Result<()> {
+    let empty = Value::empty(rule.attribute.kind);
+    if Some(new) == empty.as_ref() || Some(new) == old {
+        return Ok(());
+    }
+    let name = rule.attribute.name;
+    if old == empty.as_ref() || old.is_none() {
+        return Err(Error::AttributeReadOnly.because(|| format!("{name} was given up")));
+    }
+    Err(Error::AttributeValueInvalid.because(|| format!("{name} is another one")))
 }

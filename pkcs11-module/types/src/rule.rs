@@ -58,6 +58,9 @@ impl Flags {
     pub const TRUE_FOREVER: Self = Self(1 << 9);
     /// 12: can not be changed once it is false.
     pub const FALSE_FOREVER: Self = Self(1 << 10);
+    /// May be given no value by `C_SetAttributeValue` and `C_CopyObject`, and no other one ("secret
+    /// key objects", `CKA_CHECK_VALUE`).
+    pub const MAY_BE_EMPTIED: Self = Self(1 << 12);
     /// May be chosen anew by `C_CopyObject`, though not changed (`CKA_TOKEN`, `CKA_PRIVATE`, ...).
     pub const COPY_CHOOSES: Self = Self(1 << 11);
 

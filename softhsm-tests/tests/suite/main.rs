@@ -9,6 +9,8 @@
 )]
 #![allow(clippy::type_complexity, reason = "a row of a table is a tuple, read where it stands")]
 
+mod certificates;
+mod check_values;
 mod client;
 mod derive;
 mod digest;

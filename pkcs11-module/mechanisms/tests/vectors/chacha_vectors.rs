@@ -90,6 +90,10 @@ pub(crate) fn keys() {
     let one = made();
     assert_eq!(one.len(), 32);
     assert!(made() != one);
+    let mut given = object(Class::SECRET_KEY, KeyType::CHACHA20);
+    given.set(attribute::VALUE_LEN, 31);
+    let answer = (row.generate.unwrap())(&Params::NONE, &mut given);
+    assert_eq!(answer, Err(Error::AttributeValueInvalid));
     let mut short = object(Class::SECRET_KEY, KeyType::CHACHA20);
     short.set(attribute::VALUE, &[1; 31][..]);
     assert_eq!(complete(short).err(), Some(Error::AttributeValueInvalid));

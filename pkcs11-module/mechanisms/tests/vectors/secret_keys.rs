@@ -137,10 +137,14 @@ fn created(key_type: KeyType, value: &[u8], check_value: Option<&[u8]>) -> Resul
 
 #[test]
 fn check_values() {
-    // FIPS 197's AES-128 of a block of zeros under a key of zeros, and SHA-1 of "abc".
+    // FIPS 197's AES-128 of a block of zeros under a key of zeros, and SHA-1 of "abc" and of 32
+    // zeros.
     for (key_type, value, expected) in [
         (KeyType::AES, [0; 16].as_slice(), [0x66, 0xe9, 0x4b]),
         (KeyType::GENERIC_SECRET, b"abc", [0xa9, 0x99, 0x3e]),
+        (KeyType::SHA3_512_HMAC, b"abc", [0xa9, 0x99, 0x3e]),
+        (KeyType::HKDF, b"abc", [0xa9, 0x99, 0x3e]),
+        (KeyType::CHACHA20, &[0; 32], [0xde, 0x8a, 0x84]),
     ] {
         let check_value = |given| {
             created(key_type, value, given)
