@@ -2,7 +2,8 @@
 //!
 //! `softhsm2.conf` has a line `name = value` for each setting; `#` begins a comment. What SoftHSM2
 //! passes over with a warning, a name or a value that it does not know, is passed over here too,
-//! and remarked on.
+//! and remarked on; where it does not start at all, for a level of the log or a back end that is
+//! none, the file is refused here too.
 
 use std::{
     fs,
@@ -16,6 +17,8 @@ use super::{Config, ConfigError, Level, Log, Mechanisms, Seal, Target};
 
 /// Where tokens lie when the file does not say.
 const TOKENS: &str = "/var/lib/softhsm/tokens";
+/// Files are for their owner alone when the file does not say.
+const UMASK: u32 = 0o077;
 /// The seal key: a name that tells a stranger in that directory what it is.
 const SEAL_FILE: &str = "strongroom-seal.key";
 
@@ -31,12 +34,22 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigError> {
         child_inherits: true,
         // As SoftHSM2 without these lines.
         log: Log { level: Level::Info, target: Target::Journal },
+        umask: UMASK,
         ..Config::plain(TOKENS.into(), Seal::None)
     };
     for (number, line) in (1..).zip(text.lines()) {
         let line = line.split('#').next().unwrap_or_default().trim();
-        if let Some(remark) = (!line.is_empty()).then(|| set(&mut config, line)).flatten() {
-            config.remarks.push(format!("{}:{number}: {remark}", path.display()));
+        if line.is_empty() {
+            continue;
+        }
+        match set(&mut config, line) {
+            Ok(()) => {}
+            Err(Fault::PassedOver(remark)) => {
+                config.remarks.push(format!("{}:{number}: {remark}", path.display()));
+            }
+            Err(Fault::Refused(why)) => {
+                return Err(ConfigError::Invalid { path, line: Some(number), why });
+            }
         }
     }
     config.store = std::path::absolute(&config.store).map_err(unreadable)?;
@@ -44,12 +57,23 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigError> {
     Ok(config)
 }
 
+/// What is wrong with a line.
+enum Fault {
+    /// It is as if it were not there.
+    PassedOver(String),
+    /// Nothing starts with it.
+    Refused(String),
+}
+
 /// Takes a setting over; or says why not.
-fn set(config: &mut Config, line: &str) -> Option<String> {
+fn set(config: &mut Config, line: &str) -> Result<(), Fault> {
     let Some((name, value)) = line.split_once('=') else {
-        return Some("this line sets nothing, and is passed over".into());
+        return Err(Fault::PassedOver("this line sets nothing, and is passed over".into()));
     };
     let (name, value) = (name.trim(), value.trim());
+    if value.is_empty() {
+        return Err(Fault::PassedOver(format!("{name} has no value; the line is passed over")));
+    }
     let done = match name {
         "directories.tokendir" => replace(&mut config.store, Some(value.into())),
         "objectstore.backend" => matches!(value, "file" | "db").then_some(()),
@@ -59,12 +83,14 @@ fn set(config: &mut Config, line: &str) -> Option<String> {
         "slots.removable" => replace(&mut config.removable, truth(value)),
         "slots.mechanisms" => replace(&mut config.mechanisms, Some(mechanisms(value))),
         "library.reset_on_fork" => replace(&mut config.child_inherits, truth(value).map(|b| !b)),
-        _ => return Some(format!("{name} is not known, and is passed over")),
+        _ => return Err(Fault::PassedOver(format!("{name} is not known, and is passed over"))),
     };
-    match done {
-        Some(()) => None,
-        None => Some(format!("{name} can not be {value:?}; the line is passed over")),
-    }
+    done.ok_or_else(|| match name {
+        "objectstore.backend" | "log.level" => {
+            Fault::Refused(format!("{name} can not be {value:?}; correct or remove this line"))
+        }
+        _ => Fault::PassedOver(format!("{name} can not be {value:?}; the line is passed over")),
+    })
 }
 
 fn replace<T>(setting: &mut T, value: Option<T>) -> Option<()> {
@@ -164,7 +190,7 @@ mod tests {
     #[test]
     fn what_softhsm2_passes_over_is_remarked_on() {
         let config = load(
-            "slots.removable = maybe\nlog.level = LOUD\nfoo = bar\nnonsense\n\
+            "slots.removable = maybe\nlog.level =\nfoo = bar\nnonsense\n\
              objectstore.umask = 9\nslots.mechanisms = -CKM_MD5,CKM_DES_ECB\n",
         );
         let expected = Config {
@@ -172,6 +198,7 @@ mod tests {
             legacy: true,
             compatible: true,
             child_inherits: config.child_inherits,
+            umask: UMASK,
             log: Log { level: Level::Info, target: Target::Journal },
             mechanisms: Mechanisms::AllBut(vec!["CKM_MD5".into(), "CKM_DES_ECB".into()]),
             remarks: config.remarks.clone(),
@@ -181,6 +208,17 @@ mod tests {
         let lines: Vec<_> =
             config.remarks.iter().filter_map(|remark| remark.split(':').nth(1)).collect();
         assert_eq!(lines, ["1", "2", "3", "4", "5"]);
+    }
+
+    #[test]
+    fn what_softhsm2_does_not_start_with_is_refused() {
+        for line in ["log.level = LOUD", "objectstore.backend = tape"] {
+            let dir = Scratch::new();
+            let path = dir.path().join("softhsm2.conf");
+            fs::write(&path, format!("# first\n{line}\n")).unwrap();
+            let refused = super::load(&path).unwrap_err().to_string();
+            assert!(refused.contains("softhsm2.conf:2: "), "{refused}");
+        }
     }
 
     #[test]
