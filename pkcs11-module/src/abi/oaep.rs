@@ -5,15 +5,16 @@ use core::ffi::c_void;
 use cryptoki_sys::{
     CK_MECHANISM, CK_RSA_PKCS_OAEP_PARAMS, CKG_MGF1_SHA1, CKM_RSA_PKCS_OAEP, CKM_SHA_1,
     CKM_SHA3_224, CKM_SHA3_256, CKM_SHA3_384, CKM_SHA3_512, CKM_SHA224, CKM_SHA256, CKM_SHA384,
-    CKM_SHA512, CKZ_DATA_SPECIFIED,
+    CKM_SHA512,
 };
 use strongroom_types::{Error, Result};
 
 use super::InPtr;
 
-/// Refuses what SoftHSM2 refuses, by its code: a parameter that is not there, a source that is not
-/// named, and with SHA-1, all that it knows, another mask or a label. Other hash functions, which
-/// its releases do not have, are judged as everywhere.
+/// Refuses what SoftHSM2 refuses, by its code: a parameter or a label that is not there, and with
+/// SHA-1, all that it knows, another mask, or a place for a label without one. Other hash functions,
+/// which its releases do not have, are judged as everywhere. What it refuses only where it does not
+/// decrypt is for the token to refuse.
 pub(super) fn as_softhsm2(mechanism: &CK_MECHANISM) -> Result<()> {
     if mechanism.mechanism != CKM_RSA_PKCS_OAEP {
         return Ok(());
@@ -27,12 +28,12 @@ pub(super) fn as_softhsm2(mechanism: &CK_MECHANISM) -> Result<()> {
         return Err(Error::ArgumentsBad);
     }
     let params = at.read()?;
-    let label = !params.pSourceData.is_null() || params.ulSourceDataLen > 0;
+    let (nothing, nowhere) = (params.ulSourceDataLen == 0, params.pSourceData.is_null());
     let fine = match params.hashAlg {
-        CKM_SHA_1 => params.mgf == CKG_MGF1_SHA1 && !label,
+        CKM_SHA_1 => params.mgf == CKG_MGF1_SHA1 && nothing == nowhere,
         CKM_SHA224 | CKM_SHA256 | CKM_SHA384 | CKM_SHA512 => true,
         CKM_SHA3_224 | CKM_SHA3_256 | CKM_SHA3_384 | CKM_SHA3_512 => true,
         _ => false,
     };
-    if fine && params.source == CKZ_DATA_SPECIFIED { Ok(()) } else { Err(Error::ArgumentsBad) }
+    if fine && (nothing || !nowhere) { Ok(()) } else { Err(Error::ArgumentsBad) }
 }

@@ -1,7 +1,9 @@
 //! What SoftHSM2 does with keys and the standard does not ask for: only where its configuration
 //! holds. Habits of single rules stand with the rules; see `Author`.
 
-use strongroom_types::{Attributes, Bytes, KeyType, MechanismType, attribute, ck};
+use strongroom_types::{
+    Attributes, Bytes, Error, KeyType, MechanismType, Param, Params, Result, attribute, ck,
+};
 
 use crate::application::Application;
 
@@ -13,6 +15,23 @@ const MONTGOMERY: &[&[u8]] =
     &[b"\x13\x0acurve25519", b"\x06\x03\x2b\x65\x6e", b"\x13\x08curve448", b"\x06\x03\x2b\x65\x6f"];
 
 impl Application {
+    /// Whether SoftHSM2 takes this parameter of OAEP to encrypt, to wrap and to unwrap. Where it
+    /// decrypts, it looks neither at the source nor at the label.
+    pub(crate) fn judge_oaep(&self, mechanism: MechanismType, params: &Params) -> Result<()> {
+        if !self.config.compatible || mechanism.0 != ck!(CKM_RSA_PKCS_OAEP) {
+            return Ok(());
+        }
+        match params.as_slice() {
+            [Param::Ulong(hash), _, Param::Ulong(source), Param::Bytes(label)]
+                if *source != ck!(CKZ_DATA_SPECIFIED)
+                    || (*hash == ck!(CKM_SHA_1) && !label.is_empty()) =>
+            {
+                Err(Error::ArgumentsBad)
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// The bytes of a private key that is to be wrapped. SoftHSM2 fills them up with zeros for a
     /// mechanism that takes whole blocks alone. The structure says where they begin.
     pub(crate) fn filled(&self, mechanism: MechanismType, mut key: Bytes) -> Bytes {

@@ -84,6 +84,9 @@ impl Application {
         key: ObjectHandle,
     ) -> Result<()> {
         begin(session, kind, call, |mechanism, params| {
+            if kind == Kind::Encrypt {
+                self.judge_oaep(mechanism, &params)?;
+            }
             let mechanism = self.mechanism(mechanism)?;
             self.operation(session, kind, mechanism, params, key)
         })

@@ -98,6 +98,7 @@ impl Application {
         wrapping_key: ObjectHandle,
         key: ObjectHandle,
     ) -> Result<Bytes> {
+        self.judge_oaep(call.mechanism, &call.params)?;
         let mechanism = self.mechanism(call.mechanism)?;
         let wrap = mechanism.wrap.ok_or(Error::MechanismInvalid)?;
         self.wrap_by(session, mechanism, wrapping_key, key, |with, key| {
@@ -162,6 +163,7 @@ impl Application {
         wrapped: &[u8],
         template: Attributes,
     ) -> Result<ObjectHandle> {
+        self.judge_oaep(call.mechanism, &call.params)?;
         let mechanism = self.mechanism(call.mechanism)?;
         let unwrap = mechanism.unwrap.ok_or(Error::MechanismInvalid)?;
         self.unwrap_by(session, mechanism, unwrapping_key, template, |key| {
