@@ -13,7 +13,7 @@ use strongroom_functions::Cryptoki;
 use strongroom_token::{Config, Level, Log};
 use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle};
 
-use crate::abi::{Quiet, Replaceable, brief, children_inherit, watch_exit, watch_forks};
+use crate::abi::{Quiet, Replaceable, at_work, brief, children_inherit, watch_exit, watch_forks};
 use crate::log;
 
 /// The application, whatever it is made of.
@@ -36,18 +36,21 @@ pub(crate) fn initialize() -> Result<()> {
     keep_panics_quiet();
     // A lock that a fork in this moment finds held must be one that its child leaves behind.
     watch_forks()?;
-    MODULE.get_or_make(Module::new).start(|| {
-        let found = Config::find();
-        if let Ok(config) = &found {
-            begin_log(config);
-        }
-        let config = found.map_err(|error| Error::FunctionFailed.because(|| error.to_string()))?;
-        COMPATIBLE.store(config.compatible, Ordering::Relaxed);
-        children_inherit(config.child_inherits);
-        watch_exit()?;
-        brief(strongroom_token::prepare);
-        Ok(Arc::new(strongroom_token::Application::open(config)?))
-    })
+    at_work(|| MODULE.get_or_make(Module::new).start(open))
+}
+
+/// Opens the application, and has the rest of this module go by the same configuration.
+fn open() -> Result<Arc<Application>> {
+    let found = Config::find();
+    if let Ok(config) = &found {
+        begin_log(config);
+    }
+    let config = found.map_err(|error| Error::GeneralError.because(|| error.to_string()))?;
+    COMPATIBLE.store(config.compatible, Ordering::Relaxed);
+    children_inherit(config.child_inherits);
+    watch_exit()?;
+    brief(strongroom_token::prepare);
+    Ok(Arc::new(strongroom_token::Application::open(config)?))
 }
 
 /// Starts the log, and says in it what this module goes by.

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use cryptoki_sys::{CKR_GENERAL_ERROR, CKR_OK};
 use strongroom_types::{Error, Result};
 
-use super::{CkUlong, exit, narrow};
+use super::{CkUlong, exit, fork, narrow};
 use crate::log;
 
 /// Runs the body of a C function: turns its outcome into a `CK_RV`, and stops a panic at the
@@ -23,7 +23,7 @@ fn run(name: &'static str, refused: bool, body: impl FnOnce() -> Result<()>) -> 
     let outcome = if refused {
         Err(Error::CryptokiNotInitialized)
     } else {
-        let watched = || log::watch(name, body);
+        let watched = || fork::call(|| log::watch(name, body));
         catch_unwind(AssertUnwindSafe(watched)).unwrap_or(Err(Error::GeneralError))
     };
     match outcome {

@@ -22,12 +22,13 @@ mod pointer;
 mod query;
 mod replaceable;
 mod template;
+mod turnstile;
 #[macro_use]
 mod function;
 
 pub(crate) use brief::brief;
 pub(crate) use exit::watch_exit;
-pub(crate) use fork::{Quiet, children_inherit, watch_forks};
+pub(crate) use fork::{Quiet, at_work, children_inherit, watch_forks};
 pub(crate) use function::{guard, guard_late};
 pub(crate) use info::{CStructure, numbers};
 pub(crate) use interface::Interface;
