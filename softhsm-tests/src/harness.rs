@@ -44,22 +44,48 @@ const PROBE: &str = "STRONGROOM_TESTS_PROBE";
 /// No test takes so long, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 
+/// Which configuration files a module finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Configured {
+    /// Its own, whichever that is.
+    Itself,
+    /// A `softhsm2.conf` and nothing else: the module stands in SoftHSM2's place.
+    AsSoftHsm2,
+}
+
 /// Runs a test.
 pub fn case<F: Fn(&World)>(softhsm2: SoftHsm2, body: F) {
-    run(type_name::<F>(), &[("", softhsm2, ())], |world, ()| body(world));
+    let rows = &[("", softhsm2, ())];
+    run(type_name::<F>(), Configured::Itself, rows, |world, ()| body(world));
 }
 
 /// Runs a test on every row: a name, what SoftHSM2 makes of it, and the data.
 pub fn table<R, F: Fn(&World, &R)>(rows: &[(&str, SoftHsm2, R)], body: F) {
-    run(type_name::<F>(), rows, body);
+    run(type_name::<F>(), Configured::Itself, rows, body);
 }
 
-fn run<R>(closure: &str, rows: &[(&str, SoftHsm2, R)], body: impl Fn(&World, &R)) {
+/// Runs a test on a module that finds a `softhsm2.conf` and nothing else.
+pub fn case_as_softhsm2<F: Fn(&World)>(softhsm2: SoftHsm2, body: F) {
+    let rows = &[("", softhsm2, ())];
+    run(type_name::<F>(), Configured::AsSoftHsm2, rows, |world, ()| body(world));
+}
+
+/// The same on every row.
+pub fn table_as_softhsm2<R, F: Fn(&World, &R)>(rows: &[(&str, SoftHsm2, R)], body: F) {
+    run(type_name::<F>(), Configured::AsSoftHsm2, rows, body);
+}
+
+fn run<R>(
+    closure: &str,
+    configured: Configured,
+    rows: &[(&str, SoftHsm2, R)],
+    body: impl Fn(&World, &R),
+) {
     let name = closure.trim_end_matches("::{{closure}}");
     let name = name.split_once("::").map_or(name, |(_, name)| name);
     match env::var_os(REPORT) {
         Some(report) => child(Path::new(&report), rows, body),
-        None => parent(name, rows),
+        None => parent(name, configured, rows),
     }
 }
 
@@ -105,12 +131,12 @@ impl Outcome {
     }
 }
 
-fn parent<R>(name: &str, rows: &[(&str, SoftHsm2, R)]) {
+fn parent<R>(name: &str, configured: Configured, rows: &[(&str, SoftHsm2, R)]) {
     let module = module_path();
     let softhsm2 = probe(name, &module);
     let mut bad = Vec::new();
     for ((row, expected, _), (outcome, output)) in
-        rows.iter().zip(outcomes(name, &module, rows.len()))
+        rows.iter().zip(outcomes(name, configured, &module, rows.len()))
     {
         let full = if row.is_empty() { name.to_owned() } else { format!("{name} [{row}]") };
         let (complaint, reason) = judge(softhsm2, *expected, &outcome);
@@ -167,7 +193,7 @@ fn record(module: &Path, name: &str, outcome: &Outcome, reason: &str) {
 fn probe(name: &str, module: &Path) -> bool {
     let directory = tempfile::tempdir().expect("a temporary directory");
     let report = directory.path().join("report");
-    let mut command = child_command(name, module, directory.path(), &report);
+    let mut command = child_command(name, Configured::Itself, module, directory.path(), &report);
     command.env(PROBE, "1");
     let status = wait(command, &directory.path().join("output"));
     let answer = fs::read_to_string(&report).unwrap_or_default();
@@ -182,12 +208,17 @@ fn probe(name: &str, module: &Path) -> bool {
 }
 
 /// Runs all rows, in as many children as it takes. Each outcome comes with what was printed.
-fn outcomes(name: &str, module: &Path, rows: usize) -> Vec<(Outcome, String)> {
+fn outcomes(
+    name: &str,
+    configured: Configured,
+    module: &Path,
+    rows: usize,
+) -> Vec<(Outcome, String)> {
     let mut outcomes = Vec::new();
     while outcomes.len() < rows {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let report = directory.path().join("report");
-        let mut command = child_command(name, module, directory.path(), &report);
+        let mut command = child_command(name, configured, module, directory.path(), &report);
         command.env(START, outcomes.len().to_string());
         let output_path = directory.path().join("output");
         let status = wait(command, &output_path);
@@ -235,15 +266,15 @@ fn outcomes_hint(output: &Path) -> String {
     fs::read_to_string(output).unwrap_or_default()
 }
 
-fn child_command(name: &str, module: &Path, directory: &Path, report: &Path) -> Command {
+fn child_command(
+    name: &str,
+    configured: Configured,
+    module: &Path,
+    directory: &Path,
+    report: &Path,
+) -> Command {
     let store = directory.join("store");
     fs::create_dir_all(store.join("softhsm2")).expect("a store");
-    let strongroom = directory.join("strongroom.toml");
-    fs::write(
-        &strongroom,
-        format!("legacy = true\n[store]\npath = {:?}\n", store.join("strongroom")),
-    )
-    .expect("strongroom.toml");
     let softhsm2 = directory.join("softhsm2.conf");
     let tokens = store.join("softhsm2");
     fs::write(
@@ -257,8 +288,25 @@ fn child_command(name: &str, module: &Path, directory: &Path, report: &Path) -> 
         .env(MODULE, module)
         .env(REPORT, report)
         .env("RUST_BACKTRACE", "0")
-        .env("STRONGROOM_CONF", strongroom)
         .env("SOFTHSM2_CONF", softhsm2);
+    match configured {
+        Configured::Itself => {
+            let path = directory.join("strongroom.toml");
+            let store = store.join("strongroom");
+            fs::write(&path, format!("legacy = true\n[store]\npath = {store:?}\n"))
+                .expect("strongroom.toml");
+            command.env("STRONGROOM_CONF", path);
+        }
+        // Nor under the home directory of whoever runs the test.
+        Configured::AsSoftHsm2 => {
+            command.env("HOME", directory);
+            for variable in
+                ["STRONGROOM_CONF", "STRONGROOM_LOG", "XDG_CONFIG_HOME", "XDG_DATA_HOME"]
+            {
+                command.env_remove(variable);
+            }
+        }
+    }
     command
 }
 

@@ -25,7 +25,7 @@ pub mod rv;
 pub mod template;
 pub mod world;
 
-pub use harness::{SoftHsm2, case, table};
+pub use harness::{SoftHsm2, case, case_as_softhsm2, table, table_as_softhsm2};
 pub use raw::{
     Dual, In, InitArgs, Mechanism, Message, Module, PLENTY, Param, Room, Template, Word,
 };

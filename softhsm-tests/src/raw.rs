@@ -714,6 +714,11 @@ impl Module {
         call!(self, C_WaitForSlotEvent(flags, &raw mut slot, ptr::null_mut())).with(slot)
     }
 
+    /// `C_WaitForSlotEvent` without a place for the slot.
+    pub fn wait_for_any_slot_event(&self, flags: CK_FLAGS) -> Rv {
+        call!(self, C_WaitForSlotEvent(flags, ptr::null_mut(), ptr::null_mut()))
+    }
+
     /// `C_GetMechanismList`.
     pub fn mechanism_list(
         &self,
@@ -1528,6 +1533,16 @@ pub fn at_exit(handler: extern "C" fn()) {
     // SAFETY: the handler is a function without arguments, and lives as long as the program.
     let registered = unsafe { libc::atexit(handler) };
     assert_eq!(registered, 0, "atexit");
+}
+
+/// Sets a variable of the environment, or removes it.
+pub fn set_variable(name: &str, value: Option<&Path>) {
+    match value {
+        // SAFETY: a test sets variables before it starts threads; only the module reads them.
+        Some(value) => unsafe { std::env::set_var(name, value) },
+        // SAFETY: as above.
+        None => unsafe { std::env::remove_var(name) },
+    }
 }
 
 /// Ends the process at once, without any exit handler.
