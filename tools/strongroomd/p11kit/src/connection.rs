@@ -17,8 +17,8 @@ use crate::call::{Call, Effect, refuse};
 use crate::calls::CALLS;
 use crate::frame::{Frame, Frames, Limits, answer, finished};
 use crate::generation::Generation;
+use crate::lines::{Lines, lock};
 use crate::request::Wire;
-use crate::turns::{Turn, Turns, lock};
 
 /// See [`crate::serve`].
 pub(crate) fn serve(
@@ -38,7 +38,7 @@ pub(crate) fn serve(
         input: Mutex::new(Some(frames)),
         output: Mutex::new(output),
         life: Mutex::new(Life::Fresh),
-        turns: Turns::default(),
+        lines: Lines::new(),
         workers: AtomicUsize::new(1),
         sessions: AtomicUsize::new(0),
         waiting: AtomicBool::new(false),
@@ -63,7 +63,7 @@ struct Connection<'a, R, W> {
     input: Mutex<Option<Frames<R>>>,
     output: Mutex<W>,
     life: Mutex<Life>,
-    turns: Turns,
+    lines: Lines<Task>,
     /// How many work, and how many sessions could keep one busy.
     workers: AtomicUsize,
     sessions: AtomicUsize,
@@ -74,12 +74,12 @@ struct Connection<'a, R, W> {
 }
 
 /// A call that came.
-struct Task<'a> {
+struct Task {
     code: u32,
     body: Bytes,
     /// The row, and where the arguments begin in the body.
     call: Result<(&'static Call, usize), Error>,
-    turn: Option<Turn<'a>>,
+    session: Option<u64>,
     /// Whether it is the one that waits for a slot.
     waits: bool,
 }
@@ -87,32 +87,44 @@ struct Task<'a> {
 impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
     /// What a worker does until there is nothing more to read.
     fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        while let Some(task) = self.next() {
+        while let Some(first) = self.next() {
             self.recruit(scope);
-            let code = task.code;
-            let answer = self.answer(task);
-            let mut output = lock(&self.output);
-            if let Err(error) = output.write_all(&finished(code, answer)).and(output.flush()) {
-                self.fail(error);
+            let mut next = Some(first);
+            while let Some(task) = next {
+                let session = task.session;
+                self.answer(task);
+                next = session.and_then(|session| self.lines.leave(session));
             }
         }
     }
 
-    /// Reads a call. Nobody else reads meanwhile, so turns are taken in the order of the calls.
-    fn next(&self) -> Option<Task<'_>> {
+    /// Reads until there is a call that may run now. Nobody else reads meanwhile, so calls come into
+    /// their lines in the order in which they were sent.
+    fn next(&self) -> Option<Task> {
         let mut input = lock(&self.input);
-        match input.as_mut()?.next(self.wire.limits) {
-            Ok(Some(frame)) => return Some(self.task(frame)),
-            Ok(None) => {}
-            Err(error) => self.fail(error),
+        loop {
+            match input.as_mut()?.next(self.wire.limits) {
+                Ok(Some(frame)) => {
+                    let task = self.task(frame);
+                    let ready = match task.session {
+                        Some(session) => self.lines.enter(session, task),
+                        None => Some(task),
+                    };
+                    if ready.is_some() {
+                        return ready;
+                    }
+                    continue;
+                }
+                Ok(None) => {}
+                Err(error) => self.fail(error),
+            }
+            *input = None;
+            // Those who wait for a slot would wait for ever.
+            self.module.application.end_waits();
         }
-        *input = None;
-        // Those who wait for a slot would wait for ever.
-        self.module.application.end_waits();
-        None
     }
 
-    fn task(&self, Frame { code, body }: Frame) -> Task<'_> {
+    fn task(&self, Frame { code, body }: Frame) -> Task {
         let mut call = find(&body);
         let mut waits = matches!(call, Ok((Call { effect: Effect::Waits, .. }, _)));
         if waits && self.waiting.swap(true, Ordering::Relaxed) {
@@ -121,8 +133,7 @@ impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
         }
         let session =
             call.as_ref().ok().and_then(|(call, start)| call.session(body.get(*start..)?));
-        let turn = session.map(|session| self.turns.take(session));
-        Task { code, body, call, turn, waits }
+        Task { code, body, call, session, waits }
     }
 
     /// Has another one work if there could be something to do.
@@ -136,21 +147,22 @@ impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
         }
     }
 
-    fn answer(&self, task: Task<'_>) -> Writer {
+    fn answer(&self, task: Task) {
         let mut answer = answer();
-        if let Some(turn) = &task.turn {
-            turn.wait();
-        }
         match task.call.and_then(|(call, start)| self.admit(call).map(|()| (call, start))) {
             Ok((call, start)) => {
-                self.call(call, task.body.get(start..).unwrap_or_default(), &mut answer)
+                self.call(call, task.body.get(start..).unwrap_or_default(), &mut answer);
             }
             Err(error) => refuse(&mut answer, error),
         }
         if task.waits {
             self.waiting.store(false, Ordering::Relaxed);
         }
-        answer
+        let mut output = lock(&self.output);
+        let bytes = finished(task.code, answer);
+        if let Err(error) = output.write_all(&bytes).and_then(|()| output.flush()) {
+            self.fail(error);
+        }
     }
 
     fn call(&self, call: &Call, arguments: &[u8], answer: &mut Writer) {

@@ -1,9 +1,9 @@
 //! The wire of p11-kit: serves the stock `p11-kit-client.so` of every generation (0.24, 0.25, 0.26)
 //! over any stream, from any [`Cryptoki`].
 //!
-//! `PROTOCOL.md` beside this crate says the wire byte by
-//! byte. This room knows no token, no socket and no peer: who accepts connections has checked the
-//! peer, has an application of its own for each connection, and drops it when [`serve`] returns.
+//! `PROTOCOL.md` beside this crate says the wire byte by byte. This room knows no token, no socket
+//! and no peer: who accepts connections has checked the peer, has an application of its own for each
+//! connection, and drops it when [`serve`] returns.
 //!
 //! What comes in is trusted in nothing. A frame is bounded before there is memory for it, a length
 //! inside it is checked against the bytes that are there, and what a client says it has room for is
@@ -18,10 +18,10 @@ mod calls;
 mod connection;
 mod frame;
 mod generation;
+mod lines;
 mod mechanism;
 mod reply;
 mod request;
-mod turns;
 
 pub use call::Call;
 pub use calls::CALLS;

@@ -1,4 +1,5 @@
-//! The wire from the client's side: the stock client of this machine, with the programs that use it.
+//! The wire from the client's side: the stock client of this machine with the programs that use it,
+//! and a client of our own that writes as every generation does.
 
 #![allow(
     clippy::indexing_slicing,
@@ -7,5 +8,8 @@
     reason = "a test fails by panicking"
 )]
 
+mod client;
+mod generations;
+mod malformed;
 mod stock;
 mod world;
