@@ -9,9 +9,10 @@ use strongroom_types::{
 
 use crate::module::{self, mechanism_name};
 
+use super::budget::Budget;
 use super::pointer::Plain;
 use super::template::copied;
-use super::{CkUlong, InPtr, MOST_BYTES, OutPtr, narrow, wide};
+use super::{CkUlong, InPtr, OutPtr, narrow, wide};
 
 /// The layouts of a mechanism's parameter; none if there is no such mechanism.
 type Layouts = fn(MechanismType) -> Option<&'static [Layout]>;
@@ -19,6 +20,9 @@ type Layouts = fn(MechanismType) -> Option<&'static [Layout]>;
 /// No address is below this one (`vm.mmap_min_addr`), and no length in a parameter that may have
 /// an address in its place is above.
 const LOWEST_ADDRESS: usize = 65536;
+
+/// The most structures of one array in a parameter.
+const MOST_STRUCTURES: usize = 4096;
 
 /// The places of a parameter that the token fills.
 pub(crate) struct Places<'call>(Vec<Place<'call>>);
@@ -94,26 +98,50 @@ impl<'call> InPtr<'call, c_void> {
         layouts: &[Layout],
     ) -> Result<(Params, Places<'call>)> {
         let at = self.cast::<u8>();
-        let len = bounded(&at, len)?;
+        let mut reading = Reading { places: Places(Vec::new()), budget: Budget::new() };
+        let len = reading.bounded(&at, len)?;
         let layout = layouts.iter().find(|layout| fits(layout, len));
         let layout = layout.ok_or_else(|| {
             Error::MechanismParamInvalid
                 .because(|| format!("its parameter can not have {len} bytes"))
         })?;
-        let mut places = Places(Vec::new());
-        let params = Members::new(at, len).read(layout, &mut places)?;
-        Ok((params, places))
+        let params = Members::new(at, len).read(layout, &mut reading)?;
+        Ok((params, reading.places))
     }
 }
 
-/// A length that goes with a pointer: no more than we copy, and nothing where nothing is.
-fn bounded(at: &InPtr<'_, u8>, len: CkUlong) -> Result<usize> {
-    bounded_size(at, usize::try_from(len).map_err(|_| Error::MechanismParamInvalid)?)
+/// A parameter that is being read.
+struct Reading<'call> {
+    /// Those that were found so far.
+    places: Places<'call>,
+    /// What may still be copied.
+    budget: Budget,
 }
 
-fn bounded_size(at: &InPtr<'_, u8>, len: usize) -> Result<usize> {
-    let there = len <= MOST_BYTES && (len == 0 || !at.is_null());
-    there.then_some(len).ok_or(Error::MechanismParamInvalid)
+impl Reading<'_> {
+    /// A length that goes with a pointer: no more than may be copied, and nothing where nothing is.
+    fn bounded(&self, at: &InPtr<'_, u8>, len: CkUlong) -> Result<usize> {
+        self.bounded_size(at, usize::try_from(len).map_err(|_| Error::MechanismParamInvalid)?)
+    }
+
+    fn bounded_size(&self, at: &InPtr<'_, u8>, len: usize) -> Result<usize> {
+        let there = (len == 0 || !at.is_null()) && self.budget.take(len);
+        there.then_some(len).ok_or(Error::MechanismParamInvalid)
+    }
+
+    /// Bytes.
+    fn bytes(&self, at: &InPtr<'_, u8>, len: CkUlong) -> Result<Param> {
+        Ok(Param::Bytes(copied(at, self.bounded(at, len)?)?))
+    }
+}
+
+impl<'call> Reading<'call> {
+    /// Bytes that the token may replace by as many others.
+    fn replaceable(&mut self, at: &InPtr<'call, u8>, len: usize) -> Result<Param> {
+        // SAFETY: the layout says that the token writes what this member points to.
+        self.places.0.push(Place::Bytes(unsafe { at.writable() }));
+        Ok(Param::Bytes(copied(at, len)?))
+    }
 }
 
 /// Whether a parameter of this length is one of this layout.
@@ -143,7 +171,8 @@ fn members(field: Field) -> impl Iterator<Item = (usize, usize)> {
         | Field::PtrBits(_)
         | Field::Template
         | Field::InOutPtrLen
-        | Field::InOutPtrBits => [pointer, ulong, None],
+        | Field::InOutPtrBits
+        | Field::InOutPtrLenOrBits(_) => [pointer, ulong, None],
         Field::PtrLenOrPtr => [pointer, pointer, None],
         Field::LenPtr | Field::Array(_) => [ulong, pointer, None],
         Field::Tagged(_) => [ulong, pointer, ulong],
@@ -167,31 +196,31 @@ impl<'call> Members<'call> {
         Self { at, len, offset: 0 }
     }
 
-    fn read(mut self, layout: Layout, places: &mut Places<'call>) -> Result<Params> {
-        layout.iter().map(|field| self.field(*field, places)).collect::<Result<Params>>()
+    fn read(mut self, layout: Layout, reading: &mut Reading<'call>) -> Result<Params> {
+        layout.iter().map(|field| self.field(*field, reading)).collect::<Result<Params>>()
     }
 
-    fn field(&mut self, field: Field, places: &mut Places<'call>) -> Result<Param> {
+    fn field(&mut self, field: Field, reading: &mut Reading<'call>) -> Result<Param> {
         Ok(match field {
             Field::Bool => Param::Bool(self.next::<u8>()? != 0),
             Field::Ulong => Param::Ulong(wide(self.next()?)),
             Field::PtrLen => {
                 let at = self.pointer()?;
                 let len = self.next()?;
-                bytes(&at, len)?
+                reading.bytes(&at, len)?
             }
             Field::PtrBits(bits) => {
                 let at = self.pointer()?;
                 let len: CkUlong = self.next()?;
-                bytes(&at, if bits.contains(&wide(len)) { len / 8 } else { len })?
+                reading.bytes(&at, if bits.contains(&wide(len)) { len / 8 } else { len })?
             }
             Field::LenPtr => {
                 let len = self.next()?;
-                bytes(&self.pointer()?, len)?
+                reading.bytes(&self.pointer()?, len)?
             }
             Field::PtrLenOrPtr => {
                 let at = self.pointer()?;
-                bytes(&at, self.len_or_pointer()?)?
+                reading.bytes(&at, self.len_or_pointer()?)?
             }
             Field::Fixed(size) => {
                 let start = self.skip(size, 1)?;
@@ -200,34 +229,34 @@ impl<'call> Members<'call> {
             Field::Whole => Param::Bytes(copied(&self.at, self.len)?),
             Field::Ptr(layout) => {
                 let at = self.pointer()?;
-                let len = bounded_size(&at, size(layout))?;
-                Param::Structure(Members::new(at, len).read(layout, places)?)
+                let len = reading.bounded_size(&at, size(layout))?;
+                Param::Structure(Members::new(at, len).read(layout, reading)?)
             }
             Field::Array(layout) => {
                 let count = self.next()?;
-                Param::Structures(array(&self.pointer()?, count, layout, places)?)
+                Param::Structures(array(&self.pointer()?, count, layout, reading)?)
             }
             Field::Tagged(layouts) => {
                 let tag = wide(self.next()?);
                 let at = self.pointer()?;
                 let len = self.next()?;
-                Param::Structure(tagged(at, len, tag, layouts, places)?)
+                Param::Structure(tagged(at, len, tag, layouts, reading)?)
             }
             Field::Template => {
                 let at = self.pointer()?.cast::<CK_ATTRIBUTE>();
-                Param::Template(at.template(self.next()?)?)
+                Param::Template(at.template_within(self.next()?, &reading.budget)?)
             }
             Field::OutHandle => {
                 let at = self.skip(size_of::<CkUlong>(), align_of::<CkUlong>())?;
                 // SAFETY: the layout says that the token writes this member.
                 let at = unsafe { at.cast::<CkUlong>().writable() };
-                places.0.push(Place::Handle(at));
+                reading.places.0.push(Place::Handle(at));
                 Param::Place(true)
             }
             Field::InOutPtrLen => {
                 let at = self.pointer()?;
-                let len = bounded(&at, self.next()?)?;
-                replaceable(&at, len, places)?
+                let len = reading.bounded(&at, self.next()?)?;
+                reading.replaceable(&at, len)?
             }
             Field::InOutPtrBits => {
                 let at = self.pointer()?;
@@ -235,20 +264,27 @@ impl<'call> Members<'call> {
                 if !bits.is_multiple_of(8) {
                     return Err(Error::MechanismParamInvalid);
                 }
-                let len = bounded(&at, bits / 8)?;
-                replaceable(&at, len, places)?
+                let len = reading.bounded(&at, bits / 8)?;
+                reading.replaceable(&at, len)?
+            }
+            Field::InOutPtrLenOrBits(bits) => {
+                let at = self.pointer()?;
+                let len: CkUlong = self.next()?;
+                let len = if bits.contains(&wide(len)) { len / 8 } else { len };
+                let len = reading.bounded(&at, len)?;
+                reading.replaceable(&at, len)?
             }
             Field::InOutPtr(len) => {
                 let at = self.pointer()?;
-                let len = bounded_size(&at, len)?;
-                replaceable(&at, len, places)?
+                let len = reading.bounded_size(&at, len)?;
+                reading.replaceable(&at, len)?
             }
             Field::OutPtr => {
                 let at = self.pointer()?;
                 // SAFETY: the layout says that the token writes what this member points to.
                 let at = unsafe { at.writable() };
                 let there = !at.is_null();
-                places.0.push(Place::Bytes(at));
+                reading.places.0.push(Place::Bytes(at));
                 Param::Place(there)
             }
         })
@@ -289,12 +325,12 @@ fn tagged<'call>(
     len: CkUlong,
     tag: u64,
     layouts: &[(u64, Layout)],
-    places: &mut Places<'call>,
+    reading: &mut Reading<'call>,
 ) -> Result<Params> {
-    let len = bounded(&at, len)?;
+    let len = reading.bounded(&at, len)?;
     let layout = layouts.iter().find(|(id, layout)| *id == tag && fits(layout, len));
     let (_, layout) = layout.ok_or(Error::MechanismParamInvalid)?;
-    let inner = Members::new(at, len).read(layout, places)?;
+    let inner = Members::new(at, len).read(layout, reading)?;
     Ok([Param::Ulong(tag)].into_iter().chain(inner).collect())
 }
 
@@ -303,30 +339,17 @@ fn array<'call>(
     at: &InPtr<'call, u8>,
     count: CkUlong,
     layout: Layout,
-    places: &mut Places<'call>,
+    reading: &mut Reading<'call>,
 ) -> Result<Vec<Params>> {
     let size = size(layout);
-    let count = usize::try_from(count).map_err(|_| Error::MechanismParamInvalid)?;
+    // Each takes more room here than where it lies.
+    let count = usize::try_from(count).ok().filter(|count| *count <= MOST_STRUCTURES);
+    let count = count.ok_or(Error::MechanismParamInvalid)?;
     let all = count.checked_mul(size).ok_or(Error::MechanismParamInvalid)?;
-    bounded_size(at, all)?;
+    reading.bounded_size(at, all)?;
     (0..count)
-        .map(|index| Members::new(at.byte_offset(index * size), size).read(layout, places))
+        .map(|index| Members::new(at.byte_offset(index * size), size).read(layout, reading))
         .collect()
-}
-
-/// Bytes that the token may replace by as many others.
-fn replaceable<'call>(
-    at: &InPtr<'call, u8>,
-    len: usize,
-    places: &mut Places<'call>,
-) -> Result<Param> {
-    // SAFETY: the layout says that the token writes what this member points to.
-    places.0.push(Place::Bytes(unsafe { at.writable() }));
-    Ok(Param::Bytes(copied(at, len)?))
-}
-
-fn bytes(at: &InPtr<'_, u8>, len: CkUlong) -> Result<Param> {
-    Ok(Param::Bytes(copied(at, bounded(at, len)?)?))
 }
 
 #[cfg(test)]

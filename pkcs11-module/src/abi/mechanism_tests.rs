@@ -387,6 +387,59 @@ fn lengths_that_no_parameter_has_are_refused() {
     }
 }
 
+/// Each of the pieces alone could be copied, and so could two; they all point to the same memory.
+#[test]
+fn the_sum_of_the_members_is_bounded() {
+    let most: usize = 64 << 20;
+    let mut memory = vec![0_u8; most];
+    let piece = |memory: &mut [u8], len: usize| CK_PRF_DATA_PARAM {
+        type_: 4,
+        pValue: memory.as_mut_ptr().cast(),
+        ulValueLen: len.try_into().unwrap(),
+    };
+    let mut run = |lens: &[usize]| {
+        let mut data: Vec<_> = lens.iter().map(|len| piece(&mut memory, *len)).collect();
+        let mut params = CK_SP800_108_KDF_PARAMS {
+            prfType: 0x251,
+            ulNumberOfDataParams: lens.len().try_into().unwrap(),
+            pDataParams: data.as_mut_ptr(),
+            ulAdditionalDerivedKeys: 0,
+            pAdditionalDerivedKeys: null_mut(),
+        };
+        structure(12, &mut params).err()
+    };
+    let invalid = Some(Error::MechanismParamInvalid);
+    assert_eq!(run(&[most / 4, most / 4]), None);
+    assert_eq!(run(&[most / 2, most / 2]), invalid, "the structures count too");
+    assert_eq!(run(&[1 << 20; 64]), invalid);
+    assert_eq!(run(&[0; 4096]), None);
+    assert_eq!(run(&[0; 4097]), invalid);
+
+    let mut run = |lens: &[usize]| {
+        let attribute = |len: &usize| cryptoki_sys::CK_ATTRIBUTE {
+            type_: cryptoki_sys::CKA_LABEL,
+            pValue: memory.as_mut_ptr().cast(),
+            ulValueLen: (*len).try_into().unwrap(),
+        };
+        let mut template: Vec<_> = lens.iter().map(attribute).collect();
+        let mut keys = CK_DERIVED_KEY {
+            pTemplate: template.as_mut_ptr(),
+            ulAttributeCount: lens.len().try_into().unwrap(),
+            phKey: &mut 0,
+        };
+        let mut params = CK_SP800_108_KDF_PARAMS {
+            prfType: 0x251,
+            ulNumberOfDataParams: 0,
+            pDataParams: null_mut(),
+            ulAdditionalDerivedKeys: 1,
+            pAdditionalDerivedKeys: &raw mut keys,
+        };
+        structure(12, &mut params).err()
+    };
+    assert_eq!(run(&[1 << 20; 8]), None);
+    assert_eq!(run(&[1 << 20; 64]), Some(Error::AttributeValueInvalid));
+}
+
 #[test]
 fn structures_may_be_misaligned() {
     let mut memory = [core::mem::MaybeUninit::<u8>::uninit(); 64];

@@ -10,6 +10,7 @@
 //! written only after everything borrowed from the caller is gone.
 
 mod brief;
+mod budget;
 mod exit;
 mod fork;
 mod info;
@@ -46,7 +47,8 @@ pub(crate) type CkUlong = cryptoki_sys::CK_ULONG;
 /// `CK_UNAVAILABLE_INFORMATION`: the header writes `(~0UL)`, which its bindings leave out.
 pub(crate) const UNAVAILABLE: CkUlong = CkUlong::MAX;
 
-/// The most bytes that the edge copies for one value: an attribute, or a member of a parameter.
+/// The most bytes that the edge copies for one argument: all values of a template, or all members of a
+/// parameter.
 ///
 /// Larger lengths are not data but mistakes, such as `CK_UNAVAILABLE_INFORMATION` handed back.
 const MOST_BYTES: usize = 64 << 20;

@@ -6,8 +6,9 @@ use cryptoki_sys::CK_ATTRIBUTE;
 use strongroom_types::{AttributeInfo, Attributes, Bytes, Error, Kind, Result, Value, attribute};
 use zeroize::Zeroizing;
 
+use super::budget::Budget;
 use super::pointer::checked_len;
-use super::{CkUlong, InPtr, MOST_ATTRIBUTES, MOST_BYTES, wide};
+use super::{CkUlong, InPtr, MOST_ATTRIBUTES, wide};
 use crate::module;
 
 /// How many bytes a `CK_DATE` has when it is not empty.
@@ -16,7 +17,12 @@ const DATE: usize = size_of::<cryptoki_sys::CK_DATE>();
 impl InPtr<'_, CK_ATTRIBUTE> {
     /// The template of `count` attributes: each value copied once, into memory that is wiped.
     pub(crate) fn template(&self, count: CkUlong) -> Result<Attributes> {
-        collect(self, count_of(self.is_null(), count)?, &nested)
+        self.template_within(count, &Budget::new())
+    }
+
+    /// The same of a template that is not all there is to copy.
+    pub(super) fn template_within(&self, count: CkUlong, budget: &Budget) -> Result<Attributes> {
+        collect(self, count_of(self.is_null(), count)?, &nested, budget)
     }
 }
 
@@ -36,12 +42,13 @@ fn collect(
     array: &InPtr<'_, CK_ATTRIBUTE>,
     count: usize,
     nested: Nested<'_>,
+    budget: &Budget,
 ) -> Result<Attributes> {
     // All are parsed before any is compared: so wrong values are told as such, and not as
     // contradictions.
     let values = (0..count)
         .map(|index| {
-            let raw = Raw::new(array.element(index).read()?)?;
+            let raw = Raw::new(array.element(index).read()?, budget)?;
             let value = raw.value(nested).map_err(|error| raw.malformed(error))?;
             Ok((raw.id, value))
         })
@@ -62,7 +69,7 @@ fn nested(raw: &Raw<'_>) -> Result<Value> {
     }
     // Section 4.1.3 gives no meaning to a template in a template in a template.
     let too_deep = |_: &Raw<'_>| Err(Error::AttributeValueInvalid);
-    collect(&array, count, &too_deep).map(Value::Attributes)
+    collect(&array, count, &too_deep, raw.budget).map(Value::Attributes)
 }
 
 /// An attribute whose pointer and length agree.
@@ -70,10 +77,12 @@ struct Raw<'call> {
     id: u64,
     value: InPtr<'call, u8>,
     len: usize,
+    /// What else may be copied.
+    budget: &'call Budget,
 }
 
 impl<'call> Raw<'call> {
-    fn new(attribute: CK_ATTRIBUTE) -> Result<Self> {
+    fn new(attribute: CK_ATTRIBUTE, budget: &'call Budget) -> Result<Self> {
         let id = wide(attribute.type_);
         // The stored form has 32 bits for it, which is what the standard's numbers take.
         u32::try_from(id).map_err(|_| Error::AttributeTypeInvalid)?;
@@ -82,13 +91,13 @@ impl<'call> Raw<'call> {
         let value: InPtr<'call, u8> = unsafe { InPtr::<c_void>::found(pointer) };
         let len = usize::try_from(attribute.ulValueLen)
             .ok()
-            .filter(|len| *len <= MOST_BYTES && (*len == 0 || !value.is_null()))
+            .filter(|len| (*len == 0 || !value.is_null()) && budget.take(*len))
             .ok_or_else(|| {
                 let name = attribute::name(id);
                 Error::AttributeValueInvalid
                     .because(|| format!("the value of {name} can not be where its pointer says"))
             })?;
-        Ok(Self { id, value, len })
+        Ok(Self { id, value, len, budget })
     }
 
     /// An error that stays what it is, and is about this attribute.

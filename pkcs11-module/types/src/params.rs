@@ -49,6 +49,8 @@ pub enum Field {
     InOutPtrLen,
     /// The same with the length in bits.
     InOutPtrBits,
+    /// The same with the length in bits, if it is one of these; any other number is one of bytes.
+    InOutPtrLenOrBits(&'static [u64]),
     /// A pointer to this many bytes, which the token may replace.
     InOutPtr(usize),
 }
