@@ -23,8 +23,10 @@ pub mod ml_kem;
 mod number;
 mod owned;
 pub mod pbkdf2;
+pub mod poly1305;
 pub mod random;
 pub mod rsa;
+pub mod sha512_t;
 
 pub use error::{Error, Result};
 

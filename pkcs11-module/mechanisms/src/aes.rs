@@ -14,19 +14,18 @@ use crate::{Key, KeyTypeRow, Mechanism, Parsed};
 /// The key sizes of the mechanisms of AES, in bytes.
 pub(crate) const KEY_SIZE: core::ops::RangeInclusive<u64> = 16..=32;
 
-const KIND: Kind = Kind {
-    takes: |len| matches!(len, 16 | 24 | 32),
-    // "Secret key objects", `CKA_CHECK_VALUE`: the start of a block of zeros, encrypted.
-    check_value: |value| {
-        let keyed = Keyed::new(Mode::Ecb, Direction::Encrypt, value);
-        let mut out = Bytes::default();
-        keyed
-            .and_then(|keyed| keyed.start(&[], false))
-            .and_then(|mut running| running.update(&[0; BLOCK], &mut out))
-            .map_err(or(Error::AttributeValueInvalid))?;
-        Ok(out)
-    },
-};
+const KIND: Kind = Kind { takes: |len| matches!(len, 16 | 24 | 32), check_value };
+
+/// What the check value of a key is the start of ("secret key objects"): a block of zeros,
+/// encrypted.
+pub(crate) fn check_value(value: &[u8]) -> Result<Bytes> {
+    let mut out = Bytes::default();
+    Keyed::new(Mode::Ecb, Direction::Encrypt, value)
+        .and_then(|keyed| keyed.start(&[], false))
+        .and_then(|mut running| running.update(&[0; BLOCK], &mut out))
+        .map_err(or(Error::AttributeValueInvalid))?;
+    Ok(out)
+}
 
 /// `CKK_AES`.
 pub(crate) static AES: KeyTypeRow = KeyTypeRow {
@@ -69,15 +68,19 @@ pub(crate) struct Aes {
 
 impl Aes {
     fn parse(attributes: &Attributes) -> Result<Parsed> {
-        let value = Bytes::new(attributes.need(attribute::VALUE)?.to_vec());
+        let value = attributes.need(attribute::VALUE)?;
         let size = u64::try_from(value.len()).map_err(|_| Error::KeySizeRange)?;
-        let aes = Self {
-            value,
+        Ok(Parsed::new(size, Self::new(value)))
+    }
+
+    /// A key of 16, 24 or 32 bytes.
+    pub(crate) fn new(value: &[u8]) -> Self {
+        Self {
+            value: Bytes::new(value.to_vec()),
             keyed: Default::default(),
             whole_gcm: OnceLock::new(),
             cmac: OnceLock::new(),
-        };
-        Ok(Parsed::new(size, aes))
+        }
     }
 
     /// What a key object became.

@@ -19,7 +19,7 @@ use crate::failure::or;
 use crate::hash;
 use crate::sealed::{self, Whole};
 use crate::secret::Kind;
-use crate::{Cipher, Key, KeyTypeRow, Mechanism, Parsed};
+use crate::{Aead, Cipher, Key, KeyTypeRow, Mechanism, Parsed, message};
 
 const KEY_TYPE: KeyType = KeyType(ck!(CKK_CHACHA20));
 
@@ -28,13 +28,14 @@ const LEN: u64 = 32;
 
 /// The attributes of these keys. Their length is always the same, so who generates one need not
 /// say it.
-static RULES: &[Rule] = rules! {
+pub(crate) static RULES: &[Rule] = rules! {
     VALUE: Default::Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
     VALUE_LEN: Default::Absent, NOT_BY_CREATE;
     CHECK_VALUE: Default::Absent, MAY_BE_EMPTIED;
 };
 
-const KIND: Kind = Kind {
+/// Keys of 32 bytes.
+pub(crate) const KIND: Kind = Kind {
     takes: |len| len == LEN,
     // "ChaCha20 secret key objects": no block of the stream, but the digest of the key.
     check_value: |value| hash::SHA1.digest(value),
@@ -89,11 +90,38 @@ pub(crate) static ROWS: &[Mechanism] = &[
         unwrap: Some(|key, params, bytes| {
             sealed::Terms::open(&Terms::read(params)?, key, bytes, Refusal::UNWRAP)
         }),
+        message: Some(&MESSAGE),
         ..ROW
     },
 ];
 
-fn generate(_: &Params, key: &mut Attributes) -> Result<()> {
+/// `CK_SALSA20_CHACHA20_POLY1305_MSG_PARAMS`: the nonce and the tag. It has no place to ask the token
+/// for a nonce, so the nonce is the caller's.
+static MESSAGE: Aead = Aead {
+    layouts: &[&[Field::InOutPtrLenOrBits(&[64, 96, 192]), Field::InOutPtr(TAG)], &[]],
+    read: |params| {
+        let [Param::Bytes(nonce), Param::Bytes(tag)] = params.as_slice() else {
+            return Err(Error::MechanismParamInvalid);
+        };
+        let Terms { nonce, .. } = Terms::new(nonce, &[])?;
+        Ok(message::Terms {
+            nonce,
+            fixed_bits: 0,
+            generator: ck!(CKG_NO_GENERATE),
+            tag: tag.clone(),
+            data_len: None,
+        })
+    },
+    seal: |key, nonce, aad, data, _| {
+        sealed::Terms::seal(&Terms::new(nonce, aad)?, key, data, Refusal::ENCRYPT)
+    },
+    open: |key, nonce, aad, data, _| {
+        sealed::Terms::open(&Terms::new(nonce, aad)?, key, data, Refusal::DECRYPT)
+    },
+};
+
+/// Makes a key, whose length may be said.
+pub(crate) fn generate(_: &Params, key: &mut Attributes) -> Result<()> {
     if !key.has(attribute::VALUE_LEN.info) {
         key.set(attribute::VALUE_LEN, LEN);
     }
@@ -112,11 +140,16 @@ struct Terms {
 impl Terms {
     fn read(params: &Params) -> Result<Self> {
         match params.as_slice() {
-            [Param::Bytes(nonce), Param::Bytes(aad)] if matches!(nonce.len(), 12 | 24) => {
-                Ok(Self { nonce: nonce.clone(), aad: aad.clone() })
-            }
+            [Param::Bytes(nonce), Param::Bytes(aad)] => Self::new(nonce, aad),
             _ => Err(Error::MechanismParamInvalid),
         }
+    }
+
+    fn new(nonce: &[u8], aad: &[u8]) -> Result<Self> {
+        if !matches!(nonce.len(), 12 | 24) {
+            return Err(Error::MechanismParamInvalid);
+        }
+        Ok(Self { nonce: Bytes::new(nonce.to_vec()), aad: Bytes::new(aad.to_vec()) })
     }
 
     fn key(&self, key: &Key) -> Result<ChaChaKey> {

@@ -4,9 +4,9 @@
 //! checks their templates, and says how long their values shall be. The mechanism computes those
 //! values, and knows neither handles nor templates.
 
-use strongroom_types::{Attributes, Bytes, Class, Error, Params, Result, attribute};
+use strongroom_types::{Attributes, Bytes, Class, Error, MechanismType, Params, Result, attribute};
 
-use crate::Key;
+use crate::{Key, Mechanism};
 
 /// How a mechanism derives.
 #[derive(Clone, Copy)]
@@ -96,6 +96,8 @@ pub struct Inputs<'a> {
     pub params: &'a Params,
     /// Finds another secret key that the parameter names by a number, and gives its value.
     pub other: &'a dyn Fn(u64) -> Result<Bytes>,
+    /// Finds another mechanism that the parameter names, if it may be used.
+    pub mechanism: &'a dyn Fn(MechanismType) -> Result<&'static Mechanism>,
 }
 
 impl Inputs<'_> {

@@ -52,7 +52,7 @@ impl Des {
 }
 
 /// A key of two parts is one of three, whose third is the first.
-fn long(value: &[u8]) -> Bytes {
+pub(crate) fn long(value: &[u8]) -> Bytes {
     let mut long = Bytes::new(Vec::with_capacity(3 * BLOCK));
     long.extend_from_slice(value);
     if value.len() == 2 * BLOCK {

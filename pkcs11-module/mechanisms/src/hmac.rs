@@ -12,7 +12,7 @@ use crate::{Key, Mechanism};
 
 /// Keys of any length that a `CK_ULONG` of 32 bits can say. The standard wants at least one of
 /// this range; RFC 2104 takes them all, and hashes those that are longer than a block.
-const KEY_SIZE: core::ops::RangeInclusive<u64> = 1..=0x7fff_ffff;
+pub(crate) const KEY_SIZE: core::ops::RangeInclusive<u64> = 1..=0x7fff_ffff;
 
 macro_rules! hmacs {
     ($($hash:ident: $whole:ident, $general:ident, $ckk:ident;)*) => {

@@ -1,6 +1,6 @@
 //! Mechanisms and key types, one row each.
 //!
-//! A mechanism is a row of `MECHANISMS`: what it accepts and what it can do. A key type is a row
+//! A mechanism is a row of `policy.rs`: what it accepts and what it can do. A key type is a row
 //! of [`KEY_TYPES`]: which attributes its keys have, and how they become a [`Key`] that computes.
 //! A family of mechanisms is one file; adding a mechanism is a file and a row. Everything else
 //! (mechanism list and info, the documents' tables, the vectors test) reads the rows.
@@ -16,9 +16,11 @@ mod aes_block;
 mod aes_ccm;
 mod aes_cmac;
 mod aes_ctr;
+mod aes_cts;
 mod aes_gcm;
 mod aes_key_wrap;
 mod aes_stream;
+mod aes_xts;
 mod chacha;
 mod contextual;
 mod curve;
@@ -48,6 +50,7 @@ mod parameter_set;
 mod pbkdf2;
 mod plain_key;
 mod policy;
+mod poly1305;
 mod prf;
 mod public_from_private;
 mod public_key_info;
@@ -59,9 +62,11 @@ mod rsa_oaep;
 mod rsa_pss;
 mod sealed;
 mod secret;
+mod sha512_t;
 mod simple_derive;
 mod sp800_108;
 mod state;
+mod stealing;
 mod tls;
 mod transport;
 mod whole;
@@ -76,47 +81,6 @@ pub use state::StateKey;
 pub use strongroom_awslc::prepare;
 
 use strongroom_types::{Bytes, Error, KeyType, Result};
-
-/// Every mechanism of the token; [`Policy`] says which of them may be used.
-static MECHANISMS: &[&[Mechanism]] = &[
-    digest::ROWS,
-    hmac::ROWS,
-    secret::ROWS,
-    aes::ROWS,
-    aes_block::ROWS,
-    aes_ctr::ROWS,
-    aes_gcm::ROWS,
-    aes_ccm::ROWS,
-    aes_stream::ROWS,
-    aes_cmac::ROWS,
-    aes_key_wrap::ROWS,
-    encrypt_data::ROWS,
-    hkdf::ROWS,
-    hash_derive::ROWS,
-    simple_derive::ROWS,
-    sp800_108::ROWS,
-    tls::ROWS,
-    pbkdf2::ROWS,
-    chacha::ROWS,
-    des::GENERATORS,
-    des::CIPHERS,
-    des::MACS,
-    des::DERIVATIONS,
-    rsa_key::ROWS,
-    rsa::ROWS,
-    rsa_pss::ROWS,
-    rsa_oaep::ROWS,
-    ec_key::ROWS,
-    ecdsa::ROWS,
-    ecdh::ROWS,
-    eddsa::ROWS,
-    montgomery::ROWS,
-    dh::ROWS,
-    transport::ROWS,
-    public_from_private::ROWS,
-    ml_dsa::ROWS,
-    ml_kem::ROWS,
-];
 
 /// Every key type of the token.
 pub static KEY_TYPES: &[&KeyTypeRow] = &[
@@ -136,13 +100,16 @@ pub static KEY_TYPES: &[&KeyTypeRow] = &[
     &secret::SHA512_HMAC,
     &secret::SHA512_224_HMAC,
     &secret::SHA512_256_HMAC,
+    &secret::SHA512_T_HMAC,
     &secret::SHA3_224_HMAC,
     &secret::SHA3_256_HMAC,
     &secret::SHA3_384_HMAC,
     &secret::SHA3_512_HMAC,
     &secret::MD5_HMAC,
     &aes::AES,
+    &aes_xts::AES_XTS,
     &chacha::CHACHA20,
+    &poly1305::POLY1305,
     &des::DES,
     &des::DES2,
     &des::DES3,

@@ -8,7 +8,58 @@ use std::sync::LazyLock;
 
 use strongroom_types::{Error, MechanismType, Result};
 
-use crate::{Legacy, MECHANISMS, Mechanism};
+use crate::{
+    Legacy, Mechanism, aes, aes_block, aes_ccm, aes_cmac, aes_ctr, aes_cts, aes_gcm, aes_key_wrap,
+    aes_stream, aes_xts, chacha, des, dh, digest, ec_key, ecdh, ecdsa, eddsa, encrypt_data,
+    hash_derive, hkdf, hmac, ml_dsa, ml_kem, montgomery, pbkdf2, poly1305, public_from_private,
+    rsa, rsa_key, rsa_oaep, rsa_pss, secret, sha512_t, simple_derive, sp800_108, tls, transport,
+};
+
+/// Every mechanism of the token. Nobody else can see this list: whoever needs a mechanism asks a
+/// [`Policy`] for it.
+static MECHANISMS: &[&[Mechanism]] = &[
+    digest::ROWS,
+    hmac::ROWS,
+    sha512_t::ROWS,
+    secret::ROWS,
+    aes::ROWS,
+    aes_block::ROWS,
+    aes_ctr::ROWS,
+    aes_gcm::ROWS,
+    aes_ccm::ROWS,
+    aes_stream::ROWS,
+    aes_cts::ROWS,
+    aes_xts::ROWS,
+    aes_cmac::ROWS,
+    aes_key_wrap::ROWS,
+    encrypt_data::ROWS,
+    hkdf::ROWS,
+    hash_derive::ROWS,
+    simple_derive::ROWS,
+    sp800_108::ROWS,
+    tls::ROWS,
+    pbkdf2::ROWS,
+    chacha::ROWS,
+    poly1305::ROWS,
+    des::GENERATORS,
+    des::CIPHERS,
+    des::MACS,
+    des::DERIVATIONS,
+    rsa_key::ROWS,
+    rsa::ROWS,
+    rsa_pss::ROWS,
+    rsa_oaep::ROWS,
+    ec_key::ROWS,
+    ecdsa::ROWS,
+    ecdh::ROWS,
+    eddsa::ROWS,
+    montgomery::ROWS,
+    dh::ROWS,
+    transport::ROWS,
+    public_from_private::ROWS,
+    ml_dsa::ROWS,
+    ml_kem::ROWS,
+];
 
 /// Which mechanisms may be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

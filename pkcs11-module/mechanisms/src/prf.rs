@@ -1,7 +1,7 @@
 //! The pseudorandom functions that derivation functions are made of.
 
 use strongroom_awslc as awslc;
-use strongroom_awslc::cipher::BLOCK;
+use strongroom_awslc::cipher::{BLOCK, DES_BLOCK};
 use strongroom_awslc::mac::{CmacKey, HmacKey};
 use strongroom_types::{Bytes, Error, Result};
 
@@ -31,6 +31,12 @@ impl Prf {
     pub(crate) fn cmac(key: &[u8]) -> Result<Self> {
         let key = CmacKey::new(key).map_err(or(Error::KeySizeRange))?;
         Ok(Self { key: Keyed::Cmac(key), len: BLOCK })
+    }
+
+    /// CMAC with a long key of 3DES.
+    pub(crate) fn des3_cmac(key: &[u8]) -> Result<Self> {
+        let key = CmacKey::des3(key).map_err(or(Error::KeySizeRange))?;
+        Ok(Self { key: Keyed::Cmac(key), len: DES_BLOCK })
     }
 
     /// The length of what it gives in bytes.

@@ -9,9 +9,8 @@ use strongroom_types::{
 };
 
 use crate::derive::{Computed, Several};
-use crate::hash::{self, Hash};
 use crate::prf::Prf;
-use crate::{Derivation, Gives, Heritage, Inputs, MECHANISMS, Makes, Mechanism};
+use crate::{Derivation, Gives, Heritage, Inputs, Makes, Mechanism, des, hash};
 
 /// `CK_SP800_108_COUNTER_FORMAT`.
 const COUNTER_FORMAT: Layout = &[Field::Bool, Field::Ulong];
@@ -78,17 +77,22 @@ const fn row(
     }
 }
 
-/// The pseudorandom functions that are HMAC: mechanism and hash function.
-static HMACS: &[(MechanismType, &Hash)] = &[
-    (mechanism!(CKM_SHA_1_HMAC).0, &hash::SHA1),
-    (mechanism!(CKM_SHA224_HMAC).0, &hash::SHA224),
-    (mechanism!(CKM_SHA256_HMAC).0, &hash::SHA256),
-    (mechanism!(CKM_SHA384_HMAC).0, &hash::SHA384),
-    (mechanism!(CKM_SHA512_HMAC).0, &hash::SHA512),
-    (mechanism!(CKM_SHA3_224_HMAC).0, &hash::SHA3_224),
-    (mechanism!(CKM_SHA3_256_HMAC).0, &hash::SHA3_256),
-    (mechanism!(CKM_SHA3_384_HMAC).0, &hash::SHA3_384),
-    (mechanism!(CKM_SHA3_512_HMAC).0, &hash::SHA3_512),
+/// A pseudorandom function with a key.
+type Start = fn(&[u8]) -> Result<Prf>;
+
+/// The pseudorandom functions. Whether one may be used is for the policy to say.
+static PRFS: &[(MechanismType, Start)] = &[
+    (mechanism!(CKM_SHA_1_HMAC).0, |key| Prf::hmac(&hash::SHA1, key)),
+    (mechanism!(CKM_SHA224_HMAC).0, |key| Prf::hmac(&hash::SHA224, key)),
+    (mechanism!(CKM_SHA256_HMAC).0, |key| Prf::hmac(&hash::SHA256, key)),
+    (mechanism!(CKM_SHA384_HMAC).0, |key| Prf::hmac(&hash::SHA384, key)),
+    (mechanism!(CKM_SHA512_HMAC).0, |key| Prf::hmac(&hash::SHA512, key)),
+    (mechanism!(CKM_SHA3_224_HMAC).0, |key| Prf::hmac(&hash::SHA3_224, key)),
+    (mechanism!(CKM_SHA3_256_HMAC).0, |key| Prf::hmac(&hash::SHA3_256, key)),
+    (mechanism!(CKM_SHA3_384_HMAC).0, |key| Prf::hmac(&hash::SHA3_384, key)),
+    (mechanism!(CKM_SHA3_512_HMAC).0, |key| Prf::hmac(&hash::SHA3_512, key)),
+    (mechanism!(CKM_AES_CMAC).0, Prf::cmac),
+    (mechanism!(CKM_DES3_CMAC).0, |key| Prf::des3_cmac(&des::long(key))),
 ];
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -190,18 +194,12 @@ fn compute(mode: Mode, inputs: &Inputs<'_>, lens: &[Option<usize>]) -> Result<Co
     Ok((values, gives))
 }
 
-/// The pseudorandom function, if it takes the base key.
+/// The pseudorandom function, if it may be used and takes the base key.
 fn function(id: MechanismType, inputs: &Inputs<'_>) -> Result<Prf> {
-    let hash = HMACS.iter().find(|(hmac, _)| *hmac == id).map(|(_, hash)| *hash);
-    if hash.is_none() && id != mechanism!(CKM_AES_CMAC).0 {
-        return Err(Error::MechanismParamInvalid);
-    }
-    let mut rows = MECHANISMS.iter().copied().flatten();
-    rows.find(|row| row.id == id).ok_or(Error::GeneralError)?.check(inputs.key)?;
-    match hash {
-        Some(hash) => Prf::hmac(hash, inputs.value()?),
-        None => Prf::cmac(inputs.value()?),
-    }
+    let (_, start) = PRFS.iter().find(|(prf, _)| *prf == id).ok_or(Error::MechanismParamInvalid)?;
+    let row = (inputs.mechanism)(id).map_err(|_| Error::MechanismParamInvalid)?;
+    row.check(inputs.key)?;
+    start(inputs.value()?)
 }
 
 /// What `CK_SP800_108_DKM_LENGTH` may count, in bytes.

@@ -61,7 +61,8 @@ impl Application {
             Ok(value)
         };
         let (attributes, params) = (&base.attributes, &call.params);
-        let inputs = Inputs { key: &key, attributes, params, other: &other };
+        let named = |id| self.mechanism(id);
+        let inputs = Inputs { key: &key, attributes, params, other: &other, mechanism: &named };
         let gives = compute(derivation, &inputs, &mut heirs)?;
 
         let ancestry = Ancestry { base: &base, others: &others.borrow() };

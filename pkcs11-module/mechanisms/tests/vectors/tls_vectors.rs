@@ -82,7 +82,13 @@ fn compute(
     let base = generic(value);
     let key = Key::parse(&base)?;
     let other = |_| Err(Error::KeyHandleInvalid);
-    let inputs = Inputs { key: &key, attributes: &base, params, other: &other };
+    let inputs = Inputs {
+        key: &key,
+        attributes: &base,
+        params,
+        other: &other,
+        mechanism: &support::mechanism,
+    };
     let derivation = row(id, &key)?.derive.as_ref().unwrap();
     let Makes::Several(several) = &derivation.makes else { panic!() };
     let templates = (several.templates)(params, template)?;
