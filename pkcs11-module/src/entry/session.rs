@@ -2,7 +2,9 @@
 
 use core::ffi::c_void;
 
-use cryptoki_sys::{CK_NOTIFY, CK_SESSION_INFO, CKF_RW_SESSION, CKF_SERIAL_SESSION};
+use cryptoki_sys::{
+    CK_NOTIFY, CK_SESSION_INFO, CKF_ASYNC_SESSION, CKF_RW_SESSION, CKF_SERIAL_SESSION,
+};
 use strongroom_types::{Error, UserType};
 
 use super::{object, session, slot};
@@ -22,6 +24,9 @@ functions! {
         let module = module()?;
         if flags & CKF_SERIAL_SESSION == 0 {
             return Err(Error::SessionParallelNotSupported);
+        }
+        if flags & CKF_ASYNC_SESSION != 0 {
+            return Err(Error::SessionAsyncNotSupported);
         }
         let handle = handle.place()?;
         let session = module.open_session(slot(slot_id), flags & CKF_RW_SESSION != 0)?;

@@ -111,7 +111,8 @@ const FLAGS: &[(u64, Kind)] = &[
 ];
 
 /// Flags that `C_SessionCancel` takes for functions that are over when they return.
-const AT_ONCE: u64 = ck!(CKF_GENERATE) | ck!(CKF_GENERATE_KEY_PAIR) | ck!(CKF_WRAP);
+const AT_ONCE: u64 =
+    ck!(CKF_GENERATE) | ck!(CKF_GENERATE_KEY_PAIR) | ck!(CKF_WRAP) | ck!(CKF_ENCAPSULATE);
 
 impl Operation {
     pub(crate) fn new(running: Running, private: bool, authenticate: bool) -> Self {

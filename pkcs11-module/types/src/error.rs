@@ -166,6 +166,8 @@ errors! {
     SessionHandleInvalid = CKR_SESSION_HANDLE_INVALID;
     /// Sessions are serial: `CKF_SERIAL_SESSION` is missing.
     SessionParallelNotSupported = CKR_SESSION_PARALLEL_NOT_SUPPORTED;
+    /// Functions end before they return: `CKF_ASYNC_SESSION` can not be had.
+    SessionAsyncNotSupported = CKR_SESSION_ASYNC_NOT_SUPPORTED;
     /// The session can not write.
     SessionReadOnly = CKR_SESSION_READ_ONLY;
     /// A read-only session is open, so the security officer can not log in.

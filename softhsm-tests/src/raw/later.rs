@@ -189,6 +189,26 @@ impl Module {
         rv.with(flags)
     }
 
+    /// `C_AsyncComplete`, `C_AsyncGetID` and `C_AsyncJoin`, for `C_Sign`.
+    pub fn asynchronous(&self, session: CK_SESSION_HANDLE) -> [Rv; 3] {
+        let mut name = *b"C_Sign\0";
+        let name = name.as_mut_ptr();
+        let mut data = [0; 64];
+        let mut result = CK_ASYNC_DATA {
+            ulVersion: 0,
+            pValue: data.as_mut_ptr(),
+            ulValue: 64,
+            hObject: CK_INVALID_HANDLE,
+            hAdditionalObject: CK_INVALID_HANDLE,
+        };
+        let mut id = 0;
+        [
+            call!(self, C_AsyncComplete(session, name, &raw mut result)),
+            call!(self, C_AsyncGetID(session, name, &raw mut id)),
+            call!(self, C_AsyncJoin(session, name, 1, data.as_mut_ptr(), 64)),
+        ]
+    }
+
     /// `C_EncapsulateKey`: what came out, and the handle of the key.
     pub fn encapsulate_key<'a>(
         &self,

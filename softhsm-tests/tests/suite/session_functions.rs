@@ -2,9 +2,9 @@
 //! that want a login for each use.
 
 use cryptoki_sys::*;
-use strongroom_softhsm_tests::SoftHsm2::Fails;
+use strongroom_softhsm_tests::SoftHsm2::{Fails, Passes};
 use strongroom_softhsm_tests::{
-    Attribute, In, Mechanism, PLENTY, Param, Rv, Session, USER_PIN, case, t, table,
+    Attribute, Dual, In, Mechanism, PLENTY, Param, Rv, Session, USER_PIN, World, case, t, table,
 };
 
 use crate::keys;
@@ -78,6 +78,53 @@ fn operations_are_cancelled_by_their_flags() {
     });
 }
 
+#[test]
+fn every_kind_of_operation_may_be_named() {
+    case(Fails(OLD), |world| {
+        let session = world.user();
+        for flag in [
+            CKF_FIND_OBJECTS,
+            CKF_MESSAGE_ENCRYPT,
+            CKF_MESSAGE_DECRYPT,
+            CKF_MESSAGE_SIGN,
+            CKF_MESSAGE_VERIFY,
+            CKF_ENCRYPT,
+            CKF_DECRYPT,
+            CKF_DIGEST,
+            CKF_SIGN,
+            CKF_SIGN_RECOVER,
+            CKF_VERIFY,
+            CKF_VERIFY_RECOVER,
+            CKF_GENERATE,
+            CKF_GENERATE_KEY_PAIR,
+            CKF_WRAP,
+            CKF_UNWRAP,
+            CKF_DERIVE,
+            CKF_ENCAPSULATE,
+            CKF_DECAPSULATE,
+        ] {
+            let rv = session.module.session_cancel(session.handle, flag);
+            assert_eq!(rv, Rv::OK, "{flag:#x}");
+        }
+    });
+}
+
+#[test]
+fn nothing_is_asynchronous() {
+    case(Fails(OLD), |world| {
+        let session = world.user();
+        let (module, slot) = (session.module, world.slot());
+        let flags = module.token_info(slot).expect("C_GetTokenInfo").flags;
+        assert_eq!(flags & CKF_ASYNC_SESSION_SUPPORTED, 0);
+        assert_eq!(
+            module.open_session(slot, CKF_SERIAL_SESSION | CKF_ASYNC_SESSION),
+            Err(Rv(CKR_SESSION_ASYNC_NOT_SUPPORTED))
+        );
+        let answers = module.asynchronous(session.handle);
+        assert_eq!(answers, [Rv(CKR_FUNCTION_NOT_SUPPORTED); 3]);
+    });
+}
+
 const ALWAYS: CK_ATTRIBUTE_TYPE = CKA_ALWAYS_AUTHENTICATE;
 
 fn unwrapped() -> Vec<Attribute> {
@@ -118,11 +165,31 @@ fn to_derive(session: Session<'_>) -> Once<'_> {
     Once { session, key, input: keys::octets(&point).to_vec() }
 }
 
+fn decapsulate(once: &Once<'_>) -> Result<CK_OBJECT_HANDLE, Rv> {
+    let Once { session, key, input } = once;
+    let mechanism = Mechanism::plain(CKM_ML_KEM);
+    let (module, ciphertext) = (session.module, input.into());
+    module.decapsulate_key(session.handle, Some(&mechanism), *key, &unwrapped(), ciphertext)
+}
+
+fn to_decapsulate(session: Session<'_>) -> Once<'_> {
+    let set = CK_ULONG::from(CKP_ML_KEM_512);
+    let public = t![CKA_PARAMETER_SET => set, CKA_ENCAPSULATE => true];
+    let private = t![CKA_DECAPSULATE => true, ALWAYS => true, CKA_PRIVATE => true];
+    let (public, key) =
+        session.pair(CKM_ML_KEM_KEY_PAIR_GEN, &public, &private).expect("C_GenerateKeyPair");
+    let mechanism = Mechanism::plain(CKM_ML_KEM);
+    let (module, handle) = (session.module, session.handle);
+    let (made, _) = module.encapsulate_key(handle, Some(&mechanism), public, &unwrapped(), PLENTY);
+    Once { session, key, input: made.ok().expect("C_EncapsulateKey") }
+}
+
 type Make = for<'w> fn(Session<'w>) -> Once<'w>;
 
 const ONCE: &[(&str, strongroom_softhsm_tests::SoftHsm2, (Make, Use))] = &[
     ("C_UnwrapKey", Fails(PASSES_THEM), (to_unwrap, unwrap)),
     ("C_DeriveKey", Fails(PASSES_THEM), (to_derive, derive)),
+    ("C_DecapsulateKey", Fails(OLD), (to_decapsulate, decapsulate)),
 ];
 
 #[test]
@@ -181,7 +248,7 @@ fn what_ends_the_login_for_one_use() {
         let refused = Err(Rv(CKR_USER_NOT_LOGGED_IN));
         assert_eq!(call(&once), refused);
         assert_eq!(session.login(CKU_CONTEXT_SPECIFIC, USER_PIN), Rv::OK);
-        let flags = CKF_UNWRAP | CKF_DERIVE;
+        let flags = CKF_UNWRAP | CKF_DERIVE | CKF_DECAPSULATE;
         assert_eq!(session.module.session_cancel(session.handle, flags), Rv::OK);
         assert_eq!(call(&once), refused, "it was cancelled");
         assert_eq!(session.logout(), Rv::OK);
@@ -191,5 +258,135 @@ fn what_ends_the_login_for_one_use() {
             CKR_OPERATION_NOT_INITIALIZED,
             "nothing waits after a logout"
         );
+    });
+}
+
+/// A session in which nobody has logged in for a use of the key; what a signature with it answers.
+type Evasion = fn(&World, &Session<'_>, CK_OBJECT_HANDLE) -> Rv;
+
+fn signs(session: &Session<'_>) -> Rv {
+    session.module.sign(session.handle, (&[1; 32]).into(), PLENTY).rv
+}
+
+fn logs_in(session: &Session<'_>) {
+    assert_eq!(session.login(CKU_CONTEXT_SPECIFIC, USER_PIN), Rv::OK);
+}
+
+fn starts(session: &Session<'_>, key: CK_OBJECT_HANDLE) {
+    assert_eq!(session.sign_init(CKM_SHA256_RSA_PKCS, key), Rv::OK);
+}
+
+fn another(session: &Session<'_>) -> CK_OBJECT_HANDLE {
+    keys::rsa_with(session, 2048, &t![ALWAYS => true, CKA_PRIVATE => true]).1
+}
+
+const WITH_ANOTHER: &str = "one operation at a time";
+
+/// Ways to come around the login for each use, by other operations.
+const EVASIONS: &[(&str, strongroom_softhsm_tests::SoftHsm2, Evasion)] = &[
+    ("a part", Passes, |_, session, key| {
+        starts(session, key);
+        session.module.sign_update(session.handle, b"x".into())
+    }),
+    ("the end", Passes, |_, session, key| {
+        starts(session, key);
+        session.module.sign_final(session.handle, PLENTY).rv
+    }),
+    ("the login for the use before", Passes, |_, session, key| {
+        starts(session, key);
+        logs_in(session);
+        assert_eq!(signs(session), Rv::OK);
+        starts(session, key);
+        signs(session)
+    }),
+    ("the login for a use that was cancelled", Fails(OLD), |_, session, key| {
+        starts(session, key);
+        logs_in(session);
+        assert_eq!(session.module.session_cancel(session.handle, CKF_SIGN), Rv::OK);
+        starts(session, key);
+        signs(session)
+    }),
+    ("the login for a use that failed", Fails("parts are left open"), |_, session, key| {
+        starts(session, key);
+        logs_in(session);
+        assert_eq!(session.module.sign_update(session.handle, b"x".into()), Rv::OK);
+        assert_eq!(signs(session), CKR_OPERATION_ACTIVE);
+        starts(session, key);
+        signs(session)
+    }),
+    ("the login of another session", Passes, |world, session, key| {
+        starts(session, key);
+        let other = world.user();
+        starts(&other, key);
+        logs_in(&other);
+        let rv = signs(session);
+        assert_eq!(signs(&other), Rv::OK);
+        rv
+    }),
+    ("the login for a decryption", Fails(WITH_ANOTHER), |_, session, key| {
+        let attributes = t![ALWAYS => true, CKA_PRIVATE => true];
+        let (public, private) = keys::rsa_with(session, 2048, &attributes);
+        let cipher = session.encrypt(CKM_RSA_PKCS, public, b"secret").expect("C_Encrypt");
+        starts(session, key);
+        assert_eq!(session.decrypt_init(CKM_RSA_PKCS, private), Rv::OK);
+        logs_in(session);
+        let rv = signs(session);
+        let plain = session.module.decrypt(session.handle, (&cipher).into(), PLENTY);
+        assert_eq!(plain.ok(), Ok(b"secret".to_vec()), "it was for this one");
+        rv
+    }),
+    ("the login for messages", Fails(OLD), |_, session, key| {
+        starts(session, key);
+        let mechanism = Mechanism::plain(CKM_SHA256_RSA_PKCS);
+        let (module, handle) = (session.module, session.handle);
+        assert_eq!(module.message_sign_init(handle, Some(&mechanism), another(session)), Rv::OK);
+        logs_in(session);
+        let rv = signs(session);
+        assert_eq!(module.sign_message(handle, b"x".into(), PLENTY).rv, Rv::OK);
+        rv
+    }),
+    ("a message after the first", Fails(OLD), |_, session, key| {
+        let mechanism = Mechanism::plain(CKM_SHA256_RSA_PKCS);
+        let (module, handle) = (session.module, session.handle);
+        assert_eq!(module.message_sign_init(handle, Some(&mechanism), key), Rv::OK);
+        logs_in(session);
+        assert_eq!(module.sign_message(handle, b"x".into(), PLENTY).rv, Rv::OK);
+        module.sign_message(handle, b"x".into(), PLENTY).rv
+    }),
+    ("a digest beside it", Fails(WITH_ANOTHER), |_, session, key| {
+        starts(session, key);
+        let sha256 = Mechanism::plain(CKM_SHA256);
+        assert_eq!(session.module.digest_init(session.handle, Some(&sha256)), Rv::OK);
+        assert!(session.module.digest(session.handle, b"x".into(), PLENTY).rv == CKR_OK);
+        signs(session)
+    }),
+    ("parts by way of an encryption", Fails(WITH_ANOTHER), |_, session, key| {
+        let aes = session.create(&keys::secret(CKK_AES, &[1; 16])).expect("a key");
+        starts(session, key);
+        assert_eq!(session.encrypt_init(CKM_AES_ECB, aes), Rv::OK);
+        let (module, handle) = (session.module, session.handle);
+        module.dual(Dual::SignEncrypt, handle, (&[1; 16]).into(), PLENTY).rv
+    }),
+];
+
+#[test]
+fn no_way_around_the_login_for_each_use() {
+    table(EVASIONS, |world, evasion| {
+        let session = world.user();
+        let key = another(&session);
+        assert_eq!(evasion(world, &session, key), CKR_USER_NOT_LOGGED_IN);
+    });
+}
+
+#[test]
+fn the_state_of_a_signature_is_not_its_login() {
+    case(Fails(OLD), |world| {
+        let session = world.user();
+        let key = another(&session);
+        starts(&session, key);
+        logs_in(&session);
+        assert_eq!(session.module.sign_update(session.handle, b"x".into()), Rv::OK);
+        let state = session.module.operation_state(session.handle, PLENTY);
+        assert_eq!(state.rv, CKR_STATE_UNSAVEABLE);
     });
 }
