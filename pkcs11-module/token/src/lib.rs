@@ -37,7 +37,7 @@ mod token;
 
 pub use application::Application;
 pub use moved::{Moved, Refusal, settle};
-pub use rules::{OBJECT_CLASSES, OWN_CLASSES};
+pub use rules::{CERTIFICATE_TYPES, CertificateType, OBJECT_CLASSES, OWN_CLASSES, ObjectClass};
 pub use strongroom_keystore::config::{Config, Level, Log, Target};
 pub use strongroom_keystore::quiesce;
 pub use strongroom_mechanisms::prepare;

@@ -95,11 +95,27 @@ static OPENPGP: &[Rule] = rules! {
     URL: Empty;
 };
 
-/// Every type of certificates, with its attributes.
-static CERTIFICATE_TYPES: &[(u64, &[Rule])] = &[
-    (ck!(CKC_X_509), X_509),
-    (ck!(CKC_X_509_ATTR_CERT), X_509_ATTRIBUTE),
-    (ck!(CKC_VENDOR_DEFINED) | 0x0050_4750, OPENPGP),
+/// A type of certificates: its attributes beyond those that all certificates have.
+pub struct CertificateType {
+    number: u64,
+    /// What it is called: the standard's name without what all of them begin with, or SoftHSM2's.
+    pub name: &'static str,
+    rules: &'static [Rule],
+}
+
+/// Every type of certificates.
+pub static CERTIFICATE_TYPES: &[CertificateType] = &[
+    CertificateType { number: ck!(CKC_X_509), name: "X_509", rules: X_509 },
+    CertificateType {
+        number: ck!(CKC_X_509_ATTR_CERT),
+        name: "X_509_ATTR_CERT",
+        rules: X_509_ATTRIBUTE,
+    },
+    CertificateType {
+        number: ck!(CKC_VENDOR_DEFINED) | 0x0050_4750,
+        name: "OPENPGP",
+        rules: OPENPGP,
+    },
 ];
 
 /// Trust objects: what a certificate is trusted for.
@@ -226,12 +242,12 @@ impl Rules {
 
     /// The rules of certificates of a type.
     pub(crate) fn of_certificate(certificate_type: u64) -> Result<Self> {
-        let found = CERTIFICATE_TYPES.iter().find(|(number, _)| *number == certificate_type);
-        let (_, own) = found.ok_or_else(|| {
+        let found = CERTIFICATE_TYPES.iter().find(|row| row.number == certificate_type);
+        let row = found.ok_or_else(|| {
             let unknown = || "certificates of this CKA_CERTIFICATE_TYPE are not stored".into();
             Error::AttributeValueInvalid.because(unknown)
         })?;
-        Ok(Self { own, class: object_class(Class::CERTIFICATE)? })
+        Ok(Self { own: row.rules, class: object_class(Class::CERTIFICATE)? })
     }
 
     /// The rules of an object that exists.

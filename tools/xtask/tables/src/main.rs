@@ -7,6 +7,7 @@
 
 mod functions;
 mod mechanisms;
+mod objects;
 mod readme;
 
 use std::process::ExitCode;
@@ -16,6 +17,7 @@ use readme::Section;
 /// What can be generated, and how.
 const SECTIONS: &[Section] = &[
     Section { name: "functions", text: functions::table },
+    Section { name: "objects", text: objects::table },
     Section { name: "mechanisms", text: mechanisms::table },
 ];
 

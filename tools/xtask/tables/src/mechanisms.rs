@@ -10,13 +10,18 @@ const ABILITIES: &[(&str, Has)] = &[
     ("digest", |row| row.digest.is_some()),
     ("encrypt", |row| row.encrypt.is_some()),
     ("decrypt", |row| row.decrypt.is_some()),
+    ("messages", |row| row.message.is_some()),
     ("sign", |row| row.sign.is_some()),
     ("verify", |row| row.verify.is_some()),
+    ("sign recover", |row| row.sign_recover.is_some()),
+    ("verify recover", |row| row.verify_recover.is_some()),
     ("generate", |row| row.generate.is_some()),
     ("generate pair", |row| row.generate_pair.is_some()),
     ("wrap", |row| row.wrap.is_some()),
     ("unwrap", |row| row.unwrap.is_some()),
     ("derive", |row| row.derive.is_some()),
+    ("encapsulate", |row| row.encapsulate.is_some()),
+    ("decapsulate", |row| row.decapsulate.is_some()),
 ];
 
 /// A largest size that stands for none.
