@@ -9,7 +9,7 @@ use std::{
 use crate::{
     Error, Store, Token,
     backend::sqlite::files::{stem, token_of},
-    config::Seal,
+    config::{Config, Seal},
     filesystem, queue,
     seal::{DRAFT, EXPOSED},
 };
@@ -74,6 +74,9 @@ impl Store {
         }
         for remark in &self.config.remarks {
             findings.add(Severity::Warning, remark, "correct or remove the line");
+        }
+        for (_, what, remedy) in costs(&self.config).into_iter().filter(|(paid, ..)| *paid) {
+            findings.add(Severity::Fine, what, remedy);
         }
     }
 
@@ -184,6 +187,32 @@ impl Store {
             }
         }
     }
+}
+
+/// What the configuration allows for the sake of old programs: whether it does, what that costs, and
+/// how to have it otherwise.
+fn costs(config: &Config) -> [(bool, &'static str, &'static str); 3] {
+    [
+        (
+            config.legacy,
+            "what is too weak for new uses is on: DES, 3DES, MD5, SHA-1 signatures, RSA keys \
+             of less than 2048 bits",
+            "once no program needs it, have a strongroom.toml without `legacy = true`",
+        ),
+        (
+            config.compatible,
+            "the module keeps SoftHSM2's habits: among others, of two values in a template the \
+             last counts, a private key is filled up with zeros for AES key wrap, and nobody can \
+             wait for a new token",
+            "once no program needs it, have a strongroom.toml without `compatible = true`",
+        ),
+        (
+            config.child_inherits,
+            "forked children go on with sessions and logins: secrets are in memory that they get a \
+             copy of, and a fork waits for the calls of other threads",
+            "if no program needs it, say `library.reset_on_fork = true` in softhsm2.conf",
+        ),
+    ]
 }
 
 /// Seal keys that were never finished, or never came into use.

@@ -13,7 +13,7 @@ mod common;
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
 use common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, private};
-use strongroom_keystore::{Error, Finding, Role, Severity, Store, config::Seal};
+use strongroom_keystore::{Config, Error, Finding, Role, Severity, Store, config::Seal};
 
 fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -227,6 +227,23 @@ fn a_check_names_what_is_open_and_what_is_left_over() {
         let found = |f: &&&Finding| f.what.contains(what) && f.remedy.starts_with(remedy);
         assert!(warnings.iter().any(|f| found(&f)), "{what}: {findings:?}");
     }
+}
+
+#[test]
+fn a_check_says_what_old_programs_cost() {
+    let place = Place::new();
+    let costs = |set: fn(&mut Config)| {
+        let mut config = place.config();
+        set(&mut config);
+        let findings = Store::open(&config).unwrap().check();
+        assert!(findings.iter().all(|finding| finding.severity < Severity::Fault), "{findings:?}");
+        let told = |about: &str| findings.iter().any(|finding| finding.what.contains(about));
+        ["too weak", "habits", "forked children"].map(told)
+    };
+    assert_eq!(costs(|_| {}), [false; 3]);
+    assert_eq!(costs(|config| config.legacy = true), [true, false, false]);
+    assert_eq!(costs(|config| config.compatible = true), [false, true, false]);
+    assert_eq!(costs(|config| config.child_inherits = true), [false, false, true]);
 }
 
 #[test]
