@@ -1,6 +1,6 @@
 //! Diffie-Hellman over the integers modulo a prime (PKCS #3, RFC 7919).
 
-use core::ffi::c_uint;
+use core::ffi::{c_int, c_uint};
 
 use aws_lc_sys as sys;
 use zeroize::Zeroizing;
@@ -59,6 +59,34 @@ impl Group<'_> {
         if faults == 0 { Ok(()) } else { Err(Error::Invalid) }
     }
 }
+
+/// A new group: a safe prime of so many bits, and the base 2.
+///
+/// # Errors
+///
+/// [`Error::Invalid`] for a size that there is not.
+pub fn generate_group(bits: u64) -> Result<(Vec<u8>, Vec<u8>)> {
+    let bits = c_int::try_from(bits).map_err(|_| Error::Invalid)?;
+    // SAFETY: it takes nothing.
+    let made = unsafe { sys::DH_new() };
+    // SAFETY: the new group is nobody else's.
+    let dh = unsafe { Dh::take(made) }?;
+    let callback = core::ptr::null_mut();
+    // SAFETY: the group is alive, and the callback may be null.
+    check(unsafe { sys::DH_generate_parameters_ex(dh.as_ptr(), bits, BASE, callback) })?;
+    // SAFETY: the group is alive, and has its numbers.
+    let prime = unsafe { sys::DH_get0_p(dh.as_ptr()) };
+    // SAFETY: as above.
+    let base = unsafe { sys::DH_get0_g(dh.as_ptr()) };
+    // SAFETY: the number lives as long as the group.
+    let prime = unsafe { number::bytes(prime) }.ok_or_else(failed)?.to_vec();
+    // SAFETY: as above.
+    let base = unsafe { number::bytes(base) }.ok_or_else(failed)?.to_vec();
+    Ok((prime, base))
+}
+
+/// The base of new groups: it generates all of the group, as AWS-LC chooses the prime.
+const BASE: c_int = 2;
 
 /// A private key, with its public value.
 pub struct PrivateKey(Dh);

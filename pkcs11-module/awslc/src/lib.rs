@@ -13,6 +13,7 @@ pub mod cipher;
 pub mod curve25519;
 pub mod dh;
 pub mod digest;
+pub mod dsa;
 pub mod ec;
 mod error;
 pub mod gcm;

@@ -46,6 +46,12 @@ owned! {
     EcdsaSignature: ECDSA_SIG, ECDSA_SIG_free;
     /// A Diffie-Hellman group, or a key of one.
     Dh: DH, DH_free;
+    /// DSA's domain parameters, or a key with such.
+    Dsa: DSA, DSA_free;
+    /// A DSA signature.
+    DsaSignature: DSA_SIG, DSA_SIG_free;
+    /// Room to compute with big numbers.
+    NumberContext: BN_CTX, BN_CTX_free;
     /// A key of any type.
     AnyKey: EVP_PKEY, EVP_PKEY_free;
     /// An operation of a key.

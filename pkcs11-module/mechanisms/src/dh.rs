@@ -1,11 +1,11 @@
-//! `CKK_DH`, `CKM_DH_PKCS_KEY_PAIR_GEN` and `CKM_DH_PKCS_DERIVE` (PKCS#11 3.2, "Diffie-Hellman";
-//! PKCS #3).
+//! `CKK_DH`, `CKM_DH_PKCS_PARAMETER_GEN`, `CKM_DH_PKCS_KEY_PAIR_GEN` and `CKM_DH_PKCS_DERIVE`
+//! (PKCS#11 3.2, "Diffie-Hellman"; PKCS #3).
 
 use core::ops::RangeInclusive;
 
-use der::asn1::{BitStringRef, ObjectIdentifier, OctetStringRef, UintRef};
-use der::{Decode, Encode, Sequence};
-use strongroom_awslc::dh::{Group, PrivateKey};
+use der::Sequence;
+use der::asn1::{ObjectIdentifier, UintRef};
+use strongroom_awslc::dh::{Group, PrivateKey, generate_group};
 use strongroom_types::rule::Default::{Absent, Bool};
 use strongroom_types::rule::Rule;
 use strongroom_types::{
@@ -14,6 +14,7 @@ use strongroom_types::{
 
 use crate::ecdh::trailing;
 use crate::failure::or;
+use crate::number_key::{self, number};
 use crate::{Derivation, Inputs, KeyTypeRow, Mechanism, Parsed, public_key_info};
 
 /// The sizes of primes in bits, as with RSA.
@@ -22,6 +23,9 @@ const SIZES: RangeInclusive<u64> = 2048..=8192;
 /// The shortest prime in bits that can be had at all.
 const SHORTEST: u64 = 512;
 
+/// The longest prime that is generated, which takes minutes: the time grows with the fourth power.
+const LONGEST_NEW: u64 = 4096;
+
 /// The key type. The material of a private key is a [`PrivateKey`]; public keys compute nothing,
 /// and have `()`.
 pub(crate) static DH: KeyTypeRow = KeyTypeRow {
@@ -29,6 +33,7 @@ pub(crate) static DH: KeyTypeRow = KeyTypeRow {
     name: "CKK_DH",
     public: Some(PUBLIC),
     private: Some(PRIVATE),
+    parameters: Some(PARAMETERS),
     complete,
     parse,
     to_pkcs8: Some(to_pkcs8),
@@ -39,6 +44,13 @@ pub(crate) static DH: KeyTypeRow = KeyTypeRow {
 
 /// The rows of this family.
 pub(crate) static ROWS: &[Mechanism] = &[
+    Mechanism {
+        keys: &[KeyType::DH],
+        key_size: *SIZES.start()..=LONGEST_NEW,
+        legacy_key_size: Some(SHORTEST),
+        generate_parameters: Some(generate_parameters),
+        ..Mechanism::named(mechanism!(CKM_DH_PKCS_PARAMETER_GEN))
+    },
     Mechanism {
         keys: &[KeyType::DH],
         key_size: SIZES,
@@ -56,6 +68,12 @@ pub(crate) static ROWS: &[Mechanism] = &[
         ..Mechanism::named(mechanism!(CKM_DH_PKCS_DERIVE))
     },
 ];
+
+static PARAMETERS: &[Rule] = rules! {
+    PRIME: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE;
+    BASE: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE;
+    PRIME_BITS: Absent, NOT_BY_CREATE, NEEDED_BY_GENERATE;
+};
 
 static PUBLIC: &[Rule] = rules! {
     PRIME: Absent, NEEDED_BY_CREATE, NEEDED_BY_GENERATE;
@@ -104,9 +122,14 @@ fn complete(key: &mut Attributes) -> Result<()> {
             key.set(attribute::VALUE_BITS, bit_len(key.need(attribute::VALUE)?));
             private.public().map_err(or(Error::FunctionFailed))?
         }
+        Some(Class::DOMAIN_PARAMETERS) => {
+            let bits = group(key)?.bits().map_err(or(Error::DomainParamsInvalid))?;
+            key.set(attribute::PRIME_BITS, bits);
+            return Ok(());
+        }
         _ => return Err(Error::TemplateInconsistent),
     };
-    let info = to_spki(key, &value)?;
+    let info = number_key::to_spki(DH_KEY_AGREEMENT, &parameters(key)?, &value)?;
     public_key_info::set(key, &info)
 }
 
@@ -122,6 +145,15 @@ fn parse(key: &Attributes) -> Result<Parsed> {
         }
         _ => Err(Error::KeyTypeInconsistent),
     }
+}
+
+/// A safe prime: half of what is before it is a prime as well.
+fn generate_parameters(_: &Params, parameters: &mut Attributes) -> Result<()> {
+    let bits = parameters.need(attribute::PRIME_BITS)?;
+    let (prime, base) = generate_group(bits).map_err(or(Error::AttributeValueInvalid))?;
+    parameters.set(attribute::PRIME, prime.as_slice());
+    parameters.set(attribute::BASE, base.as_slice());
+    Ok(())
 }
 
 fn generate(_: &Params, public: &mut Attributes, private: &mut Attributes) -> Result<()> {
@@ -162,13 +194,6 @@ fn to_public(key: &Attributes) -> Result<Attributes> {
 /// dhKeyAgreement (PKCS #3).
 const DH_KEY_AGREEMENT: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.3.1");
 
-/// `AlgorithmIdentifier`.
-#[derive(Sequence)]
-struct Algorithm<'a> {
-    oid: ObjectIdentifier,
-    parameters: Parameters<'a>,
-}
-
 /// `DHParameter` (PKCS #3, 9).
 #[derive(Sequence)]
 struct Parameters<'a> {
@@ -177,61 +202,22 @@ struct Parameters<'a> {
     private_value_length: Option<u32>,
 }
 
-/// `SubjectPublicKeyInfo`.
-#[derive(Sequence)]
-struct PublicKeyInfo<'a> {
-    algorithm: Algorithm<'a>,
-    key: BitStringRef<'a>,
-}
-
-/// `PrivateKeyInfo` (RFC 5208).
-#[derive(Sequence)]
-struct PrivateKeyInfo<'a> {
-    version: u8,
-    algorithm: Algorithm<'a>,
-    key: &'a OctetStringRef,
-}
-
-fn algorithm(key: &Attributes) -> Result<Algorithm<'_>> {
-    let number = |bytes| UintRef::new(bytes).map_err(|_| Error::DomainParamsInvalid);
-    let parameters = Parameters {
+fn parameters(key: &Attributes) -> Result<Parameters<'_>> {
+    Ok(Parameters {
         prime: number(key.need(attribute::PRIME)?)?,
         base: number(key.need(attribute::BASE)?)?,
         private_value_length: None,
-    };
-    Ok(Algorithm { oid: DH_KEY_AGREEMENT, parameters })
-}
-
-/// A number in DER.
-fn integer(value: &[u8]) -> Result<Bytes> {
-    let der = UintRef::new(value).and_then(|number| number.to_der());
-    der.map(Bytes::new).map_err(|_| Error::AttributeValueInvalid)
-}
-
-fn to_spki(key: &Attributes, value: &[u8]) -> Result<Vec<u8>> {
-    let value = integer(value)?;
-    let bits = BitStringRef::from_bytes(&value).map_err(|_| Error::AttributeValueInvalid)?;
-    let info = PublicKeyInfo { algorithm: algorithm(key)?, key: bits };
-    info.to_der().map_err(|_| Error::FunctionFailed)
+    })
 }
 
 fn to_pkcs8(key: &Attributes) -> Result<Bytes> {
-    let value = integer(key.need(attribute::VALUE)?)?;
-    let octets = OctetStringRef::new(&value).map_err(|_| Error::KeyNotWrappable)?;
-    let info = PrivateKeyInfo { version: 0, algorithm: algorithm(key)?, key: octets };
-    info.to_der().map(Bytes::new).map_err(|_| Error::KeyNotWrappable)
+    number_key::to_pkcs8(DH_KEY_AGREEMENT, &parameters(key)?, key.need(attribute::VALUE)?)
 }
 
 fn from_pkcs8(der: &[u8], key: &mut Attributes) -> Result<()> {
-    let invalid = |_| Error::WrappedKeyInvalid;
-    let info = PrivateKeyInfo::from_der(der).map_err(invalid)?;
-    if info.version != 0 || info.algorithm.oid != DH_KEY_AGREEMENT {
-        return Err(Error::WrappedKeyInvalid);
-    }
-    let value = UintRef::from_der(info.key.as_bytes()).map_err(invalid)?;
-    let Parameters { prime, base, .. } = info.algorithm.parameters;
-    key.set(attribute::PRIME, prime.as_bytes());
-    key.set(attribute::BASE, base.as_bytes());
-    key.set(attribute::VALUE, value.as_bytes());
+    let (group, value) = number_key::from_pkcs8::<Parameters<'_>>(DH_KEY_AGREEMENT, der)?;
+    key.set(attribute::PRIME, group.prime.as_bytes());
+    key.set(attribute::BASE, group.base.as_bytes());
+    key.set(attribute::VALUE, value);
     Ok(())
 }

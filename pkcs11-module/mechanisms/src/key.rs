@@ -19,6 +19,8 @@ pub struct KeyTypeRow {
     pub private: Option<&'static [Rule]>,
     /// The same of a secret key.
     pub secret: Option<&'static [Rule]>,
+    /// The same of domain parameters.
+    pub parameters: Option<&'static [Rule]>,
     /// Makes of bits that were derived the value of a key: where some of them must be in a certain
     /// way, such as the parity of DES.
     pub derived: fn(&mut [u8]),
@@ -53,6 +55,7 @@ impl KeyTypeRow {
         public: None,
         private: None,
         secret: None,
+        parameters: None,
         derived: |_| {},
         complete: |_| Ok(()),
         parse: |_| Err(Error::GeneralError),
@@ -72,6 +75,7 @@ impl KeyTypeRow {
             Class::PUBLIC_KEY => self.public,
             Class::PRIVATE_KEY => self.private,
             Class::SECRET_KEY => self.secret,
+            Class::DOMAIN_PARAMETERS => self.parameters,
             _ => None,
         }
         .ok_or(Error::TemplateInconsistent)

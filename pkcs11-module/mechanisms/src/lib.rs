@@ -29,6 +29,7 @@ mod derive;
 mod des;
 mod dh;
 mod digest;
+mod dsa;
 mod ec_key;
 mod ecdh;
 mod ecdsa;
@@ -45,6 +46,7 @@ mod message;
 mod ml_dsa;
 mod ml_kem;
 mod montgomery;
+mod number_key;
 mod operation;
 mod parameter_set;
 mod pbkdf2;
@@ -86,6 +88,7 @@ use strongroom_types::{Bytes, Error, KeyType, Result};
 pub static KEY_TYPES: &[&KeyTypeRow] = &[
     &rsa_key::RSA,
     &dh::DH,
+    &dsa::DSA,
     &ec_key::EC,
     &eddsa::EC_EDWARDS,
     &montgomery::EC_MONTGOMERY,

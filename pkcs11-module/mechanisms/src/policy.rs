@@ -10,7 +10,7 @@ use strongroom_types::{Error, MechanismType, Result};
 
 use crate::{
     Legacy, Mechanism, aes, aes_block, aes_ccm, aes_cmac, aes_ctr, aes_cts, aes_gcm, aes_key_wrap,
-    aes_stream, aes_xts, chacha, des, dh, digest, ec_key, ecdh, ecdsa, eddsa, encrypt_data,
+    aes_stream, aes_xts, chacha, des, dh, digest, dsa, ec_key, ecdh, ecdsa, eddsa, encrypt_data,
     hash_derive, hkdf, hmac, ml_dsa, ml_kem, montgomery, pbkdf2, poly1305, public_from_private,
     rsa, rsa_key, rsa_oaep, rsa_pss, secret, sha512_t, simple_derive, sp800_108, tls, transport,
 };
@@ -55,6 +55,8 @@ static MECHANISMS: &[&[Mechanism]] = &[
     eddsa::ROWS,
     montgomery::ROWS,
     dh::ROWS,
+    dsa::GENERATORS,
+    dsa::SIGNATURES,
     transport::ROWS,
     public_from_private::ROWS,
     ml_dsa::ROWS,

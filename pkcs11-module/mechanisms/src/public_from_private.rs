@@ -7,7 +7,14 @@ use crate::{Derivation, Heritage, Makes, Mechanism};
 
 /// The row of this family.
 pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
-    keys: &[KeyType::RSA, KeyType::DH, KeyType::EC, KeyType::EC_EDWARDS, KeyType::EC_MONTGOMERY],
+    keys: &[
+        KeyType::RSA,
+        KeyType::DH,
+        KeyType::DSA,
+        KeyType::EC,
+        KeyType::EC_EDWARDS,
+        KeyType::EC_MONTGOMERY,
+    ],
     key_size: 224..=8192,
     derive: Some(Derivation {
         makes: Makes::Public(|inputs| {

@@ -66,6 +66,8 @@ pub struct Mechanism {
     pub message: Option<&'static Aead>,
     /// Generates a secret key: adds its value to the attributes of the template.
     pub generate: Option<fn(&Params, &mut Attributes) -> Result<()>>,
+    /// Generates domain parameters: adds them to the attributes of the template.
+    pub generate_parameters: Option<fn(&Params, &mut Attributes) -> Result<()>>,
     /// Generates a key pair: adds to the attributes of the public and of the private template.
     pub generate_pair: Option<fn(&Params, &mut Attributes, &mut Attributes) -> Result<()>>,
     /// Wraps the bytes of a key: the value of a secret key, or the PKCS#8 of a private key.
@@ -111,6 +113,7 @@ impl Mechanism {
         verify_recover: None,
         message: None,
         generate: None,
+        generate_parameters: None,
         generate_pair: None,
         wrap: None,
         unwrap: None,
@@ -141,7 +144,7 @@ impl Mechanism {
                 self.message.is_some() || self.sign.is_some() || self.verify.is_some(),
                 ck!(CKF_MULTI_MESSAGE),
             ),
-            (self.generate.is_some(), ck!(CKF_GENERATE)),
+            (self.generate.is_some() || self.generate_parameters.is_some(), ck!(CKF_GENERATE)),
             (self.generate_pair.is_some(), ck!(CKF_GENERATE_KEY_PAIR)),
             (self.wrap.is_some(), ck!(CKF_WRAP)),
             (self.unwrap.is_some(), ck!(CKF_UNWRAP)),
@@ -158,14 +161,15 @@ impl Mechanism {
         }
     }
 
-    /// Whether it makes keys of the size that a template asks for, in bits.
+    /// Whether it makes keys or domain parameters of the size that a template asks for, in bits.
     ///
     /// # Errors
     ///
     /// [`Error::AttributeValueInvalid`].
     pub fn check_wanted(&self, public: &Attributes) -> Result<()> {
         let prime = || public.get(attribute::PRIME).map(crate::dh::bit_len);
-        let wanted = public.get(attribute::MODULUS_BITS).or_else(prime);
+        let sizes = [attribute::MODULUS_BITS, attribute::PRIME_BITS];
+        let wanted = sizes.into_iter().find_map(|size| public.get(size)).or_else(prime);
         match wanted.is_none_or(|bits| self.key_size.contains(&bits)) {
             true => Ok(()),
             false => Err(Error::AttributeValueInvalid),

@@ -31,7 +31,7 @@ pub(crate) const UNWRAPPING: KeyErrors = KeyErrors {
 };
 
 impl Application {
-    /// `C_GenerateKey`.
+    /// `C_GenerateKey`: a secret key, or domain parameters.
     pub(crate) fn generate(
         &self,
         session: &Session,
@@ -39,8 +39,13 @@ impl Application {
         template: Attributes,
     ) -> Result<ObjectHandle> {
         let mechanism = self.mechanism(call.mechanism)?;
-        let generate = mechanism.generate.ok_or(Error::MechanismInvalid)?;
-        let mut draft = self.generated(session, mechanism, template, Class::SECRET_KEY)?;
+        let (generate, class) = match (mechanism.generate, mechanism.generate_parameters) {
+            (Some(generate), _) => (generate, Class::SECRET_KEY),
+            (None, Some(generate)) => (generate, Class::DOMAIN_PARAMETERS),
+            (None, None) => return Err(Error::MechanismInvalid),
+        };
+        let mut draft = self.generated(session, mechanism, template, class)?;
+        mechanism.check_wanted(&draft.attributes)?;
         generate(&call.params, &mut draft.attributes)?;
         self.keep(session, vec![draft.finish()?]).and_then(one)
     }

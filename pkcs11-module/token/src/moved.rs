@@ -52,7 +52,9 @@ impl Moved {
     /// Why it can not be had.
     pub fn new(id: ObjectId, attributes: &Attributes, officer: bool) -> Result<Self, Refusal> {
         let rules = rules(attributes)?;
-        let is_key = attributes.has(attribute::KEY_TYPE.info);
+        // Domain parameters have the type of their keys, and are none.
+        let is_key = attributes.has(attribute::KEY_TYPE.info)
+            && attributes.get(attribute::CLASS) != Some(Class::DOMAIN_PARAMETERS.0);
         let mut kept = Attributes::default();
         let mut left_out = Vec::new();
         let trusted = officer && attributes.is(attribute::PRIVATE);

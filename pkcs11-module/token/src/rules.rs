@@ -23,6 +23,11 @@ pub static OBJECT_CLASSES: &[ObjectClass] = &[
     ObjectClass { class: Class::PUBLIC_KEY, private: false, tables: &[STORAGE, KEY, PUBLIC_KEY] },
     ObjectClass { class: Class::PRIVATE_KEY, private: true, tables: &[STORAGE, KEY, PRIVATE_KEY] },
     ObjectClass { class: Class::SECRET_KEY, private: true, tables: &[STORAGE, KEY, SECRET_KEY] },
+    ObjectClass {
+        class: Class::DOMAIN_PARAMETERS,
+        private: false,
+        tables: &[STORAGE, DOMAIN_PARAMETERS],
+    },
     ObjectClass { class: Class::TRUST, private: false, tables: &[STORAGE, TRUST] },
 ];
 
@@ -209,6 +214,12 @@ static SECRET_KEY: &[Rule] = rules! {
     WRAP_TEMPLATE: Empty;
     UNWRAP_TEMPLATE: Empty;
     DERIVE_TEMPLATE: Empty;
+};
+
+/// 4.11, domain parameter objects.
+static DOMAIN_PARAMETERS: &[Rule] = rules! {
+    KEY_TYPE: Absent, NEEDED_BY_CREATE;
+    LOCAL: Bool(false), NOT_BY_CREATE, NOT_BY_GENERATE;
 };
 
 /// `CK_UNAVAILABLE_INFORMATION`.

@@ -79,8 +79,11 @@ impl Draft {
         imply(&mut template, attribute::CLASS, class.map(|class| class.0))?;
         imply(&mut template, attribute::KEY_TYPE, key_type.map(|key_type| key_type.0))?;
         let class = Class(template.need(attribute::CLASS)?);
-        let is_key = matches!(class, Class::PUBLIC_KEY | Class::PRIVATE_KEY | Class::SECRET_KEY);
-        let key_type = match is_key {
+        let has_type = matches!(
+            class,
+            Class::PUBLIC_KEY | Class::PRIVATE_KEY | Class::SECRET_KEY | Class::DOMAIN_PARAMETERS
+        );
+        let key_type = match has_type {
             true => Some(KeyType(template.need(attribute::KEY_TYPE)?)),
             false => None,
         };

@@ -50,6 +50,7 @@ constants! { Class:
     PUBLIC_KEY = CKO_PUBLIC_KEY;
     PRIVATE_KEY = CKO_PRIVATE_KEY;
     SECRET_KEY = CKO_SECRET_KEY;
+    DOMAIN_PARAMETERS = CKO_DOMAIN_PARAMETERS;
     TRUST = CKO_TRUST;
     PROFILE = CKO_PROFILE;
     MECHANISM = CKO_MECHANISM;
@@ -57,6 +58,7 @@ constants! { Class:
 
 constants! { KeyType:
     RSA = CKK_RSA;
+    DSA = CKK_DSA;
     DH = CKK_DH;
     EC = CKK_EC;
     EC_EDWARDS = CKK_EC_EDWARDS;

@@ -3,7 +3,7 @@
 
 use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::{Fails, Passes};
-use strongroom_softhsm_tests::{Mechanism, Param, Rv, case, t, table};
+use strongroom_softhsm_tests::{Attribute, Mechanism, Param, Rv, Session, case, merge, t, table};
 
 use crate::keys;
 
@@ -64,5 +64,130 @@ fn short_rsa_keys_are_made_for_what_is_old() {
         let (public, private) = keys::rsa(&session, 1024);
         let signature = session.sign(CKM_SHA256_RSA_PKCS, private, b"old").expect("C_Sign");
         assert_eq!(session.verify(CKM_SHA256_RSA_PKCS, public, b"old", &signature), Rv::OK);
+    });
+}
+
+/// The numbers of domain parameters, for the template of a public key.
+fn group(session: &Session<'_>, parameters: CK_OBJECT_HANDLE, dsa: bool) -> Vec<Attribute> {
+    let number = |attribute| session.get(parameters, attribute).expect("a number");
+    let group = t![CKA_PRIME => number(CKA_PRIME), CKA_BASE => number(CKA_BASE)];
+    if dsa { merge(&group, &t![CKA_SUBPRIME => number(CKA_SUBPRIME)]) } else { group }
+}
+
+#[test]
+fn domain_parameters_and_their_keys() {
+    let rows = &[
+        ("DSA", Passes, (CKM_DSA_PARAMETER_GEN, CKK_DSA, CKM_DSA_KEY_PAIR_GEN, 1024_u64)),
+        ("DH", Passes, (CKM_DH_PKCS_PARAMETER_GEN, CKK_DH, CKM_DH_PKCS_KEY_PAIR_GEN, 512)),
+    ];
+    table(rows, |world, (mechanism, kind, pairs, bits)| {
+        let session = world.user();
+        let template = t![CKA_TOKEN => true, CKA_LABEL => "group", CKA_PRIME_BITS => *bits];
+        let parameters = session.generate(*mechanism, &template).expect("C_GenerateKey");
+        assert_eq!(session.number(parameters, CKA_CLASS), Ok(CKO_DOMAIN_PARAMETERS));
+        assert_eq!(session.number(parameters, CKA_KEY_TYPE), Ok(*kind));
+        assert_eq!(session.number(parameters, CKA_PRIME_BITS), Ok(*bits));
+        assert_eq!(session.flag(parameters, CKA_LOCAL), Ok(true));
+        let prime = session.get(parameters, CKA_PRIME).expect("CKA_PRIME");
+        assert_eq!(prime.len() as u64, bits / 8);
+        let found = session.find(&t![CKA_CLASS => CKO_DOMAIN_PARAMETERS, CKA_LABEL => "group"]);
+        assert_eq!(found, [parameters]);
+
+        let group = group(&session, parameters, *kind == CKK_DSA);
+        let (public, private) = session.pair(*pairs, &group, &[]).expect("C_GenerateKeyPair");
+        for key in [public, private] {
+            assert_eq!(session.number(key, CKA_KEY_TYPE), Ok(*kind));
+            assert_eq!(session.get(key, CKA_PRIME), Ok(prime.clone()));
+        }
+
+        let class = t![CKA_CLASS => CKO_DOMAIN_PARAMETERS, CKA_KEY_TYPE => *kind];
+        let brought = session.create(&merge(&class, &group)).expect("C_CreateObject");
+        assert_eq!(session.get(brought, CKA_PRIME), Ok(prime));
+        assert_eq!(session.flag(brought, CKA_LOCAL), Ok(false));
+        assert_eq!(session.destroy(parameters), Rv::OK);
+    });
+}
+
+#[test]
+fn domain_parameters_that_are_refused() {
+    const UNKNOWN: &str = "what it does not take it answers with CKR_GENERAL_ERROR, or takes";
+    let rows = &[
+        ("DSA, no size", Passes, (CKM_DSA_PARAMETER_GEN, t![], CKR_TEMPLATE_INCOMPLETE)),
+        ("DH, no size", Passes, (CKM_DH_PKCS_PARAMETER_GEN, t![], CKR_TEMPLATE_INCOMPLETE)),
+        (
+            "DSA, too small",
+            Fails(UNKNOWN),
+            (CKM_DSA_PARAMETER_GEN, t![CKA_PRIME_BITS => 256_u64], CKR_ATTRIBUTE_VALUE_INVALID),
+        ),
+        (
+            "DH, too large",
+            Fails(UNKNOWN),
+            (
+                CKM_DH_PKCS_PARAMETER_GEN,
+                t![CKA_PRIME_BITS => 100_000_u64],
+                CKR_ATTRIBUTE_VALUE_INVALID,
+            ),
+        ),
+    ];
+    table(rows, |world, (mechanism, template, rv)| {
+        let session = world.user();
+        assert_eq!(session.generate(*mechanism, template), Err(Rv(*rv)));
+    });
+}
+
+#[test]
+fn dsa_signatures() {
+    let rows = &[
+        ("of a digest", Passes, (CKM_DSA, 20)),
+        ("SHA-1", Passes, (CKM_DSA_SHA1, 100)),
+        ("SHA-224", Passes, (CKM_DSA_SHA224, 100)),
+        ("SHA-256", Passes, (CKM_DSA_SHA256, 100)),
+        ("SHA-384", Passes, (CKM_DSA_SHA384, 100)),
+        ("SHA-512", Passes, (CKM_DSA_SHA512, 100)),
+    ];
+    table(rows, |world, (mechanism, len)| {
+        let session = world.user();
+        let size = t![CKA_PRIME_BITS => 1024_u64];
+        let parameters = session.generate(CKM_DSA_PARAMETER_GEN, &size).expect("C_GenerateKey");
+        let group = group(&session, parameters, true);
+        let usage = t![CKA_SIGN => true, CKA_EXTRACTABLE => true];
+        let pair = session.pair(CKM_DSA_KEY_PAIR_GEN, &group, &usage);
+        let (public, private) = pair.expect("C_GenerateKeyPair");
+        let data = &vec![7_u8; *len];
+        let signature = session.sign(*mechanism, private, data).expect("C_Sign");
+        assert_eq!(signature.len(), 40);
+        assert_eq!(session.verify(*mechanism, public, data, &signature), Rv::OK);
+        let other = &vec![8_u8; *len];
+        let wrong = session.verify(*mechanism, public, other, &signature);
+        assert_eq!(wrong, CKR_SIGNATURE_INVALID);
+        let short = session.verify(*mechanism, public, data, &signature[1..]);
+        assert_eq!(short, CKR_SIGNATURE_LEN_RANGE);
+
+        // The key travels, and signs all the same.
+        let aes = session.generate(CKM_AES_KEY_GEN, &keys::aes()).expect("a key");
+        let wrapped = session.wrap(CKM_AES_KEY_WRAP_PAD, aes, private).expect("C_WrapKey");
+        let template = t![CKA_CLASS => CKO_PRIVATE_KEY, CKA_KEY_TYPE => CKK_DSA, CKA_SIGN => true];
+        let back = session.unwrap(CKM_AES_KEY_WRAP_PAD, aes, &wrapped, &template);
+        let signature = session.sign(*mechanism, back.expect("C_UnwrapKey"), data).expect("C_Sign");
+        assert_eq!(session.verify(*mechanism, public, data, &signature), Rv::OK);
+    });
+}
+
+#[test]
+fn dsa_is_off() {
+    case(Fails(ALWAYS_ON), |world| {
+        turn_off();
+        let session = world.user();
+        let size = t![CKA_PRIME_BITS => 1024_u64];
+        for mechanism in [CKM_DSA_PARAMETER_GEN, CKM_DH_PKCS_PARAMETER_GEN] {
+            let refused = session.generate(mechanism, &size);
+            let expected = match mechanism {
+                CKM_DSA_PARAMETER_GEN => CKR_MECHANISM_INVALID,
+                _ => CKR_ATTRIBUTE_VALUE_INVALID,
+            };
+            assert_eq!(refused, Err(Rv(expected)));
+        }
+        let info = session.module.mechanism_info(world.slot(), CKM_DSA);
+        assert!(info.is_err(), "it is not there");
     });
 }

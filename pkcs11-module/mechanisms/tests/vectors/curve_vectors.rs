@@ -84,7 +84,7 @@ fn hashing(hash: HashFunction, data: &[u8]) -> Option<(MechanismType, Vec<u8>)> 
 
 /// r and s from their DER, if it is that, padded to the same length; `None` if they have no form
 /// that PKCS#11 could carry, because they are negative or longer than the order.
-fn from_der(signature: &[u8], len: usize) -> Option<Vec<u8>> {
+pub(crate) fn from_der(signature: &[u8], len: usize) -> Option<Vec<u8>> {
     fn integer(der: &[u8]) -> Option<(&[u8], &[u8])> {
         let (&[tag, len], rest) = der.split_first_chunk()?;
         let (number, rest) = rest.split_at_checked(len.into())?;

@@ -252,3 +252,26 @@ pub(crate) fn dh_pairs() {
         assert_eq!(generate(bits).err(), Some(Error::AttributeValueInvalid));
     }
 }
+
+/// `CKM_DH_PKCS_PARAMETER_GEN`: a prime of the size, half of which is a prime, and the base 2. That takes long where it is not legacy.
+#[test]
+pub(crate) fn dh_parameters() {
+    let row = support::mechanism(mechanism!(CKM_DH_PKCS_PARAMETER_GEN).0).unwrap();
+    let mut made = object(Class::DOMAIN_PARAMETERS, KeyType::DH);
+    made.set(attribute::PRIME_BITS, 512_u64);
+    row.check_wanted(&made).unwrap();
+    row.generate_parameters.unwrap()(&Params::NONE, &mut made).unwrap();
+    let made = complete(made).unwrap();
+    assert_eq!(made.get(attribute::PRIME_BITS), Some(512));
+    let [prime, base] = [attribute::PRIME, attribute::BASE].map(|name| made.get(name).unwrap());
+    assert_eq!(base, [2]);
+    let prime = dsa::BoxedUint::from_be_slice_vartime(prime);
+    assert!(crypto_primes::is_prime(crypto_primes::Flavor::Safe, &prime));
+
+    let modern = Policy::Modern.mechanism(mechanism!(CKM_DH_PKCS_PARAMETER_GEN).0).unwrap();
+    for bits in [512_u64, 2047, 4097, u64::MAX] {
+        let mut wanted = Attributes::default();
+        wanted.set(attribute::PRIME_BITS, bits);
+        assert_eq!(modern.check_wanted(&wanted), Err(Error::AttributeValueInvalid));
+    }
+}

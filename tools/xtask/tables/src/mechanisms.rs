@@ -16,6 +16,7 @@ const ABILITIES: &[(&str, Has)] = &[
     ("sign recover", |row| row.sign_recover.is_some()),
     ("verify recover", |row| row.verify_recover.is_some()),
     ("generate", |row| row.generate.is_some()),
+    ("generate parameters", |row| row.generate_parameters.is_some()),
     ("generate pair", |row| row.generate_pair.is_some()),
     ("wrap", |row| row.wrap.is_some()),
     ("unwrap", |row| row.unwrap.is_some()),
