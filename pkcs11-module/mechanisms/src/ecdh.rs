@@ -38,17 +38,35 @@ const fn row(named: (MechanismType, &'static str)) -> Mechanism {
     }
 }
 
-/// The key derivation functions that hash: `CKD_` number and hash function.
-static KDFS: &[(u64, &Hash)] = &[
-    (ck!(CKD_SHA1_KDF), &hash::SHA1),
-    (ck!(CKD_SHA224_KDF), &hash::SHA224),
-    (ck!(CKD_SHA256_KDF), &hash::SHA256),
-    (ck!(CKD_SHA384_KDF), &hash::SHA384),
-    (ck!(CKD_SHA512_KDF), &hash::SHA512),
-    (ck!(CKD_SHA3_224_KDF), &hash::SHA3_224),
-    (ck!(CKD_SHA3_256_KDF), &hash::SHA3_256),
-    (ck!(CKD_SHA3_384_KDF), &hash::SHA3_384),
-    (ck!(CKD_SHA3_512_KDF), &hash::SHA3_512),
+/// What is hashed for each part of a key.
+#[derive(Clone, Copy)]
+enum Form {
+    /// ANSI X9.63 (SEC 1, 3.6.1): the secret, a counter, the shared data.
+    X963,
+    /// SP 800-56A, 5.8.1 (SP 800-56C, 4.1): a counter, the secret, the shared data.
+    Sp800,
+}
+
+/// The key derivation functions that hash: `CKD_` number, form and hash function.
+static KDFS: &[(u64, Form, &Hash)] = &[
+    (ck!(CKD_SHA1_KDF), Form::X963, &hash::SHA1),
+    (ck!(CKD_SHA224_KDF), Form::X963, &hash::SHA224),
+    (ck!(CKD_SHA256_KDF), Form::X963, &hash::SHA256),
+    (ck!(CKD_SHA384_KDF), Form::X963, &hash::SHA384),
+    (ck!(CKD_SHA512_KDF), Form::X963, &hash::SHA512),
+    (ck!(CKD_SHA3_224_KDF), Form::X963, &hash::SHA3_224),
+    (ck!(CKD_SHA3_256_KDF), Form::X963, &hash::SHA3_256),
+    (ck!(CKD_SHA3_384_KDF), Form::X963, &hash::SHA3_384),
+    (ck!(CKD_SHA3_512_KDF), Form::X963, &hash::SHA3_512),
+    (ck!(CKD_SHA1_KDF_SP800), Form::Sp800, &hash::SHA1),
+    (ck!(CKD_SHA224_KDF_SP800), Form::Sp800, &hash::SHA224),
+    (ck!(CKD_SHA256_KDF_SP800), Form::Sp800, &hash::SHA256),
+    (ck!(CKD_SHA384_KDF_SP800), Form::Sp800, &hash::SHA384),
+    (ck!(CKD_SHA512_KDF_SP800), Form::Sp800, &hash::SHA512),
+    (ck!(CKD_SHA3_224_KDF_SP800), Form::Sp800, &hash::SHA3_224),
+    (ck!(CKD_SHA3_256_KDF_SP800), Form::Sp800, &hash::SHA3_256),
+    (ck!(CKD_SHA3_384_KDF_SP800), Form::Sp800, &hash::SHA3_384),
+    (ck!(CKD_SHA3_512_KDF_SP800), Form::Sp800, &hash::SHA3_512),
 ];
 
 fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
@@ -72,8 +90,9 @@ pub(crate) fn secret(
         }
         return trailing(agreed, wanted);
     }
-    let (_, hash) = KDFS.iter().find(|(id, _)| *id == kdf).ok_or(Error::MechanismParamInvalid)?;
-    x963(hash, &agreed, shared, wanted.unwrap_or(hash.output_len()))
+    let row = KDFS.iter().find(|(id, ..)| *id == kdf);
+    let (_, form, hash) = row.ok_or(Error::MechanismParamInvalid)?;
+    hashed(*form, hash, &agreed, shared, wanted.unwrap_or(hash.output_len()))
 }
 
 /// The shared secret: the x coordinate, or what X25519 and X448 give.
@@ -102,10 +121,10 @@ pub(crate) fn trailing(secret: Bytes, wanted: Option<usize>) -> Result<Bytes> {
     Ok(Bytes::new(secret.get(surplus..).unwrap_or_default().to_vec()))
 }
 
-/// ANSI X9.63 (SEC 1, 3.6.1): digests of the secret, a counter from 1, and the shared data.
+/// Digests of the secret, a counter from 1, and the shared data, one behind the other.
 ///
 /// Without a wanted length the caller has taken one digest.
-fn x963(hash: &Hash, secret: &[u8], shared: &[u8], wanted: usize) -> Result<Bytes> {
+fn hashed(form: Form, hash: &Hash, secret: &[u8], shared: &[u8], wanted: usize) -> Result<Bytes> {
     /// Digests that one derivation gives at most; no key is longer.
     const MAX_DIGESTS: usize = 255;
     let digests = wanted.div_ceil(hash.output_len());
@@ -114,8 +133,13 @@ fn x963(hash: &Hash, secret: &[u8], shared: &[u8], wanted: usize) -> Result<Byte
     }
     let mut output = Bytes::new(Vec::with_capacity(digests * hash.output_len()));
     for counter in (1_u32..).take(digests) {
+        let counter = counter.to_be_bytes();
+        let parts = match form {
+            Form::X963 => [secret, &counter, shared],
+            Form::Sp800 => [&counter, secret, shared],
+        };
         let mut context = hash.start()?;
-        for part in [secret, &counter.to_be_bytes(), shared] {
+        for part in parts {
             context.update(part).map_err(or(Error::FunctionFailed))?;
         }
         output.extend_from_slice(&context.finish().map_err(or(Error::FunctionFailed))?);

@@ -336,7 +336,39 @@ pub(crate) fn x448_of_rfc_7748() {
     }
 }
 
-/// ANSI X9.63 against the same by another SHA-2 and SHA-3; and what a wanted length does.
+/// RFC 7518, appendix C: `CKD_SHA256_KDF_SP800`, from both sides.
+#[test]
+pub(crate) fn concatenation_of_rfc_7518() {
+    let sides = [
+        (
+            "d3f3716913d4310a0026de741b3f18893afc8114f0c84682ba677e313a13988a",
+            "808d060082c176eed3e776a4ac598cc8672c1779f974eecc9b03411ca5b9495d48b5bfc527dfce53d6ac7115237d031ccff87a0570b77350a9e503ee7305a69b",
+        ),
+        (
+            "5449836690d75caf29f0dd029ddb31b3ddb8aba9d2d515c5012465e817d4a9dc",
+            "c1e349cb61ec70248ce801034c3834e1b88ebe1161cb25af38741f785fcfc4c47bc96708ef80952b53f8d2555fe72b841ed04588628b1d378a594939500ec9c9",
+        ),
+    ];
+    let info = [
+        &[0, 0, 0, 7][..],
+        b"A128GCM",
+        &[0, 0, 0, 5],
+        b"Alice",
+        &[0, 0, 0, 3],
+        b"Bob",
+        &[0, 0, 0, 128],
+    ]
+    .concat();
+    for ((scalar, _), (_, peer)) in [(sides[0], sides[1]), (sides[1], sides[0])] {
+        let key = key(private(KeyType::EC, P256, &hex::decode(scalar).unwrap())).unwrap();
+        let peer = [&[4][..], &hex::decode(peer).unwrap()].concat();
+        let id = mechanism!(CKM_ECDH1_DERIVE).0;
+        let derived = derive(id, &key, (ck!(CKD_SHA256_KDF_SP800), &info, &peer), Some(16));
+        assert_eq!(hex::encode(&*derived.unwrap()), "56aa8deaf8236d205c2228cd71a7101a");
+    }
+}
+
+/// Both forms against the same by another SHA-2 and SHA-3; and what a wanted length does.
 #[test]
 pub(crate) fn derivation_functions() {
     let scalar = [0x42; 32];
@@ -350,32 +382,42 @@ pub(crate) fn derivation_functions() {
     let shared = derive(id, &key, (ck!(CKD_NULL), b"shared", peer), None);
     assert_eq!(shared.err(), Some(Error::MechanismParamInvalid));
 
-    fn x963<D: sha2::Digest>(secret: &[u8], len: usize) -> Vec<u8> {
+    fn hashed<D: sha2::Digest>(before: &[u8], after: &[u8]) -> Vec<u8> {
         let blocks = (1_u32..).map(|counter| {
             D::new()
-                .chain_update(secret)
+                .chain_update(before)
                 .chain_update(counter.to_be_bytes())
-                .chain_update(b"shared")
+                .chain_update(after)
                 .finalize()
                 .to_vec()
         });
-        blocks.take(len).flatten().take(len).collect()
+        blocks.take(100).flatten().take(100).collect()
     }
-    for (kdf, expected, natural) in [
-        (ck!(CKD_SHA1_KDF), x963::<sha1::Sha1>(&secret, 100), 20),
-        (ck!(CKD_SHA224_KDF), x963::<sha2::Sha224>(&secret, 100), 28),
-        (ck!(CKD_SHA256_KDF), x963::<sha2::Sha256>(&secret, 100), 32),
-        (ck!(CKD_SHA384_KDF), x963::<sha2::Sha384>(&secret, 100), 48),
-        (ck!(CKD_SHA512_KDF), x963::<sha2::Sha512>(&secret, 100), 64),
-        (ck!(CKD_SHA3_224_KDF), x963::<sha3::Sha3_224>(&secret, 100), 28),
-        (ck!(CKD_SHA3_256_KDF), x963::<sha3::Sha3_256>(&secret, 100), 32),
-        (ck!(CKD_SHA3_384_KDF), x963::<sha3::Sha3_384>(&secret, 100), 48),
-        (ck!(CKD_SHA3_512_KDF), x963::<sha3::Sha3_512>(&secret, 100), 64),
-    ] {
-        let derived = |wanted| derive(id, &key, (kdf, b"shared", peer), wanted);
-        assert_eq!(derived(Some(100)).unwrap()[..], expected);
-        assert_eq!(derived(None).unwrap()[..], expected[..natural]);
-        assert_eq!(derived(Some(255 * natural + 1)).err(), Some(Error::KeySizeRange));
+    let both = [&secret[..], b"shared"].concat();
+    macro_rules! check {
+        ($($hash:path: $x963:ident, $sp800:ident, $natural:literal;)*) => {$(
+            for (kdf, expected) in [
+                (ck!($x963), hashed::<$hash>(&secret, b"shared")),
+                (ck!($sp800), hashed::<$hash>(b"", &both)),
+            ] {
+                let derived = |wanted| derive(id, &key, (kdf, b"shared", peer), wanted);
+                assert_eq!(derived(Some(100)).unwrap()[..], expected);
+                assert_eq!(derived(None).unwrap()[..], expected[..$natural]);
+                let long = derived(Some(255 * $natural + 1)).err();
+                assert_eq!(long, Some(Error::KeySizeRange));
+            }
+        )*};
+    }
+    check! {
+        sha1::Sha1: CKD_SHA1_KDF, CKD_SHA1_KDF_SP800, 20;
+        sha2::Sha224: CKD_SHA224_KDF, CKD_SHA224_KDF_SP800, 28;
+        sha2::Sha256: CKD_SHA256_KDF, CKD_SHA256_KDF_SP800, 32;
+        sha2::Sha384: CKD_SHA384_KDF, CKD_SHA384_KDF_SP800, 48;
+        sha2::Sha512: CKD_SHA512_KDF, CKD_SHA512_KDF_SP800, 64;
+        sha3::Sha3_224: CKD_SHA3_224_KDF, CKD_SHA3_224_KDF_SP800, 28;
+        sha3::Sha3_256: CKD_SHA3_256_KDF, CKD_SHA3_256_KDF_SP800, 32;
+        sha3::Sha3_384: CKD_SHA3_384_KDF, CKD_SHA3_384_KDF_SP800, 48;
+        sha3::Sha3_512: CKD_SHA3_512_KDF, CKD_SHA3_512_KDF_SP800, 64;
     }
     let unknown = derive(id, &key, (0, b"", peer), None);
     assert_eq!(unknown.err(), Some(Error::MechanismParamInvalid));
