@@ -22,8 +22,9 @@ pub struct Algorithm {
 }
 
 /// The structure that a digest under way is, as the header has it: numbers, without pointers.
-struct Shape {
-    len: usize,
+pub(crate) struct Shape {
+    /// Its length in bytes.
+    pub(crate) len: usize,
     /// Where it says how many bytes of a block are waiting.
     waiting: usize,
     /// Where it says how long the digest is.
@@ -97,6 +98,11 @@ impl Algorithm {
     /// The length of a block in bytes: what HMAC pads its key to.
     pub fn block_len(&self) -> usize {
         self.block_len
+    }
+
+    /// What a digest under way is made of; nothing where AWS-LC does not say it.
+    pub(crate) fn shape(&self) -> Option<&'static Shape> {
+        self.state
     }
 
     /// What AWS-LC calls this hash function: a static of its own, valid forever.
@@ -210,7 +216,8 @@ impl Context {
 }
 
 impl Shape {
-    fn fits(&self, algorithm: &Algorithm, state: &[u8]) -> bool {
+    /// Whether these bytes can be one of this algorithm.
+    pub(crate) fn fits(&self, algorithm: &Algorithm, state: &[u8]) -> bool {
         let number = |at: usize| {
             let bytes = state.get(at..).and_then(|rest| rest.first_chunk());
             bytes.and_then(|bytes| usize::try_from(u32::from_ne_bytes(*bytes)).ok())

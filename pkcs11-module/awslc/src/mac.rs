@@ -2,7 +2,7 @@
 //!
 //! A key has done the work that does not depend on the message; a MAC starts as a copy of it.
 
-use core::ptr;
+use core::{ptr, slice};
 
 use aws_lc_sys as sys;
 use zeroize::Zeroizing;
@@ -89,6 +89,41 @@ impl Hmac {
         // may be null.
         check(unsafe { sys::HMAC_Final(self.ctx.as_ptr(), out.as_mut_ptr(), ptr::null_mut()) })?;
         Ok(out)
+    }
+
+    /// What has been computed so far, for [`resume`](Self::resume): the digest under way, which
+    /// tells of the key; nothing where AWS-LC does not say what that is.
+    pub fn state(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let shape = self.algorithm.shape()?;
+        let at = self.inner();
+        // SAFETY: the structure of this algorithm is there, which is so long, and the function that
+        // gave the context its key wrote all of it.
+        Some(Zeroizing::new(unsafe { slice::from_raw_parts(at, shape.len) }.to_vec()))
+    }
+
+    /// Goes on from a [`state`](Self::state) of the same key.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for what is none of this algorithm.
+    pub fn resume(&mut self, state: &[u8]) -> Result<()> {
+        let shape = self.algorithm.shape().ok_or(Error::Invalid)?;
+        if !shape.fits(self.algorithm, state) {
+            return Err(Error::Invalid);
+        }
+        // The context is told that the message has begun.
+        self.update(&[])?;
+        let at = self.inner();
+        // SAFETY: the structure of this algorithm is there, as long as the state, and any numbers
+        // are one, as long as no more bytes are waiting than a block has, which was checked.
+        unsafe { at.copy_from_nonoverlapping(state.as_ptr(), state.len()) };
+        Ok(())
+    }
+
+    /// The digest under way of the message.
+    fn inner(&self) -> *mut u8 {
+        // SAFETY: the context is alive, and the header shows this member; nothing is read.
+        unsafe { &raw mut (*self.ctx.as_ptr()).md_ctx }.cast()
     }
 }
 
@@ -185,5 +220,44 @@ impl Cmac {
         // SAFETY: the context is alive and has its key; `out` has room for a block.
         check(unsafe { sys::CMAC_Final(self.ctx.as_ptr(), out.as_mut_ptr(), &mut len) })?;
         Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest;
+
+    #[test]
+    fn an_hmac_goes_on_from_its_state() {
+        for algorithm in [&digest::SHA1, &digest::SHA224, &digest::SHA256, &digest::SHA384]
+            .into_iter()
+            .chain([&digest::SHA512, &digest::SHA512_224, &digest::SHA512_256])
+        {
+            for len in [0, 1, 63, 64, 127, 128, 200] {
+                let key = HmacKey::new(algorithm, b"a key").unwrap();
+                let (first, rest) = (vec![7; len], b"the rest");
+                let mut one = key.start().unwrap();
+                one.update(&first).unwrap();
+                let state = one.state().unwrap();
+                one.update(rest).unwrap();
+                let mut two = key.start().unwrap();
+                two.update(b"forgotten").unwrap();
+                two.resume(&state).unwrap();
+                two.update(rest).unwrap();
+                assert_eq!(one.finish().unwrap(), two.finish().unwrap());
+            }
+        }
+    }
+
+    #[test]
+    fn a_state_that_none_can_be_is_refused() {
+        let start = |algorithm| HmacKey::new(algorithm, b"a key").unwrap().start().unwrap();
+        let state = start(&digest::SHA256).state().unwrap();
+        assert!(start(&digest::SHA224).resume(&state).is_err(), "of another function");
+        assert!(start(&digest::SHA512).resume(&state).is_err());
+        assert!(start(&digest::SHA256).resume(&state[1..]).is_err());
+        assert!(start(&digest::SHA3_256).state().is_none());
+        assert!(start(&digest::SHA3_256).resume(&state).is_err());
     }
 }

@@ -26,6 +26,14 @@ pub(crate) trait Mac: Send + 'static {
     fn update(&mut self, part: &[u8]) -> awslc::Result<()>;
     /// The MAC, not yet cut.
     fn finish(self) -> awslc::Result<Bytes>;
+    /// What has been computed so far; nothing if it can not be told.
+    fn state(&self) -> Option<Bytes> {
+        None
+    }
+    /// Goes on from a state of the same key.
+    fn resume(&mut self, _state: &[u8]) -> awslc::Result<()> {
+        Err(awslc::Error::Invalid)
+    }
 }
 
 impl Mac for awslc::mac::Hmac {
@@ -35,6 +43,14 @@ impl Mac for awslc::mac::Hmac {
 
     fn finish(self) -> awslc::Result<Bytes> {
         self.finish()
+    }
+
+    fn state(&self) -> Option<Bytes> {
+        self.state()
+    }
+
+    fn resume(&mut self, state: &[u8]) -> awslc::Result<()> {
+        self.resume(state)
     }
 }
 
@@ -83,6 +99,14 @@ impl<M: Mac> Sign for Cut<M> {
     fn finish(self: Box<Self>) -> Result<Bytes> {
         self.made()
     }
+
+    fn state(&self) -> Option<Bytes> {
+        self.mac.state()
+    }
+
+    fn resume(&mut self, state: &[u8]) -> Result<()> {
+        self.mac.resume(state).map_err(or(Error::SavedStateInvalid))
+    }
 }
 
 impl<M: Mac> Verify for Cut<M> {
@@ -96,5 +120,13 @@ impl<M: Mac> Verify for Cut<M> {
         }
         let made = self.made()?;
         if awslc::equal(&made, signature) { Ok(()) } else { Err(Error::SignatureInvalid) }
+    }
+
+    fn state(&self) -> Option<Bytes> {
+        self.mac.state()
+    }
+
+    fn resume(&mut self, state: &[u8]) -> Result<()> {
+        self.mac.resume(state).map_err(or(Error::SavedStateInvalid))
     }
 }

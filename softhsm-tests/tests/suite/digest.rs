@@ -263,10 +263,43 @@ fn the_state_of_a_signature() {
 }
 
 #[test]
+fn the_state_of_an_hmac() {
+    case(Fails("CKR_FUNCTION_NOT_SUPPORTED"), |world| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let key = |byte| {
+            let template = keys::secret(CKK_GENERIC_SECRET, &[byte; 16]);
+            session.create(&template).expect("a key")
+        };
+        let (mine, other) = (key(1), key(2));
+        let whole = session.sign(CKM_SHA256_HMAC, mine, b"first second").expect("C_Sign");
+        assert_eq!(session.sign_init(CKM_SHA256_HMAC, mine), Rv::OK);
+        assert_eq!(module.sign_update(handle, b"first ".into()), Rv::OK);
+        let state = module.operation_state(handle, PLENTY).ok().expect("a state");
+        assert_eq!(module.sign_update(handle, b"lost".into()), Rv::OK);
+        let set = |key| module.set_operation_state_with(handle, (&state).into(), 0, key);
+        assert_eq!(set(0), CKR_KEY_NEEDED);
+        assert_eq!(set(other), CKR_KEY_CHANGED);
+        assert_eq!(set(mine), Rv::OK);
+        assert_eq!(module.sign_update(handle, b"second".into()), Rv::OK);
+        assert_eq!(module.sign_final(handle, PLENTY).ok(), Ok(whole.clone()));
+
+        assert_eq!(session.verify_init(CKM_SHA256_HMAC, mine), Rv::OK);
+        assert_eq!(module.verify_update(handle, b"first ".into()), Rv::OK);
+        let state = module.operation_state(handle, PLENTY).ok().expect("a state");
+        let set = |key| module.set_operation_state_with(handle, (&state).into(), 0, key);
+        assert_eq!(module.verify_update(handle, b"lost".into()), Rv::OK);
+        assert_eq!(set(mine), Rv::OK);
+        assert_eq!(module.verify_update(handle, b"second".into()), Rv::OK);
+        assert_eq!(module.verify_final(handle, (&whole).into()), Rv::OK);
+    });
+}
+
+#[test]
 fn operations_whose_state_is_not_told() {
     let rows = &[
         ("an encryption", Fails("CKR_FUNCTION_NOT_SUPPORTED"), CKM_AES_CBC),
-        ("an HMAC", Fails("CKR_FUNCTION_NOT_SUPPORTED"), CKM_SHA256_HMAC),
+        ("a CMAC", Fails("CKR_FUNCTION_NOT_SUPPORTED"), CKM_AES_CMAC),
         ("a key for one login each", Fails("CKR_FUNCTION_NOT_SUPPORTED"), CKM_SHA256_RSA_PKCS),
     ];
     table(rows, |world, mechanism| {
@@ -279,9 +312,9 @@ fn operations_whose_state_is_not_told() {
                 let key = session.create(&keys::secret(CKK_AES, &[1; 16])).expect("a key");
                 session.encrypt_init(Mechanism::iv(CKM_AES_CBC, &[1; 16]), key)
             }
-            CKM_SHA256_HMAC => {
-                let key = keys::secret(CKK_GENERIC_SECRET, &[1; 16]);
-                session.sign_init(CKM_SHA256_HMAC, session.create(&key).expect("a key"))
+            CKM_AES_CMAC => {
+                let key = session.create(&keys::secret(CKK_AES, &[1; 16])).expect("a key");
+                session.sign_init(CKM_AES_CMAC, key)
             }
             _ => {
                 let always = t![CKA_ALWAYS_AUTHENTICATE => true, CKA_PRIVATE => true];
