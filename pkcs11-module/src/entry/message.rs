@@ -6,11 +6,12 @@ use core::ffi::c_void;
 
 use cryptoki_sys::{CK_MECHANISM, CKF_END_OF_MESSAGE};
 use strongroom_functions::{Direction, MessageOutput};
-use strongroom_types::{Error, Output, Result};
+use strongroom_types::{Error, Output, Params, Placed, Result, Room, SessionHandle};
 
+use super::operation::{Input, Target};
 use super::{object, session};
 use crate::abi::{CkUlong, InPtr, OutBuf, OutPtr, Places};
-use crate::module::{layouts, message_layouts, module};
+use crate::module::{Application, layouts, message_layouts, module};
 
 /// Writes what came of a message: nothing if there was too little room for it.
 pub(super) fn settle(made: MessageOutput, out: OutBuf<'_>, places: Places<'_>) -> Result<()> {
@@ -23,6 +24,85 @@ pub(super) fn settle(made: MessageOutput, out: OutBuf<'_>, places: Places<'_>) -
 /// The mechanisms that sign have no parameter for a message.
 fn no_parameter(parameter_len: CkUlong) -> Result<()> {
     if parameter_len == 0 { Ok(()) } else { Err(Error::MechanismParamInvalid) }
+}
+
+/// The parameter of a message.
+type Parameter<'call> = (InPtr<'call, c_void>, CkUlong);
+
+/// Messages that are encrypted, or decrypted: what the application does with them.
+#[expect(clippy::type_complexity, reason = "a function reads best as its signature")]
+struct Messages {
+    direction: Direction,
+    whole: fn(&Application, SessionHandle, Params, &[u8], &[u8], Room) -> Result<MessageOutput>,
+    begin: fn(&Application, SessionHandle, Params, &[u8]) -> Result<Vec<Placed>>,
+    next: fn(&Application, SessionHandle, Params, &[u8], bool, Room) -> Result<MessageOutput>,
+}
+
+const ENCRYPT: Messages = Messages {
+    direction: Direction::Encrypt,
+    whole: <Application>::encrypt_message,
+    begin: <Application>::encrypt_message_begin,
+    next: <Application>::encrypt_message_next,
+};
+const DECRYPT: Messages = Messages {
+    direction: Direction::Decrypt,
+    whole: <Application>::decrypt_message,
+    begin: <Application>::decrypt_message_begin,
+    next: <Application>::decrypt_message_next,
+};
+
+impl Messages {
+    /// A message in one part.
+    fn whole(
+        &self,
+        handle: CkUlong,
+        (parameter, parameter_len): Parameter<'_>,
+        (associated, associated_len): Input<'_>,
+        (data, data_len): Input<'_>,
+        (buffer, room): Target<'_>,
+    ) -> Result<()> {
+        let (module, session) = (module()?, session(handle));
+        let layouts = module.message_layouts(session, self.direction)?;
+        let out = OutBuf::new(buffer, room)?;
+        let (params, places) = parameter.parameter(parameter_len, layouts)?;
+        let associated = associated.slice(associated_len)?;
+        let data = data.slice(data_len)?;
+        let made = (self.whole)(&*module, session, params, associated, data, out.room())?;
+        settle(made, out, places)
+    }
+
+    /// Begins a message in parts, and fills the places of its parameter.
+    fn begin(
+        &self,
+        handle: CkUlong,
+        (parameter, parameter_len): Parameter<'_>,
+        (associated, associated_len): Input<'_>,
+    ) -> Result<()> {
+        let (module, session) = (module()?, session(handle));
+        let layouts = module.message_layouts(session, self.direction)?;
+        let (params, places) = parameter.parameter(parameter_len, layouts)?;
+        let associated = associated.slice(associated_len)?;
+        places.put((self.begin)(&*module, session, params, associated)?)
+    }
+
+    /// A part of a message.
+    fn next(
+        &self,
+        handle: CkUlong,
+        (parameter, parameter_len): Parameter<'_>,
+        (part, part_len): Input<'_>,
+        (buffer, room): Target<'_>,
+        flags: CkUlong,
+    ) -> Result<()> {
+        let (module, session) = (module()?, session(handle));
+        let layouts = module.message_layouts(session, self.direction)?;
+        let out = OutBuf::new(buffer, room)?;
+        let (params, places) = parameter.parameter(parameter_len, layouts)?;
+        let part = part.slice(part_len)?;
+        let last = flags & CKF_END_OF_MESSAGE != 0;
+        let made = (self.next)(&*module, session, params, part, last, out.room())?;
+        settle(made, out, places)
+    }
 }
 
 functions! {
@@ -46,15 +126,9 @@ functions! {
         ciphertext: OutPtr<'_, u8>,
         ciphertext_len: OutPtr<'_, CkUlong>,
     ) {
-        let module = module()?;
-        let session = session(handle);
-        let layouts = module.message_layouts(session, Direction::Encrypt)?;
-        let out = OutBuf::new(ciphertext, ciphertext_len)?;
-        let (params, places) = parameter.parameter(parameter_len, layouts)?;
-        let associated = associated.slice(associated_len)?;
-        let plaintext = plaintext.slice(plaintext_len)?;
-        let made = module.encrypt_message(session, params, associated, plaintext, out.room())?;
-        settle(made, out, places)
+        let (parameter, aad) = ((parameter, parameter_len), (associated, associated_len));
+        let (input, target) = ((plaintext, plaintext_len), (ciphertext, ciphertext_len));
+        ENCRYPT.whole(handle, parameter, aad, input, target)
     }
 
     /// Begins a message that comes in parts.
@@ -65,12 +139,8 @@ functions! {
         associated: InPtr<'_, u8>,
         associated_len: CkUlong,
     ) {
-        let module = module()?;
-        let session = session(handle);
-        let layouts = module.message_layouts(session, Direction::Encrypt)?;
-        let (params, places) = parameter.parameter(parameter_len, layouts)?;
-        let associated = associated.slice(associated_len)?;
-        places.put(module.encrypt_message_begin(session, params, associated)?)
+        let (parameter, aad) = ((parameter, parameter_len), (associated, associated_len));
+        ENCRYPT.begin(handle, parameter, aad)
     }
 
     /// Encrypts a part of a message.
@@ -84,15 +154,8 @@ functions! {
         ciphertext_len: OutPtr<'_, CkUlong>,
         flags: CkUlong,
     ) {
-        let module = module()?;
-        let session = session(handle);
-        let layouts = module.message_layouts(session, Direction::Encrypt)?;
-        let out = OutBuf::new(ciphertext, ciphertext_len)?;
-        let (params, places) = parameter.parameter(parameter_len, layouts)?;
-        let part = part.slice(part_len)?;
-        let last = flags & CKF_END_OF_MESSAGE != 0;
-        let made = module.encrypt_message_next(session, params, part, last, out.room())?;
-        settle(made, out, places)
+        let (input, target) = ((part, part_len), (ciphertext, ciphertext_len));
+        ENCRYPT.next(handle, (parameter, parameter_len), input, target, flags)
     }
 
     /// Ends messages.
@@ -120,15 +183,9 @@ functions! {
         plaintext: OutPtr<'_, u8>,
         plaintext_len: OutPtr<'_, CkUlong>,
     ) {
-        let module = module()?;
-        let session = session(handle);
-        let layouts = module.message_layouts(session, Direction::Decrypt)?;
-        let out = OutBuf::new(plaintext, plaintext_len)?;
-        let (params, places) = parameter.parameter(parameter_len, layouts)?;
-        let associated = associated.slice(associated_len)?;
-        let ciphertext = ciphertext.slice(ciphertext_len)?;
-        let made = module.decrypt_message(session, params, associated, ciphertext, out.room())?;
-        settle(made, out, places)
+        let (parameter, aad) = ((parameter, parameter_len), (associated, associated_len));
+        let (input, target) = ((ciphertext, ciphertext_len), (plaintext, plaintext_len));
+        DECRYPT.whole(handle, parameter, aad, input, target)
     }
 
     /// Begins a message that comes in parts.
@@ -139,12 +196,8 @@ functions! {
         associated: InPtr<'_, u8>,
         associated_len: CkUlong,
     ) {
-        let module = module()?;
-        let session = session(handle);
-        let layouts = module.message_layouts(session, Direction::Decrypt)?;
-        let (params, places) = parameter.parameter(parameter_len, layouts)?;
-        let associated = associated.slice(associated_len)?;
-        places.put(module.decrypt_message_begin(session, params, associated)?)
+        let (parameter, aad) = ((parameter, parameter_len), (associated, associated_len));
+        DECRYPT.begin(handle, parameter, aad)
     }
 
     /// Decrypts a part of a message.
@@ -158,15 +211,8 @@ functions! {
         plaintext_len: OutPtr<'_, CkUlong>,
         flags: CkUlong,
     ) {
-        let module = module()?;
-        let session = session(handle);
-        let layouts = module.message_layouts(session, Direction::Decrypt)?;
-        let out = OutBuf::new(plaintext, plaintext_len)?;
-        let (params, places) = parameter.parameter(parameter_len, layouts)?;
-        let part = part.slice(part_len)?;
-        let last = flags & CKF_END_OF_MESSAGE != 0;
-        let made = module.decrypt_message_next(session, params, part, last, out.room())?;
-        settle(made, out, places)
+        let (input, target) = ((part, part_len), (plaintext, plaintext_len));
+        DECRYPT.next(handle, (parameter, parameter_len), input, target, flags)
     }
 
     /// Ends messages.
