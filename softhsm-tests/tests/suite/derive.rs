@@ -1,6 +1,7 @@
 //! 5.18.5: keys that come of other keys, by every mechanism but ECDH.
 
 use cryptoki_sys::*;
+use sha2::{Digest as _, Sha256};
 use strongroom_softhsm_tests::SoftHsm2::{self, Fails, Passes};
 use strongroom_softhsm_tests::{
     Attribute, In, Mechanism, Param, Rv, Session, Word, case, merge, t, table,
@@ -214,6 +215,256 @@ fn several_keys_at_once() {
         assert_eq!(session.find(&[]).len(), before, "all of them, or none");
         assert_eq!(value(&session, derive(1)).len(), 32);
         assert_eq!(session.find(&[]).len(), before + 2);
+    });
+}
+
+/// NIST's vectors (CAVP, KBKDFVS).
+#[test]
+fn sp800_108_with_known_answers() {
+    const COUNTER: CK_ULONG = CK_SP800_108_COUNTER;
+    struct Known {
+        id: CK_MECHANISM_TYPE,
+        prf: CK_MECHANISM_TYPE,
+        key: (CK_KEY_TYPE, &'static str),
+        /// The width of the counter, where there is one.
+        bits: CK_ULONG,
+        iv: Option<&'static str>,
+        fixed: &'static str,
+        output: &'static str,
+    }
+    let rows = &[
+        (
+            "counter",
+            NO_MECHANISM,
+            Known {
+                id: CKM_SP800_108_COUNTER_KDF,
+                prf: CKM_SHA256_HMAC,
+                key: (
+                    CKK_GENERIC_SECRET,
+                    "dd1d91b7d90b2bd3138533ce92b272fbf8a369316aefe242e659cc0ae238afe0",
+                ),
+                bits: 32,
+                iv: None,
+                fixed: "01322b96b30acd197979444e468e1c5c6859bf1b1cf951b7e725303e237e46b8\
+                        64a145fab25e517b08f8683d0315bb2911d80a0e8aba17f3b413faac",
+                output: "10621342bfb0fd40046c0e29f2cfdbf0",
+            },
+        ),
+        (
+            "feedback",
+            NO_MECHANISM,
+            Known {
+                id: CKM_SP800_108_FEEDBACK_KDF,
+                prf: CKM_SHA224_HMAC,
+                key: (
+                    CKK_GENERIC_SECRET,
+                    "58f6248c3d927174abbdca8e5f621743c4303cc99cdf3ff407062929",
+                ),
+                bits: 32,
+                iv: Some("1fe1bb3f3df46e7858b4575b573c2ef8646c948d1896953aa64c485a"),
+                fixed: "be13af7ab28b7445b46253c9bf8c353796c130439f58443b1ab92d0c1e689df1\
+                        7594c4fef67a9c62aadb119305b02d96cc767a",
+                output: "72e9588e03c473e5f50b321afee28b32daa7e3e46c2d8aaf3af71e777d77fc1a\
+                         5a881804bb6d67d6c3ad54aebdcd35208003b0dbfab61e4972f7cfbfcbce1e0b",
+            },
+        ),
+        (
+            "feedback with CMAC",
+            NO_MECHANISM,
+            Known {
+                id: CKM_SP800_108_FEEDBACK_KDF,
+                prf: CKM_AES_CMAC,
+                key: (CKK_AES, "5c996c922f65de97d4408373229814c6"),
+                bits: 0,
+                iv: Some("28dc945cb8337ab5336c3e9b5bad21c7"),
+                fixed: "62afe5fed91e797221a854336b0aadd8a05ad0e3c8345729897b2efcec5a1178\
+                        a2fa4c063007b67a7015e0d6b7271ea8d86b44",
+                output: "88a9aae193abdd3fe8143bab66014ae41dc2d12ea9d08f5871588fc5d827924e\
+                         b9942989d7a36d4b3b107997566472cad5942bd13cb5cff32b9dae30f1bb6300",
+            },
+        ),
+        (
+            "double pipeline",
+            NO_MECHANISM,
+            Known {
+                id: CKM_SP800_108_DOUBLE_PIPELINE_KDF,
+                prf: CKM_SHA224_HMAC,
+                key: (
+                    CKK_GENERIC_SECRET,
+                    "5d2caf2ac8b0b2e73d4cb8875f7db2ad10ada6557303308a0783d274",
+                ),
+                bits: 0,
+                iv: None,
+                fixed: "6e53248f96aff8883195fb80b9befd2226500eaf558d6e8abc1733d9bb352b75\
+                        b8e9b5d423597d870630b0c64fdbf4cd161ddb",
+                output: "842c930d55d9b471c0417075112f71c1899cfaf880a80538ec09617eb242e188\
+                         f1fb2db333b35a60e3f207ba6ad31d6509286de0f2779b89e70dc76992d2312c",
+            },
+        ),
+    ];
+    table(rows, |world, known| {
+        let session = world.user();
+        let ulong = size_of::<CK_ULONG>() as CK_ULONG;
+        let (key_type, key) = known.key;
+        let base = session.create(&keys::secret(key_type, &keys::hex(key))).expect("a key");
+        let fixed = keys::hex(known.fixed);
+        let format = [Word::Number(0), Word::Number(known.bits)];
+        let counts = known.id == CKM_SP800_108_COUNTER_KDF;
+        let mut data = vec![Word::Number(CK_SP800_108_ITERATION_VARIABLE)];
+        match counts {
+            true => data.extend([Word::Structure(&format), Word::Number(2 * ulong)]),
+            false => data.push(Word::Bytes(In::NONE)),
+        }
+        let mut pieces = 2;
+        if !counts && known.bits > 0 {
+            pieces += 1;
+            data.push(Word::Number(COUNTER));
+            data.extend([Word::Structure(&format), Word::Number(2 * ulong)]);
+        }
+        data.extend([Word::Number(CK_SP800_108_BYTE_ARRAY), Word::Bytes(In::Bytes(&fixed))]);
+        let iv = known.iv.map(keys::hex);
+        let params = |prf| {
+            let mut params = vec![Word::Number(prf), Word::Number(pieces), Word::Structure(&data)];
+            params.extend(iv.as_ref().map(|iv| Word::Len(In::Bytes(iv))));
+            params.extend([Word::Number(0), Word::Number(0)]);
+            params
+        };
+        let expected = keys::hex(known.output);
+        let len = t![CKA_VALUE_LEN => expected.len() as CK_ULONG];
+        let template = merge(&open_key(CKK_GENERIC_SECRET), &len);
+        let derived = session.derive(words(known.id, &params(known.prf)), base, &template);
+        assert_eq!(value(&session, derived), expected);
+        let digest = session.derive(words(known.id, &params(CKM_SHA256)), base, &template);
+        assert_eq!(digest, Err(Rv(CKR_MECHANISM_PARAM_INVALID)), "no MAC");
+    });
+}
+
+/// The pseudorandom function of TLS 1.2 (RFC 5246, 5), written out.
+fn prf(secret: &[u8], seed: &[u8], len: usize) -> Vec<u8> {
+    let mac = |parts: &[&[u8]]| -> Vec<u8> {
+        let mut block = [0; 64];
+        block[..secret.len()].copy_from_slice(secret);
+        let inner = Sha256::new().chain_update(block.map(|byte| byte ^ 0x36));
+        let inner = parts.iter().fold(inner, |inner, part| inner.chain_update(part)).finalize();
+        let outer = Sha256::new().chain_update(block.map(|byte| byte ^ 0x5c));
+        outer.chain_update(inner).finalize().to_vec()
+    };
+    let (mut a, mut out) = (mac(&[seed]), Vec::new());
+    while out.len() < len {
+        out.extend(mac(&[&a, seed]));
+        a = mac(&[&a]);
+    }
+    out.truncate(len);
+    out
+}
+
+#[test]
+fn tls_1_2_master_secrets_and_what_comes_of_them() {
+    case(NO_MECHANISM, |world| {
+        let session = world.user();
+        let (client, server) = ([0xc1; 32], [0x5e; 32]);
+        let premaster = [&[3, 3][..], &[7; 46]].concat();
+        let base = secret(&session, &premaster);
+        let random = [Word::Bytes(In::Bytes(&client)), Word::Bytes(In::Bytes(&server))];
+        let params = [random[0], random[1], Word::Number(0), Word::Number(CKM_SHA256)];
+        let whole = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => 48_u64]);
+        let dh = words(CKM_TLS12_MASTER_KEY_DERIVE_DH, &params);
+        let uses = merge(&whole, &t![CKA_DERIVE => true, CKA_SIGN => true]);
+        let master = session.derive(dh, base, &uses).expect("C_DeriveKey");
+        let seed = [&b"master secret"[..], &client, &server].concat();
+        let expected = prf(&premaster, &seed, 48);
+        assert_eq!(session.get(master, CKA_VALUE), Ok(expected.clone()));
+        let unknown = [random[0], random[1], Word::Number(0), Word::Number(CKM_SHA256_HMAC)];
+        let refused = session.derive(words(CKM_TLS12_MASTER_KEY_DERIVE_DH, &unknown), base, &whole);
+        assert_eq!(refused, Err(Rv(CKR_MECHANISM_PARAM_INVALID)));
+
+        let finished = |hash, len, whose| {
+            let params = [Word::Number(hash), Word::Number(len), Word::Number(whose)];
+            session.sign(words(CKM_TLS12_MAC, &params), master, &[9; 32])
+        };
+        let seed = [&b"client finished"[..], &[9; 32]].concat();
+        assert_eq!(finished(CKM_SHA256, 12, 2), Ok(prf(&expected, &seed, 12)));
+        let seed = [&b"server finished"[..], &[9; 32]].concat();
+        assert_eq!(finished(CKM_SHA256, 12, 1), Ok(prf(&expected, &seed, 12)));
+        assert_eq!(finished(CKM_SHA256, 12, 3), Err(Rv(CKR_MECHANISM_PARAM_INVALID)));
+
+        let label = b"EXPORTER-test";
+        let params = [
+            Word::Number(CKM_SHA256),
+            Word::Bytes(In::Bytes(label)),
+            random[0],
+            random[1],
+            Word::Bytes(In::NONE),
+        ];
+        let exported = session.derive(words(CKM_TLS12_KDF, &params), master, &whole);
+        let seed = [&label[..], &client, &server].concat();
+        assert_eq!(value(&session, exported), prf(&expected, &seed, 48));
+    });
+}
+
+#[test]
+fn tls_1_2_keys_of_a_connection() {
+    case(NO_MECHANISM, |world| {
+        let session = world.user();
+        let (client, server) = ([0xc1; 32], [0x5e; 32]);
+        let master = [7; 48];
+        let base = secret(&session, &master);
+        let template = open_key(CKK_AES);
+        let derive = |mac_bits, iv_bits, out: &[Word<'_>]| {
+            let params = [
+                Word::Number(mac_bits),
+                Word::Number(128),
+                Word::Number(iv_bits),
+                Word::Number(0),
+                Word::Bytes(In::Bytes(&client)),
+                Word::Bytes(In::Bytes(&server)),
+                Word::Structure(out),
+                Word::Number(CKM_SHA256),
+            ];
+            session.derive(words(CKM_TLS12_KEY_AND_MAC_DERIVE, &params), base, &template)
+        };
+        let none = [Word::Number(0); 6];
+        let before = session.find(&[]).len();
+        assert_eq!(derive(256, 0, &none), Ok(0), "no key beside the parameter");
+        // Two MAC keys and two keys.
+        let made = session.find(&[]);
+        assert_eq!(made.len(), before + 4);
+        let seed = [&b"key expansion"[..], &server, &client].concat();
+        let block = prf(&master, &seed, 2 * 32 + 2 * 16);
+        let values: Vec<_> =
+            made.iter().filter_map(|key| session.get(*key, CKA_VALUE).ok()).collect();
+        for part in [&block[..32], &block[32..64], &block[64..80], &block[80..]] {
+            assert!(values.iter().any(|value| value == part));
+        }
+        // No place for the IVs that are asked for.
+        assert!(derive(0, 32, &none).is_err());
+        assert_eq!(session.find(&[]).len(), before + 4, "all of them, or none");
+    });
+}
+
+#[test]
+fn keys_travel_under_ecdh_and_aes() {
+    case(NO_MECHANISM, |world| {
+        let session = world.user();
+        let (public, private) = keys::ec(&session, keys::P256);
+        let params = [Word::Number(256), Word::Number(CKD_SHA256_KDF), Word::Len(In::NONE)];
+        let mechanism = words(CKM_ECDH_AES_KEY_WRAP, &params);
+        let target = secret(&session, b"a key that travels");
+        let wrapped = session.wrap(mechanism, public, target).expect("C_WrapKey");
+        // A point that is not compressed, and KWP.
+        assert_eq!((wrapped.len(), wrapped[0]), (65 + 24 + 8, 4));
+        let template = open_key(CKK_GENERIC_SECRET);
+        let back = session.unwrap(mechanism, private, &wrapped, &template);
+        assert_eq!(value(&session, back), b"a key that travels");
+        let mut other = wrapped.clone();
+        other[70] ^= 1;
+        let refused = session.unwrap(mechanism, private, &other, &template);
+        assert_eq!(refused, Err(Rv(CKR_WRAPPED_KEY_INVALID)));
+        let cut = session.unwrap(mechanism, private, &wrapped[..60], &template);
+        assert_eq!(cut, Err(Rv(CKR_WRAPPED_KEY_LEN_RANGE)));
+        let odd = [Word::Number(200), Word::Number(CKD_SHA256_KDF), Word::Len(In::NONE)];
+        let refused = session.wrap(words(CKM_ECDH_AES_KEY_WRAP, &odd), public, target);
+        assert_eq!(refused, Err(Rv(CKR_MECHANISM_PARAM_INVALID)));
     });
 }
 

@@ -3,7 +3,9 @@
 
 use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::{Fails, Passes};
-use strongroom_softhsm_tests::{Attribute, Mechanism, Param, Rv, Session, case, merge, t, table};
+use strongroom_softhsm_tests::{
+    Attribute, Mechanism, Param, Rv, Session, Word, case, merge, t, table,
+};
 
 use crate::keys;
 
@@ -41,6 +43,37 @@ fn sha1_signatures_are_verified_only() {
         };
         assert_eq!(session.sign_init(call, private), CKR_MECHANISM_INVALID);
         assert_eq!(session.verify_init(call, public), Rv::OK);
+    });
+}
+
+/// A key that is derived by SP 800-108 with CMAC of 3DES as the pseudorandom function.
+fn by_an_old_function(session: &Session<'_>) -> Result<CK_OBJECT_HANDLE, Rv> {
+    let base = session.create(&keys::secret(CKK_DES3, &[1; 24])).expect("a key");
+    let (zero, one) = (Word::Number(0), Word::Number(1));
+    let format = [zero, Word::Number(8)];
+    let data = [
+        Word::Number(CK_SP800_108_ITERATION_VARIABLE),
+        Word::Structure(&format),
+        Word::Number(2 * size_of::<CK_ULONG>() as CK_ULONG),
+    ];
+    let params = [Word::Number(CKM_DES3_CMAC), one, Word::Structure(&data), zero, zero];
+    let mechanism = Mechanism::with(CKM_SP800_108_COUNTER_KDF, Param::Words(&params));
+    session.derive(mechanism, base, &t![CKA_VALUE_LEN => 8_u64])
+}
+
+#[test]
+fn an_old_pseudorandom_function_derives_what_is_old() {
+    case(Fails("no such mechanism"), |world| {
+        assert!(by_an_old_function(&world.user()).is_ok());
+    });
+}
+
+#[test]
+fn an_old_pseudorandom_function_is_refused() {
+    case(Fails("no such mechanism"), |world| {
+        turn_off();
+        let refused = Err(Rv(CKR_MECHANISM_PARAM_INVALID));
+        assert_eq!(by_an_old_function(&world.user()), refused);
     });
 }
 

@@ -23,6 +23,7 @@ mod fork_as_softhsm2;
 mod keys;
 mod legacy;
 mod message;
+mod modes;
 mod objects;
 mod post_quantum;
 mod profiles;
