@@ -11,7 +11,7 @@ use strongroom_types::{
 
 use crate::application::Application;
 use crate::crypto::{Chosen, KEY};
-use crate::keys::{demand, value_len};
+use crate::keys::{demand, imply_kind, value_len};
 use crate::object::Object;
 use crate::operation::{Kind, authorize};
 use crate::session::Session;
@@ -90,6 +90,7 @@ impl Application {
         mut template: Attributes,
         heritage: Heritage,
     ) -> Result<Heir> {
+        imply_kind(&mut template, base, attribute::DERIVE_TEMPLATE);
         let (key_type, mut len) = match class {
             Class::SECRET_KEY => {
                 let given = template.get(attribute::KEY_TYPE).map(KeyType);

@@ -8,7 +8,7 @@ use strongroom_types::{
 
 use crate::application::Application;
 use crate::crypto::KEY;
-use crate::keys::{UNWRAPPING, demand, one, value_len};
+use crate::keys::{UNWRAPPING, demand, imply_kind, one, value_len};
 use crate::object::Object;
 use crate::operation::{Kind, authorize};
 use crate::session::Session;
@@ -72,8 +72,9 @@ impl Application {
         session: &Session,
         key: &Object,
         demanded: strongroom_types::Attribute<attribute::kind::Attributes>,
-        template: Attributes,
+        mut template: Attributes,
     ) -> Result<Secret> {
+        imply_kind(&mut template, key, demanded);
         let given = template.get(attribute::KEY_TYPE).map(KeyType);
         let key_type = given.unwrap_or(KeyType::GENERIC_SECRET);
         let author = self.author(session);

@@ -198,13 +198,14 @@ impl Application {
         session: &Session,
         mechanism: &Mechanism,
         unwrapping_key: ObjectHandle,
-        template: Attributes,
+        mut template: Attributes,
         unwrap: impl FnOnce(&Key) -> Result<Bytes>,
     ) -> Result<ObjectHandle> {
         let Chosen { object, key } =
             self.choose(session, unwrapping_key, mechanism, attribute::UNWRAP, &UNWRAPPING)?;
         authorize(session, Kind::Unwrap, &object, mechanism.id)?;
         let author = self.author(session);
+        imply_kind(&mut template, &object, attribute::UNWRAP_TEMPLATE);
         let mut draft = Draft::new(template, Origin::Unwrap, None, None, author)?;
         demand(&mut draft, &object, attribute::UNWRAP_TEMPLATE)?;
         // Some clients name the length of a secret key, which it then must have.
@@ -237,6 +238,21 @@ pub(crate) fn value_len(template: &mut Attributes) -> Result<Option<usize>> {
             usize::try_from(len).map(Some).map_err(|_| Error::AttributeValueInvalid)
         }
         _ => Err(Error::AttributeValueInvalid),
+    }
+}
+
+/// Adds what kind of key the key's template demands, where the caller does not say: which
+/// attributes there can be depends on it.
+pub(crate) fn imply_kind(
+    template: &mut Attributes,
+    key: &Object,
+    demanded: strongroom_types::Attribute<attribute::kind::Attributes>,
+) {
+    let Some(demanded) = key.attributes.get(demanded) else { return };
+    for attribute in [attribute::CLASS, attribute::KEY_TYPE] {
+        if let (None, Some(kind)) = (template.get(attribute), demanded.get(attribute)) {
+            template.set(attribute, kind);
+        }
     }
 }
 

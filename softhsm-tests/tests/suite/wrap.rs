@@ -521,6 +521,39 @@ fn templates_of_wrapping_keys() {
 }
 
 #[test]
+fn a_template_of_a_key_says_which_keys_come_from_it() {
+    const NOT_APPLIED: &str = "it is compared, not applied (#441)";
+    let rows = &[
+        ("C_UnwrapKey", Fails(NOT_APPLIED), true),
+        ("C_DeriveKey", Fails("no CKA_DERIVE_TEMPLATE"), false),
+    ];
+    table(rows, |world, unwraps| {
+        let session = world.user();
+        let kind = t![CKA_CLASS => CKO_SECRET_KEY, CKA_KEY_TYPE => CKK_AES];
+        let make = |template: &[Attribute]| {
+            if *unwraps {
+                let demanded = t![CKA_UNWRAP_TEMPLATE => kind.clone()];
+                let unwrapping = merge(&keys::secret(CKK_AES, &[1; 32]), &demanded);
+                let unwrapping = session.create(&unwrapping).expect("an unwrapping key");
+                let wrapped = session.wrap(CKM_AES_KEY_WRAP, unwrapping, aes(&session, &[2; 32]));
+                session.unwrap(CKM_AES_KEY_WRAP, unwrapping, &wrapped.expect("C_WrapKey"), template)
+            } else {
+                let demanded = t![CKA_DERIVE_TEMPLATE => kind.clone()];
+                let (_, private) = keys::ec_with(&session, keys::P256, &demanded);
+                let (public, _) = keys::ec(&session, keys::P256);
+                let point = session.get(public, CKA_EC_POINT).expect("CKA_EC_POINT");
+                session.derive(ecdh(&point), private, template)
+            }
+        };
+        let key = make(&t![CKA_LABEL => "of the kind"]).expect("a key");
+        assert_eq!(session.number(key, CKA_KEY_TYPE), Ok(CKK_AES));
+        assert_eq!(session.number(key, CKA_VALUE_LEN), Ok(32));
+        let other = t![CKA_CLASS => CKO_SECRET_KEY, CKA_KEY_TYPE => CKK_GENERIC_SECRET];
+        assert_eq!(make(&other), Err(Rv(CKR_TEMPLATE_INCONSISTENT)));
+    });
+}
+
+#[test]
 fn a_length_in_the_template_of_an_unwrapped_key() {
     case(Fails("CKR_ATTRIBUTE_READ_ONLY (pkcs11-tool sends one)"), |world| {
         let session = world.user();
