@@ -77,6 +77,20 @@ impl Curve {
         unsafe { sys::EC_GROUP_new_by_curve_name(name) }
     }
 
+    /// The order of its points, big-endian, as long as a coordinate.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Memory`].
+    pub fn order(self) -> Result<Vec<u8>> {
+        let mut out = vec![0; self.field_len()];
+        // SAFETY: the group is static.
+        let order = unsafe { sys::EC_GROUP_get0_order(self.group()) };
+        // SAFETY: the number lives as long as the group.
+        unsafe { number::write(order, &mut out) }?;
+        Ok(out)
+    }
+
     fn empty_key(self) -> Result<EcKey> {
         // SAFETY: it takes nothing.
         let made = unsafe { sys::EC_KEY_new() };

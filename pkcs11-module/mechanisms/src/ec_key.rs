@@ -1,13 +1,15 @@
-//! `CKK_EC` and `CKM_EC_KEY_PAIR_GEN` (PKCS#11 3.2, 6.3.3 to 6.3.8): P-224 to P-521,
-//! secp256k1, and brainpool's.
+//! `CKK_EC`, `CKM_EC_KEY_PAIR_GEN` and `CKM_EC_KEY_PAIR_GEN_W_EXTRA_BITS` (PKCS#11 3.2, 6.3.3 to
+//! 6.3.9): P-224 to P-521, secp256k1, and brainpool's.
 
 use k256::ecdsa::{SigningKey, VerifyingKey};
+use k256::elliptic_curve::bigint::{NonZero, U640};
 use strongroom_awslc::ec;
 use strongroom_types::rule::Default::{Absent, Bool};
 use strongroom_types::rule::Rule;
 use strongroom_types::{
-    Attributes, Bytes, Class, Error, KeyType, Params, Result, attribute, mechanism, rules,
+    Attributes, Bytes, Class, Error, KeyType, MechanismType, Result, attribute, mechanism, rules,
 };
+use zeroize::Zeroizing;
 
 use crate::curve::{self, Curve, Group};
 use crate::failure::or;
@@ -29,13 +31,29 @@ pub(crate) static EC: KeyTypeRow = KeyTypeRow {
 };
 
 /// The rows of this family.
-pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
-    keys: &[KeyType::EC],
-    key_size: 224..=521,
-    flags: curve::FLAGS,
-    generate_pair: Some(generate),
-    ..Mechanism::named(mechanism!(CKM_EC_KEY_PAIR_GEN))
-}];
+pub(crate) static ROWS: &[Mechanism] = &[
+    Mechanism {
+        generate_pair: Some(|_, public, private| {
+            generate(public, private, |curve| {
+                ec::PrivateKey::generate(curve).map_err(or(Error::FunctionFailed))
+            })
+        }),
+        ..row(mechanism!(CKM_EC_KEY_PAIR_GEN))
+    },
+    Mechanism {
+        generate_pair: Some(|_, public, private| generate(public, private, with_extra_bits)),
+        ..row(mechanism!(CKM_EC_KEY_PAIR_GEN_W_EXTRA_BITS))
+    },
+];
+
+const fn row(named: (MechanismType, &'static str)) -> Mechanism {
+    Mechanism {
+        keys: &[KeyType::EC],
+        key_size: 224..=521,
+        flags: curve::FLAGS,
+        ..Mechanism::named(named)
+    }
+}
 
 /// The public key objects of all curves (6.3.3 for these).
 pub(crate) static PUBLIC: &[Rule] = rules! {
@@ -137,12 +155,39 @@ fn group(curve: &Curve) -> Result<ec::Curve> {
     }
 }
 
-fn generate(_: &Params, public: &mut Attributes, private: &mut Attributes) -> Result<()> {
+fn generate(
+    public: &mut Attributes,
+    private: &mut Attributes,
+    new: impl Fn(ec::Curve) -> Result<ec::PrivateKey>,
+) -> Result<()> {
     let curve = Curve::of(public, KeyType::EC)?;
-    let key = ec::PrivateKey::generate(group(curve)?).map_err(or(Error::FunctionFailed))?;
+    let key = new(group(curve)?)?;
     set_private(curve, &key, private)?;
     curve.set_params(public);
     curve::set_point(public, curve, &key.point().map_err(or(Error::FunctionFailed))?)
+}
+
+/// FIPS 186-5, A.2.1: a random number at least 64 bits longer than the order, modulo the order
+/// less 1, plus 1. The division takes a time that depends on the order alone.
+fn with_extra_bits(curve: ec::Curve) -> Result<ec::PrivateKey> {
+    /// What all numbers here are computed in.
+    const LEN: usize = U640::BYTES;
+    /// The order has at most 521 bits, so the random number has 64 more, and 640 at most.
+    const EXTRA: usize = 8;
+    let order = curve.order().map_err(or(Error::FunctionFailed))?;
+    let mut random = Zeroizing::new([0; LEN]);
+    let (_, low) = random.split_at_mut(LEN.saturating_sub(order.len() + EXTRA));
+    crate::random(low)?;
+    let mut modulus = [0; LEN];
+    let (_, low) = modulus.split_at_mut(LEN.saturating_sub(order.len()));
+    low.copy_from_slice(&order);
+    let modulus = U640::from_be_slice(&modulus).wrapping_sub(&U640::ONE);
+    let modulus = NonZero::new(modulus).into_option().ok_or(Error::FunctionFailed)?;
+    let random = Zeroizing::new(U640::from_be_slice(&*random));
+    let scalar = Zeroizing::new(random.rem_vartime(&modulus).wrapping_add(&U640::ONE));
+    let scalar = Zeroizing::new(scalar.to_be_bytes());
+    let scalar = scalar.as_ref().split_at(LEN.saturating_sub(order.len())).1;
+    ec::PrivateKey::from_scalar(curve, scalar).map_err(or(Error::FunctionFailed))
 }
 
 fn set_private(curve: &Curve, key: &ec::PrivateKey, private: &mut Attributes) -> Result<()> {

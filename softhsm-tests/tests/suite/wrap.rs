@@ -104,6 +104,11 @@ fn key_pairs() {
         ("P-384", Passes, (CKM_EC_KEY_PAIR_GEN, ec(keys::P384), CKK_EC)),
         ("P-521", Passes, (CKM_EC_KEY_PAIR_GEN, ec(keys::P521), CKK_EC)),
         ("secp256k1", Passes, (CKM_EC_KEY_PAIR_GEN, ec(keys::SECP256K1), CKK_EC)),
+        (
+            "P-256, with extra bits",
+            Fails("no such mechanism"),
+            (CKM_EC_KEY_PAIR_GEN_W_EXTRA_BITS, ec(keys::P256), CKK_EC),
+        ),
         ("Ed25519", Passes, (CKM_EC_EDWARDS_KEY_PAIR_GEN, ec(keys::ED25519), CKK_EC_EDWARDS)),
         (
             "X25519",

@@ -237,7 +237,7 @@ fn rsa_pairs_that_are_refused() {
     assert_eq!(pair.err(), Some(Error::TemplateIncomplete));
 }
 
-/// `CKM_EC_KEY_PAIR_GEN`: every curve, by identifier and by name.
+/// `CKM_EC_KEY_PAIR_GEN` and its other: every curve, by identifier and by name.
 #[test]
 pub(crate) fn ec_pairs() {
     let id = mechanism!(CKM_EC_KEY_PAIR_GEN).0;
@@ -265,7 +265,10 @@ pub(crate) fn ec_pairs() {
         let ecdsa = mechanism!(CKM_ECDSA_SHA384).0;
         let signature = sign(ecdsa, &private, &Params::NONE, b"pairwise").unwrap();
         assert_eq!(verify(ecdsa, &public, &Params::NONE, b"pairwise", &signature), Ok(()));
-        agrees(&pair, &Pair::generate(id, KeyType::EC, on(params)).unwrap());
+        let extra = mechanism!(CKM_EC_KEY_PAIR_GEN_W_EXTRA_BITS).0;
+        let other = Pair::generate(extra, KeyType::EC, on(params)).unwrap();
+        other.check();
+        agrees(&pair, &other);
     }
 }
 

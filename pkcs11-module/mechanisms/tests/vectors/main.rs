@@ -204,6 +204,7 @@ table! {
     CKM_SHA3_512_RSA_PKCS_PSS: key_pairs::sha3_second_opinion;
     CKM_RSA_PKCS_OAEP: rsa_vectors::oaep_ciphertexts, key_pairs::rsa_pairs;
     CKM_EC_KEY_PAIR_GEN: key_pairs::ec_pairs;
+    CKM_EC_KEY_PAIR_GEN_W_EXTRA_BITS: key_pairs::ec_pairs;
     CKM_ECDSA: curve_vectors::ecdsa_signatures, key_pairs::ecdsa_second_opinion;
     CKM_ECDSA_SHA1: curve_vectors::ecdsa_of_rfc_6979;
     CKM_ECDSA_SHA224: curve_vectors::ecdsa_signatures, curve_vectors::ecdsa_of_rfc_6979;
