@@ -737,3 +737,39 @@ fn rsa_raw_with_too_much_data() {
         assert_eq!(answer, Err(Rv(CKR_DATA_LEN_RANGE)));
     });
 }
+
+#[test]
+fn a_part_that_nothing_comes_of_is_asked_for_all_the_same() {
+    // A client that hears of no bytes makes no room, and its next call is a question again.
+    let rows = &[
+        ("GCM", Passes, (gcm(&[1; 12], In::NONE, 128), 32)),
+        (
+            "CBC with padding",
+            Fails("says that nothing comes of the first part"),
+            (Mechanism::iv(CKM_AES_CBC_PAD, &[0; 16]), 32),
+        ),
+    ];
+    table(rows, |world, (mechanism, len)| {
+        let session = world.user();
+        let key = session.generate(CKM_AES_KEY_GEN, &keys::aes()).expect("a key");
+        let hidden = session.encrypt(*mechanism, key, &vec![7; *len - 16][..]).expect("C_Encrypt");
+        assert_eq!(hidden.len(), *len);
+        assert_eq!(session.decrypt_init(*mechanism, key), Rv::OK);
+        let mut open = Vec::new();
+        for part in hidden.chunks(16) {
+            let asked = session.module.decrypt_update(session.handle, part.into(), Room::Query);
+            assert_eq!(asked.rv, Rv::OK);
+            assert!(asked.len > 0);
+            let room = Room::Bytes(asked.len);
+            open.extend(
+                session
+                    .module
+                    .decrypt_update(session.handle, part.into(), room)
+                    .ok()
+                    .expect("a part"),
+            );
+        }
+        open.extend(session.module.decrypt_final(session.handle, PLENTY).ok().expect("the end"));
+        assert_eq!(open, vec![7; *len - 16]);
+    });
+}
