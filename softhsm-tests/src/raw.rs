@@ -103,7 +103,7 @@ pub enum Room {
 }
 
 /// More room than any output in these tests needs.
-pub const PLENTY: Room = Room::Bytes(20_000);
+pub const PLENTY: Room = Room::Bytes(40_000);
 
 /// What came out.
 #[derive(Debug)]

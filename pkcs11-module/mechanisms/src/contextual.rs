@@ -11,18 +11,30 @@ use strongroom_awslc::digest::Shake;
 use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, ck};
 
 use crate::hash::{self, Function, Hash};
-use crate::parameter_set::{ParameterSet, Private, Public};
-use crate::whole::{Direct, Hashed, Signer, Verifier};
+use crate::parameter_set::{Primitive, Private, Public};
+use crate::whole::{Direct, Hashed, Signer, Single, Verifier};
 use crate::{Key, Mechanism};
 
-/// A parameter set that signs.
-pub(crate) trait Scheme: ParameterSet {
+/// A primitive that signs.
+pub(crate) trait Scheme: Primitive {
     /// The length of a signature in bytes.
     fn signature_len(&self) -> usize;
     /// Signs what goes before a message, and the message.
-    fn sign(&self, private: &[u8], before: &[u8], message: &[u8], hedge: Hedge) -> Result<Bytes>;
+    fn signature(
+        &self,
+        private: &[u8],
+        before: &[u8],
+        message: &[u8],
+        hedge: Hedge,
+    ) -> Result<Bytes>;
     /// Checks a signature of the right length.
-    fn verify(&self, public: &[u8], before: &[u8], message: &[u8], signature: &[u8]) -> Result<()>;
+    fn check_signature(
+        &self,
+        public: &[u8],
+        before: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<()>;
 }
 
 /// Whether random bytes go into a signature.
@@ -113,19 +125,18 @@ pub(crate) const fn pure<S: Scheme>(row: Mechanism) -> Mechanism {
     }
 }
 
-/// Makes of a row one that signs the digest of a message; the parameter names the hash function.
+/// Makes of a row one that signs the digest of a message, in a single part; the parameter names the
+/// hash function.
 pub(crate) const fn hashed<S: Scheme>(row: Mechanism) -> Mechanism {
     Mechanism {
         params: &[HASH_CONTEXT],
         sign: Some(|key, params| {
             let hash = PreHash::of_mechanism(named(params)?)?;
-            let operation = Signing::<S>::start(key, params, Some(hash))?;
-            Ok(Direct::start(operation, hash.function.output_len()))
+            Ok(Single::start(Signing::<S>::start(key, params, Some(hash))?))
         }),
         verify: Some(|key, params| {
             let hash = PreHash::of_mechanism(named(params)?)?;
-            let operation = Verifying::<S>::start(key, params, Some(hash))?;
-            Ok(Direct::start(operation, hash.function.output_len()))
+            Ok(Single::start(Verifying::<S>::start(key, params, Some(hash))?))
         }),
         ..row
     }
@@ -193,7 +204,7 @@ fn check_len(input: &[u8], hash: Option<&PreHash>) -> Result<()> {
 /// A signature.
 struct Signing<S: 'static> {
     key: Arc<Key>,
-    set: &'static S,
+    primitive: &'static S,
     before: Bytes,
     hash: Option<&'static PreHash>,
     hedge: Hedge,
@@ -201,48 +212,48 @@ struct Signing<S: 'static> {
 
 impl<S: Scheme> Signing<S> {
     fn start(key: &Arc<Key>, params: &Params, hash: Option<&'static PreHash>) -> Result<Self> {
-        let Private { set, .. } = key.material::<Private<S>>()?;
+        let Private { primitive, .. } = key.material::<Private<S>>()?;
         let (variant, context) = read(params)?;
         let hedge = Hedge::read(variant).ok_or(Error::MechanismParamInvalid)?;
-        Ok(Self { key: key.clone(), set, before: before(context, hash)?, hash, hedge })
+        Ok(Self { key: key.clone(), primitive, before: before(context, hash)?, hash, hedge })
     }
 }
 
 impl<S: Scheme> Signer for Signing<S> {
     fn signature_len(&self) -> usize {
-        self.set.signature_len()
+        self.primitive.signature_len()
     }
 
     fn sign(&self, input: &[u8]) -> Result<Bytes> {
         check_len(input, self.hash)?;
         let private: &Private<S> = self.key.material()?;
-        self.set.sign(&private.value, &self.before, input, self.hedge)
+        self.primitive.signature(&private.value, &self.before, input, self.hedge)
     }
 }
 
 /// A verification, for which the variant does not matter.
 struct Verifying<S: 'static> {
     key: Arc<Key>,
-    set: &'static S,
+    primitive: &'static S,
     before: Bytes,
     hash: Option<&'static PreHash>,
 }
 
 impl<S: Scheme> Verifying<S> {
     fn start(key: &Arc<Key>, params: &Params, hash: Option<&'static PreHash>) -> Result<Self> {
-        let Public { set, .. } = key.material::<Public<S>>()?;
+        let Public { primitive, .. } = key.material::<Public<S>>()?;
         let (_, context) = read(params)?;
-        Ok(Self { key: key.clone(), set, before: before(context, hash)?, hash })
+        Ok(Self { key: key.clone(), primitive, before: before(context, hash)?, hash })
     }
 }
 
 impl<S: Scheme> Verifier for Verifying<S> {
     fn verify(&self, input: &[u8], signature: &[u8]) -> Result<()> {
         check_len(input, self.hash)?;
-        if signature.len() != self.set.signature_len() {
+        if signature.len() != self.primitive.signature_len() {
             return Err(Error::SignatureLenRange);
         }
         let public: &Public<S> = self.key.material()?;
-        self.set.verify(&public.value, &self.before, input, signature)
+        self.primitive.check_signature(&public.value, &self.before, input, signature)
     }
 }

@@ -66,6 +66,7 @@ mod sealed;
 mod secret;
 mod sha512_t;
 mod simple_derive;
+mod slh_dsa;
 mod sp800_108;
 mod state;
 mod stealing;
@@ -94,6 +95,7 @@ pub static KEY_TYPES: &[&KeyTypeRow] = &[
     &montgomery::EC_MONTGOMERY,
     &ml_dsa::ML_DSA,
     &ml_kem::ML_KEM,
+    &slh_dsa::SLH_DSA,
     &secret::GENERIC_SECRET,
     &secret::HKDF,
     &secret::SHA_1_HMAC,

@@ -1,14 +1,13 @@
 //! `CKK_ML_DSA`, `CKM_ML_DSA_KEY_PAIR_GEN`, `CKM_ML_DSA`, `CKM_HASH_ML_DSA` and its like with a hash
 //! function (PKCS#11 3.2, "ML-DSA").
 
-use der::asn1::ObjectIdentifier;
-use strongroom_awslc::ml_dsa::{self as primitive, RANDOM_LEN, SEED_LEN};
+use strongroom_awslc::ml_dsa::{self as primitive, ParameterSet as MlDsa, RANDOM_LEN, SEED_LEN};
 use strongroom_types::{Bytes, Error, KeyType, MechanismType, Result, ck, mechanism};
 use zeroize::Zeroizing;
 
 use crate::contextual::{Hedge, Scheme, hashed, hashing, pure};
 use crate::failure::or;
-use crate::parameter_set::{self, PUBLIC, ParameterSet, SEEDED};
+use crate::parameter_set::{self, PUBLIC, ParameterSet, Primitive, SEEDED};
 use crate::{KeyTypeRow, Mechanism};
 
 /// The key type.
@@ -37,57 +36,29 @@ const fn row(named: (MechanismType, &'static str)) -> Mechanism {
     Mechanism { keys: &[KeyType::ML_DSA], key_size: 1312..=2592, ..Mechanism::named(named) }
 }
 
-/// A parameter set.
-struct MlDsa {
-    number: u64,
-    identifier: ObjectIdentifier,
-    primitive: &'static primitive::ParameterSet,
-}
-
-impl ParameterSet for MlDsa {
-    const ALL: &'static [Self] = &[
-        Self {
-            number: ck!(CKP_ML_DSA_44),
-            identifier: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17"),
-            primitive: &primitive::ML_DSA_44,
-        },
-        Self {
-            number: ck!(CKP_ML_DSA_65),
-            identifier: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18"),
-            primitive: &primitive::ML_DSA_65,
-        },
-        Self {
-            number: ck!(CKP_ML_DSA_87),
-            identifier: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19"),
-            primitive: &primitive::ML_DSA_87,
-        },
+impl Primitive for MlDsa {
+    const SETS: &'static [ParameterSet<Self>] = &[
+        ParameterSet::new(ck!(CKP_ML_DSA_44), "2.16.840.1.101.3.4.3.17", &primitive::ML_DSA_44),
+        ParameterSet::new(ck!(CKP_ML_DSA_65), "2.16.840.1.101.3.4.3.18", &primitive::ML_DSA_65),
+        ParameterSet::new(ck!(CKP_ML_DSA_87), "2.16.840.1.101.3.4.3.19", &primitive::ML_DSA_87),
     ];
     const KEEPS_SEED: bool = true;
 
-    fn number(&self) -> u64 {
-        self.number
-    }
-
-    fn identifier(&self) -> ObjectIdentifier {
-        self.identifier
-    }
-
     fn public_len(&self) -> usize {
-        self.primitive.public_len
+        self.public_len
     }
 
     fn seed_len(&self) -> usize {
         SEED_LEN
     }
 
-    fn expand(&self, seed: &[u8]) -> Result<Bytes> {
+    fn expand(&self, seed: &[u8]) -> Result<(Vec<u8>, Bytes)> {
         let seed = seed.try_into().map_err(|_| Error::AttributeValueInvalid)?;
-        let pair = self.primitive.key_pair(seed).map_err(or(Error::FunctionFailed));
-        pair.map(|(_, private)| private)
+        self.key_pair(seed).map_err(or(Error::FunctionFailed))
     }
 
-    fn public_of(&self, private: &[u8]) -> Result<Vec<u8>> {
-        self.primitive.public_of(private).map_err(or(Error::AttributeValueInvalid))
+    fn public_key(&self, private: &[u8]) -> Result<Vec<u8>> {
+        self.public_of(private).map_err(or(Error::AttributeValueInvalid))
     }
 
     /// Any bytes of the right length are one (FIPS 204, algorithm 23).
@@ -98,20 +69,32 @@ impl ParameterSet for MlDsa {
 
 impl Scheme for MlDsa {
     fn signature_len(&self) -> usize {
-        self.primitive.signature_len
+        self.signature_len
     }
 
-    fn sign(&self, private: &[u8], before: &[u8], message: &[u8], hedge: Hedge) -> Result<Bytes> {
+    fn signature(
+        &self,
+        private: &[u8],
+        before: &[u8],
+        message: &[u8],
+        hedge: Hedge,
+    ) -> Result<Bytes> {
         let mut random = Zeroizing::new([0; RANDOM_LEN]);
         if hedge == Hedge::Hedged {
             crate::random(&mut *random)?;
         }
-        let signature = self.primitive.sign(private, before, message, &random);
+        let signature = self.sign(private, before, message, &random);
         signature.map(Bytes::new).map_err(or(Error::FunctionFailed))
     }
 
-    fn verify(&self, public: &[u8], before: &[u8], message: &[u8], signature: &[u8]) -> Result<()> {
-        let verified = self.primitive.verify(public, before, message, signature);
+    fn check_signature(
+        &self,
+        public: &[u8],
+        before: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<()> {
+        let verified = self.verify(public, before, message, signature);
         verified.map_err(or(Error::SignatureInvalid))
     }
 }

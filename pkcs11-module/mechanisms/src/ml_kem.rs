@@ -1,7 +1,6 @@
 //! `CKK_ML_KEM`, `CKM_ML_KEM_KEY_PAIR_GEN` and `CKM_ML_KEM` (PKCS#11 3.2, "ML-KEM").
 
-use der::asn1::ObjectIdentifier;
-use strongroom_awslc::ml_kem::{self as primitive, SEED_LEN};
+use strongroom_awslc::ml_kem::{self as primitive, ParameterSet as MlKem, SEED_LEN};
 use strongroom_types::rule::Default::{Absent, Bool};
 use strongroom_types::rule::Rule;
 use strongroom_types::{
@@ -9,7 +8,7 @@ use strongroom_types::{
 };
 
 use crate::failure::or;
-use crate::parameter_set::{self, ParameterSet, Private, Public};
+use crate::parameter_set::{self, ParameterSet, Primitive, Private, Public};
 use crate::{Encapsulated, Key, KeyTypeRow, Mechanism};
 
 /// The key type.
@@ -47,75 +46,49 @@ const fn row(named: (MechanismType, &'static str)) -> Mechanism {
 }
 
 fn encapsulate(key: &Key, _: &Params) -> Result<Encapsulated> {
-    let Public { set, value }: &Public<MlKem> = key.material()?;
-    let (ciphertext, secret) =
-        set.primitive.encapsulate(value).map_err(or(Error::FunctionFailed))?;
+    let Public { primitive, value }: &Public<MlKem> = key.material()?;
+    let (ciphertext, secret) = primitive.encapsulate(value).map_err(or(Error::FunctionFailed))?;
     Ok(Encapsulated { ciphertext, secret })
 }
 
 fn decapsulate(key: &Key, _: &Params, ciphertext: &[u8]) -> Result<Bytes> {
-    let Private { set, value }: &Private<MlKem> = key.material()?;
-    if ciphertext.len() != set.primitive.ciphertext_len {
+    let Private { primitive, value }: &Private<MlKem> = key.material()?;
+    if ciphertext.len() != primitive.ciphertext_len {
         return Err(Error::WrappedKeyLenRange);
     }
-    set.primitive.decapsulate(value, ciphertext).map_err(or(Error::FunctionFailed))
+    primitive.decapsulate(value, ciphertext).map_err(or(Error::FunctionFailed))
 }
 
-/// A parameter set.
-struct MlKem {
-    number: u64,
-    identifier: ObjectIdentifier,
-    primitive: &'static primitive::ParameterSet,
-}
-
-impl ParameterSet for MlKem {
-    const ALL: &'static [Self] = &[
-        Self {
-            number: ck!(CKP_ML_KEM_512),
-            identifier: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.4.1"),
-            primitive: &primitive::ML_KEM_512,
-        },
-        Self {
-            number: ck!(CKP_ML_KEM_768),
-            identifier: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.4.2"),
-            primitive: &primitive::ML_KEM_768,
-        },
-        Self {
-            number: ck!(CKP_ML_KEM_1024),
-            identifier: ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.4.3"),
-            primitive: &primitive::ML_KEM_1024,
-        },
+impl Primitive for MlKem {
+    const SETS: &'static [ParameterSet<Self>] = &[
+        ParameterSet::new(ck!(CKP_ML_KEM_512), "2.16.840.1.101.3.4.4.1", &primitive::ML_KEM_512),
+        ParameterSet::new(ck!(CKP_ML_KEM_768), "2.16.840.1.101.3.4.4.2", &primitive::ML_KEM_768),
+        ParameterSet::new(ck!(CKP_ML_KEM_1024), "2.16.840.1.101.3.4.4.3", &primitive::ML_KEM_1024),
     ];
     const KEEPS_SEED: bool = true;
 
-    fn number(&self) -> u64 {
-        self.number
-    }
-
-    fn identifier(&self) -> ObjectIdentifier {
-        self.identifier
-    }
-
     fn public_len(&self) -> usize {
-        self.primitive.public_len
+        self.public_len
     }
 
     fn seed_len(&self) -> usize {
         SEED_LEN
     }
 
-    fn expand(&self, seed: &[u8]) -> Result<Bytes> {
+    fn expand(&self, seed: &[u8]) -> Result<(Vec<u8>, Bytes)> {
         let seed = seed.try_into().map_err(|_| Error::AttributeValueInvalid)?;
-        self.primitive.private_of(seed).map_err(or(Error::FunctionFailed))
+        let private = self.private_of(seed).map_err(or(Error::FunctionFailed))?;
+        let public = self.public_of(&private);
+        Ok((public.map_err(or(Error::FunctionFailed))?, private))
     }
 
-    fn public_of(&self, private: &[u8]) -> Result<Vec<u8>> {
-        self.primitive.public_of(private).map_err(or(Error::AttributeValueInvalid))
+    fn public_key(&self, private: &[u8]) -> Result<Vec<u8>> {
+        self.public_of(private).map_err(or(Error::AttributeValueInvalid))
     }
 
     /// A key whose numbers are not reduced encapsulates nothing (FIPS 203, 7.2).
     fn check_public(&self, public: &[u8]) -> Result<()> {
-        let tried = self.primitive.encapsulate(public);
+        let tried = self.encapsulate(public);
         tried.map(drop).map_err(or(Error::AttributeValueInvalid))
     }
 }

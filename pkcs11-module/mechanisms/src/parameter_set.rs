@@ -13,42 +13,55 @@ use strongroom_types::{
 use crate::plain_key::{self, Structure, encode, octets};
 use crate::{KeyTypeRow, Mechanism, Parsed, public_key_info};
 
-/// A parameter set of a key type.
-pub(crate) trait ParameterSet: Send + Sync + Sized + 'static {
-    /// Those of the key type.
-    const ALL: &'static [Self];
+/// A parameter set of a key type: how the standards know it, and what computes with its keys.
+pub(crate) struct ParameterSet<P: 'static> {
+    /// The `CKP_` number.
+    number: u64,
+    /// The object identifier of its keys.
+    identifier: ObjectIdentifier,
+    /// What computes.
+    primitive: &'static P,
+}
+
+impl<P> ParameterSet<P> {
+    /// A row of [`Primitive::SETS`].
+    pub(crate) const fn new(number: u64, identifier: &str, primitive: &'static P) -> Self {
+        Self { number, identifier: ObjectIdentifier::new_unwrap(identifier), primitive }
+    }
+}
+
+/// What computes with the keys of a parameter set.
+pub(crate) trait Primitive: Send + Sync + Sized + 'static {
+    /// The parameter sets of the key type.
+    const SETS: &'static [ParameterSet<Self>];
     /// Whether a private key keeps the seed that it is made of, as `CKA_SEED`.
     const KEEPS_SEED: bool;
-    /// The `CKP_` number.
-    fn number(&self) -> u64;
-    /// The object identifier of its keys.
-    fn identifier(&self) -> ObjectIdentifier;
     /// The length of a public key in bytes, which mechanisms report as the size of a key.
     fn public_len(&self) -> usize;
     /// The length of a seed in bytes.
     fn seed_len(&self) -> usize;
-    /// The private key of a seed that has the right length.
-    fn expand(&self, seed: &[u8]) -> Result<Bytes>;
-    /// The public key of a private one.
-    fn public_of(&self, private: &[u8]) -> Result<Vec<u8>>;
+    /// The public key and the private key of a seed that has the right length.
+    fn expand(&self, seed: &[u8]) -> Result<(Vec<u8>, Bytes)>;
+    /// The public key of a private one whose parts belong together.
+    fn public_key(&self, private: &[u8]) -> Result<Vec<u8>>;
     /// Whether a public key of the right length can be one.
     fn check_public(&self, public: &[u8]) -> Result<()>;
 }
 
 /// A public key ready to compute.
-pub(crate) struct Public<S: 'static> {
-    pub(crate) set: &'static S,
+pub(crate) struct Public<P: 'static> {
+    pub(crate) primitive: &'static P,
     pub(crate) value: Vec<u8>,
 }
 
 /// A private key ready to compute.
-pub(crate) struct Private<S: 'static> {
-    pub(crate) set: &'static S,
+pub(crate) struct Private<P: 'static> {
+    pub(crate) primitive: &'static P,
     pub(crate) value: Bytes,
 }
 
 /// A row for such a key type, whose material is a [`Public`] or a [`Private`].
-pub(crate) const fn key_type<S: ParameterSet>(
+pub(crate) const fn key_type<P: Primitive>(
     id: KeyType,
     name: &'static str,
     public: &'static [Rule],
@@ -59,17 +72,18 @@ pub(crate) const fn key_type<S: ParameterSet>(
         name,
         public: Some(public),
         private: Some(private),
-        complete: complete::<S>,
-        parse: parse::<S>,
-        to_pkcs8: Some(to_pkcs8::<S>),
-        from_pkcs8: Some(from_pkcs8::<S>),
+        complete: complete::<P>,
+        parse: parse::<P>,
+        to_pkcs8: Some(to_pkcs8::<P>),
+        from_pkcs8: Some(from_pkcs8::<P>),
+        to_public: Some(to_public::<P>),
         ..KeyTypeRow::NONE
     }
 }
 
 /// Makes of a row one that generates such pairs.
-pub(crate) const fn generator<S: ParameterSet>(row: Mechanism) -> Mechanism {
-    Mechanism { generate_pair: Some(generate::<S>), ..row }
+pub(crate) const fn generator<P: Primitive>(row: Mechanism) -> Mechanism {
+    Mechanism { generate_pair: Some(generate::<P>), ..row }
 }
 
 /// The public key objects.
@@ -85,46 +99,52 @@ pub(crate) static SEEDED: &[Rule] = rules! {
     VALUE: Absent, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
 };
 
+/// The private key objects that keep none.
+pub(crate) static UNSEEDED: &[Rule] = rules! {
+    PARAMETER_SET: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP;
+    VALUE: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
+};
+
 /// The parameter set that the template of a key names.
-fn set_of<S: ParameterSet>(key: &Attributes) -> Result<&'static S> {
+fn set_of<P: Primitive>(key: &Attributes) -> Result<&'static ParameterSet<P>> {
     let number = key.need(attribute::PARAMETER_SET)?;
-    S::ALL.iter().find(|set| set.number() == number).ok_or(Error::ParameterSetNotSupported)
+    P::SETS.iter().find(|set| set.number == number).ok_or(Error::ParameterSetNotSupported)
 }
 
-fn complete<S: ParameterSet>(key: &mut Attributes) -> Result<()> {
-    let set = set_of::<S>(key)?;
+fn complete<P: Primitive>(key: &mut Attributes) -> Result<()> {
+    let set = set_of::<P>(key)?;
     let public = match key.get(attribute::CLASS).map(Class) {
         Some(Class::PUBLIC_KEY) => checked(set, key.need(attribute::VALUE)?)?.to_vec(),
         Some(Class::PRIVATE_KEY) => {
             add_value(set, key)?;
-            set.public_of(key.need(attribute::VALUE)?)?
+            set.primitive.public_key(key.need(attribute::VALUE)?)?
         }
         _ => return Err(Error::TemplateInconsistent),
     };
-    public_key_info::set(key, &plain_key::to_spki(set.identifier(), &public)?)
+    public_key_info::set(key, &plain_key::to_spki(set.identifier, &public)?)
 }
 
 /// A public key that can be one.
-fn checked<'a, S: ParameterSet>(set: &S, value: &'a [u8]) -> Result<&'a [u8]> {
-    if value.len() != set.public_len() {
+fn checked<'a, P: Primitive>(set: &ParameterSet<P>, value: &'a [u8]) -> Result<&'a [u8]> {
+    if value.len() != set.primitive.public_len() {
         return Err(Error::AttributeValueInvalid);
     }
-    set.check_public(value)?;
+    set.primitive.check_public(value)?;
     Ok(value)
 }
 
 /// Adds the value that follows from the seed, if there is one. A value that is there already must
 /// be the same.
-fn add_value<S: ParameterSet>(set: &S, key: &mut Attributes) -> Result<()> {
+fn add_value<P: Primitive>(set: &ParameterSet<P>, key: &mut Attributes) -> Result<()> {
     // An empty seed is one that is not there.
     let Some(seed) = key.get(attribute::SEED).filter(|seed| !seed.is_empty()) else {
         key.remove(attribute::SEED.info);
         return Ok(());
     };
-    if seed.len() != set.seed_len() {
+    if seed.len() != set.primitive.seed_len() {
         return Err(Error::AttributeValueInvalid);
     }
-    let value = set.expand(seed)?;
+    let (_, value) = set.primitive.expand(seed)?;
     match key.get(attribute::VALUE).filter(|given| !given.is_empty()) {
         Some(given) if !strongroom_awslc::equal(given, &value) => Err(Error::TemplateInconsistent),
         _ => {
@@ -134,66 +154,77 @@ fn add_value<S: ParameterSet>(set: &S, key: &mut Attributes) -> Result<()> {
     }
 }
 
-fn parse<S: ParameterSet>(key: &Attributes) -> Result<Parsed> {
-    let set = set_of::<S>(key)?;
-    let size = u64::try_from(set.public_len()).map_err(|_| Error::KeySizeRange)?;
+fn parse<P: Primitive>(key: &Attributes) -> Result<Parsed> {
+    let set = set_of::<P>(key)?;
+    let size = u64::try_from(set.primitive.public_len()).map_err(|_| Error::KeySizeRange)?;
     let value = key.need(attribute::VALUE)?.to_vec();
     match key.get(attribute::CLASS).map(Class) {
-        Some(Class::PUBLIC_KEY) => Ok(Parsed::new(size, Public { set, value })),
+        Some(Class::PUBLIC_KEY) => {
+            Ok(Parsed::new(size, Public { primitive: set.primitive, value }))
+        }
         Some(Class::PRIVATE_KEY) => {
-            Ok(Parsed::new(size, Private { set, value: Bytes::new(value) }))
+            Ok(Parsed::new(size, Private { primitive: set.primitive, value: Bytes::new(value) }))
         }
         _ => Err(Error::KeyTypeInconsistent),
     }
 }
 
-fn generate<S: ParameterSet>(
+fn generate<P: Primitive>(
     _: &Params,
     public: &mut Attributes,
     private: &mut Attributes,
 ) -> Result<()> {
-    let set = set_of::<S>(public)?;
-    let mut seed = Bytes::new(vec![0; set.seed_len()]);
+    let set = set_of::<P>(public)?;
+    let mut seed = Bytes::new(vec![0; set.primitive.seed_len()]);
     crate::random(&mut seed)?;
-    let value = set.expand(&seed)?;
-    public.set(attribute::VALUE, set.public_of(&value)?.as_slice());
-    private.set(attribute::PARAMETER_SET, set.number());
+    let (public_value, value) = set.primitive.expand(&seed)?;
+    public.set(attribute::VALUE, public_value.as_slice());
+    private.set(attribute::PARAMETER_SET, set.number);
     private.set(attribute::VALUE, value);
-    if S::KEEPS_SEED {
+    if P::KEEPS_SEED {
         private.set(attribute::SEED, seed);
     }
     Ok(())
 }
 
+fn to_public<P: Primitive>(private: &Attributes) -> Result<Attributes> {
+    let set = set_of::<P>(private)?;
+    let mut public = Attributes::default();
+    public.set(attribute::PARAMETER_SET, set.number);
+    let value = set.primitive.public_key(private.need(attribute::VALUE)?)?;
+    public.set(attribute::VALUE, value.as_slice());
+    Ok(public)
+}
+
 /// The seed if there is one, as the two RFCs recommend: the value follows from it.
-fn to_pkcs8<S: ParameterSet>(key: &Attributes) -> Result<Bytes> {
-    let set = set_of::<S>(key)?;
+fn to_pkcs8<P: Primitive>(key: &Attributes) -> Result<Bytes> {
+    let set = set_of::<P>(key)?;
     let value = key.need(attribute::VALUE)?;
     let choice = match key.get(attribute::SEED) {
-        _ if !S::KEEPS_SEED => Bytes::new(value.to_vec()),
+        _ if !P::KEEPS_SEED => Bytes::new(value.to_vec()),
         Some(seed) => encode(&AnyRef::new(SEED, seed).map_err(|_| Error::KeyNotWrappable)?)?,
         None => encode(&octets(value)?)?,
     };
-    plain_key::to_pkcs8(set.identifier(), &choice)
+    plain_key::to_pkcs8(set.identifier, &choice)
 }
 
 /// The choice `seed [0] OCTET STRING`, implicitly tagged.
 const SEED: Tag = Tag::ContextSpecific { constructed: false, number: TagNumber(0) };
 
-fn from_pkcs8<S: ParameterSet>(der: &[u8], key: &mut Attributes) -> Result<()> {
+fn from_pkcs8<P: Primitive>(der: &[u8], key: &mut Attributes) -> Result<()> {
     let Structure { identifier, private, public } =
         Structure::read(der).map_err(|_| Error::WrappedKeyInvalid)?;
-    let set = S::ALL.iter().find(|set| set.identifier() == identifier);
+    let set = P::SETS.iter().find(|set| set.identifier == identifier);
     let set = set.ok_or(Error::WrappedKeyInvalid)?;
-    key.set(attribute::PARAMETER_SET, set.number());
-    match S::KEEPS_SEED {
+    key.set(attribute::PARAMETER_SET, set.number);
+    match P::KEEPS_SEED {
         true => set_choice(private, key).map_err(|_| Error::WrappedKeyInvalid)?,
         false => key.set(attribute::VALUE, private),
     }
     // What comes from outside is checked here, where a fault is one of the wrapped key.
     add_value(set, key).map_err(|_| Error::WrappedKeyInvalid)?;
     let value = key.get(attribute::VALUE).ok_or(Error::WrappedKeyInvalid)?;
-    let computed = set.public_of(value).map_err(|_| Error::WrappedKeyInvalid)?;
+    let computed = set.primitive.public_key(value).map_err(|_| Error::WrappedKeyInvalid)?;
     match public {
         Some(public) if public != computed => Err(Error::WrappedKeyInvalid),
         _ => Ok(()),

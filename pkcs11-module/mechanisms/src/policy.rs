@@ -61,6 +61,7 @@ static MECHANISMS: &[&[Mechanism]] = &[
     public_from_private::ROWS,
     ml_dsa::ROWS,
     ml_kem::ROWS,
+    slh_dsa::ROWS,
 ];
 
 /// Which mechanisms may be used.

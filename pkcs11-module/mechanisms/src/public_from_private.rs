@@ -14,8 +14,12 @@ pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
         KeyType::EC,
         KeyType::EC_EDWARDS,
         KeyType::EC_MONTGOMERY,
+        KeyType::ML_DSA,
+        KeyType::ML_KEM,
+        KeyType::SLH_DSA,
     ],
-    key_size: 224..=8192,
+    // From the bytes of an SLH-DSA public key to the bits of an RSA modulus.
+    key_size: 32..=8192,
     derive: Some(Derivation {
         makes: Makes::Public(|inputs| {
             if inputs.key.class() != Class::PRIVATE_KEY {

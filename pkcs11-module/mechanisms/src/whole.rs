@@ -1,7 +1,7 @@
 //! Operations of primitives that take their input whole: a digest, a short message, a block.
 //!
 //! A primitive says what it does with the input in one piece; what is here makes of it an
-//! operation that can also be fed in parts. In a single part nothing is copied.
+//! operation that can also be fed in parts, or one that can not. In a single part nothing is copied.
 
 use strongroom_types::{Bytes, Error, Result};
 
@@ -132,6 +132,49 @@ impl<P: Transform> Cipher for Direct<P> {
     fn whole(self: Box<Self>, input: &[u8]) -> Result<Bytes> {
         self.fits(input, self.primitive.too_long())?;
         self.primitive.transform(input)
+    }
+}
+
+/// An operation that takes its input in a single part and in no other way: there is no such
+/// operation for a part to be added to.
+pub(crate) struct Single<P>(P);
+
+impl<P> Single<P> {
+    /// Starts it.
+    pub(crate) fn start(primitive: P) -> Box<Self> {
+        Box::new(Self(primitive))
+    }
+}
+
+impl<P: Signer> Sign for Single<P> {
+    fn signature_len(&self) -> usize {
+        self.0.signature_len()
+    }
+
+    fn update(&mut self, _part: &[u8]) -> Result<()> {
+        Err(Error::OperationNotInitialized)
+    }
+
+    fn finish(self: Box<Self>) -> Result<Bytes> {
+        Err(Error::OperationNotInitialized)
+    }
+
+    fn sign(self: Box<Self>, data: &[u8]) -> Result<Bytes> {
+        self.0.sign(data)
+    }
+}
+
+impl<P: Verifier> Verify for Single<P> {
+    fn update(&mut self, _part: &[u8]) -> Result<()> {
+        Err(Error::OperationNotInitialized)
+    }
+
+    fn finish(self: Box<Self>, _signature: &[u8]) -> Result<()> {
+        Err(Error::OperationNotInitialized)
+    }
+
+    fn verify(self: Box<Self>, data: &[u8], signature: &[u8]) -> Result<()> {
+        self.0.verify(data, signature)
     }
 }
 

@@ -26,6 +26,7 @@ mod ml_kem_vectors;
 mod rsa_vectors;
 mod secret_keys;
 mod sha512_t_vectors;
+mod slh_dsa_vectors;
 mod sp800_108_vectors;
 mod support;
 mod tls_vectors;
@@ -150,7 +151,7 @@ table! {
     CKM_CONCATENATE_DATA_AND_BASE: derive_vectors::simple_derivations;
     CKM_XOR_BASE_AND_DATA: derive_vectors::simple_derivations;
     CKM_EXTRACT_KEY_FROM_KEY: derive_vectors::simple_derivations;
-    CKM_PUB_KEY_FROM_PRIV_KEY: key_pairs::rsa_pairs, key_pairs::ec_pairs, key_pairs::edwards_pairs, key_pairs::montgomery_pairs;
+    CKM_PUB_KEY_FROM_PRIV_KEY: key_pairs::rsa_pairs, key_pairs::ec_pairs, key_pairs::edwards_pairs, key_pairs::montgomery_pairs, ml_dsa_vectors::second_opinion, ml_kem_vectors::pairs, slh_dsa_vectors::second_opinion;
     CKM_SHA1_KEY_DERIVATION: derive_vectors::digests_of_keys;
     CKM_SHA224_KEY_DERIVATION: derive_vectors::digests_of_keys;
     CKM_SHA256_KEY_DERIVATION: derive_vectors::digests_of_keys;
@@ -254,6 +255,19 @@ table! {
     CKM_HASH_ML_DSA_SHA3_512: ml_dsa_vectors::signatures_of_nist;
     CKM_HASH_ML_DSA_SHAKE128: ml_dsa_vectors::signatures_of_nist;
     CKM_HASH_ML_DSA_SHAKE256: ml_dsa_vectors::signatures_of_nist;
+    CKM_SLH_DSA_KEY_PAIR_GEN: slh_dsa_vectors::keys_of_nist, slh_dsa_vectors::second_opinion;
+    CKM_SLH_DSA: slh_dsa_vectors::second_opinion;
+    CKM_HASH_SLH_DSA: slh_dsa_vectors::hashed_messages;
+    CKM_HASH_SLH_DSA_SHA224: slh_dsa_vectors::hashed_messages;
+    CKM_HASH_SLH_DSA_SHA256: slh_dsa_vectors::hashed_messages;
+    CKM_HASH_SLH_DSA_SHA384: slh_dsa_vectors::hashed_messages;
+    CKM_HASH_SLH_DSA_SHA512: slh_dsa_vectors::hashed_messages;
+    CKM_HASH_SLH_DSA_SHA3_224: slh_dsa_vectors::hashed_messages;
+    CKM_HASH_SLH_DSA_SHA3_256: slh_dsa_vectors::hashed_messages;
+    CKM_HASH_SLH_DSA_SHA3_384: slh_dsa_vectors::hashed_messages;
+    CKM_HASH_SLH_DSA_SHA3_512: slh_dsa_vectors::hashed_messages;
+    CKM_HASH_SLH_DSA_SHAKE128: slh_dsa_vectors::hashed_messages;
+    CKM_HASH_SLH_DSA_SHAKE256: slh_dsa_vectors::hashed_messages;
 }
 
 #[test]

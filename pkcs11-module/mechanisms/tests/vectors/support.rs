@@ -83,6 +83,20 @@ pub(crate) fn verify(
     whole
 }
 
+/// Verifies in one part, and checks that the mechanism takes no other.
+pub(crate) fn verify_single(
+    id: MechanismType,
+    key: &Arc<Key>,
+    params: &Params,
+    data: &[u8],
+    signature: &[u8],
+) -> Result<()> {
+    let start = row(id, key)?.verify.ok_or(Error::MechanismInvalid)?;
+    assert_eq!(start(key, params)?.update(data), Err(Error::OperationNotInitialized));
+    assert_eq!(start(key, params)?.finish(signature), Err(Error::OperationNotInitialized));
+    start(key, params)?.verify(data, signature)
+}
+
 /// Encrypts in one part.
 pub(crate) fn encrypt(
     id: MechanismType,
