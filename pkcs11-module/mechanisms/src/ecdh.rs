@@ -6,13 +6,15 @@
 //! A peer's point that is not acceptable is `CKR_MECHANISM_PARAM_INVALID`: it is a part of the
 //! parameter, and clients know this answer.
 
-use strongroom_awslc::ec::PublicKey;
-use strongroom_types::{Bytes, Error, Field, KeyType, MechanismType, Param, Result, ck, mechanism};
+use strongroom_awslc::ec::{PrivateKey, PublicKey};
+use strongroom_types::{
+    Bytes, Error, Field, KeyType, MechanismType, Param, Params, Result, ck, mechanism,
+};
 
 use crate::curve::{CURVES, Curve, Group};
 use crate::failure::or;
 use crate::hash::{self, Hash};
-use crate::{Derivation, Inputs, Key, Mechanism, curve, ec_key, montgomery};
+use crate::{Derivation, Encapsulated, Inputs, Key, Mechanism, curve, ec_key, montgomery};
 
 /// The rows of this family.
 pub(crate) static ROWS: &[Mechanism] = &[
@@ -34,6 +36,8 @@ const fn row(named: (MechanismType, &'static str)) -> Mechanism {
         // `CK_ECDH1_DERIVE_PARAMS`: key derivation function, its shared data, the peer's point.
         params: &[&[Field::Ulong, Field::LenPtr, Field::LenPtr]],
         derive: Some(Derivation::secret(derive)),
+        encapsulate: Some(encapsulate),
+        decapsulate: Some(decapsulate),
         ..Mechanism::named(named)
     }
 }
@@ -75,6 +79,60 @@ fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
         return Err(Error::MechanismParamInvalid);
     };
     secret(*kdf, shared, agree(inputs.key, peer)?, wanted)
+}
+
+/// The peer is no part of the parameter here: it is made for this secret alone, and its public key is
+/// the ciphertext.
+fn unilateral(params: &Params) -> Result<(u64, &[u8])> {
+    match params.as_slice() {
+        [Param::Ulong(kdf), Param::Bytes(shared), Param::Bytes(peer)] if peer.is_empty() => {
+            Ok((*kdf, shared))
+        }
+        _ => Err(Error::MechanismParamInvalid),
+    }
+}
+
+fn encapsulate(key: &Key, params: &Params, wanted: Option<usize>) -> Result<Encapsulated> {
+    let (kdf, shared) = unilateral(params)?;
+    let (ciphertext, agreed) = ephemeral(key)?;
+    Ok(Encapsulated { ciphertext, secret: secret(kdf, shared, agreed, wanted)? })
+}
+
+fn decapsulate(
+    key: &Key,
+    params: &Params,
+    ciphertext: &[u8],
+    wanted: Option<usize>,
+) -> Result<Bytes> {
+    let (kdf, shared) = unilateral(params)?;
+    secret(kdf, shared, agree_with_wrapped(key, ciphertext)?, wanted)
+}
+
+/// The public key of a pair that is made for one agreement, and the secret that it shares with a
+/// public key.
+pub(crate) fn ephemeral(key: &Key) -> Result<(Vec<u8>, Bytes)> {
+    match key.key_type() {
+        KeyType::EC_MONTGOMERY => {
+            let montgomery::Public { algorithm, point } = key.material()?;
+            let own = algorithm.generate()?;
+            let secret = montgomery::agree(*algorithm, &own, point);
+            Ok((algorithm.public_of(&own)?, secret.ok_or(Error::PublicKeyInvalid)?))
+        }
+        _ => {
+            let peer = &key.material::<ec_key::Public>()?.key;
+            let own = PrivateKey::generate(peer.curve()).map_err(or(Error::FunctionFailed))?;
+            let secret = own.agree(peer).map_err(or(Error::FunctionFailed))?;
+            Ok((own.point().map_err(or(Error::FunctionFailed))?, secret))
+        }
+    }
+}
+
+/// The shared secret with the point of such a pair. Here it is no parameter.
+pub(crate) fn agree_with_wrapped(key: &Key, peer: &[u8]) -> Result<Bytes> {
+    agree(key, peer).map_err(|error| match error {
+        Error::MechanismParamInvalid => Error::WrappedKeyInvalid,
+        error => error,
+    })
 }
 
 /// What a key derivation function (`CKD_`) makes of a shared secret.

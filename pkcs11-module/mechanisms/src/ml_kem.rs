@@ -45,13 +45,13 @@ const fn row(named: (MechanismType, &'static str)) -> Mechanism {
     Mechanism { keys: &[KeyType::ML_KEM], key_size: 800..=1568, ..Mechanism::named(named) }
 }
 
-fn encapsulate(key: &Key, _: &Params) -> Result<Encapsulated> {
+fn encapsulate(key: &Key, _: &Params, _: Option<usize>) -> Result<Encapsulated> {
     let Public { primitive, value }: &Public<MlKem> = key.material()?;
     let (ciphertext, secret) = primitive.encapsulate(value).map_err(or(Error::FunctionFailed))?;
     Ok(Encapsulated { ciphertext, secret })
 }
 
-fn decapsulate(key: &Key, _: &Params, ciphertext: &[u8]) -> Result<Bytes> {
+fn decapsulate(key: &Key, _: &Params, ciphertext: &[u8], _: Option<usize>) -> Result<Bytes> {
     let Private { primitive, value }: &Private<MlKem> = key.material()?;
     if ciphertext.len() != primitive.ciphertext_len {
         return Err(Error::WrappedKeyLenRange);

@@ -76,10 +76,12 @@ pub struct Mechanism {
     pub unwrap: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
     /// Derives keys.
     pub derive: Option<Derivation>,
-    /// Makes a secret, and what it is encapsulated in for the holder of the private key.
-    pub encapsulate: Option<fn(&Key, &Params) -> Result<Encapsulated>>,
-    /// Recovers the secret. Errors: `CKR_WRAPPED_KEY_LEN_RANGE` for what can not be a ciphertext.
-    pub decapsulate: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
+    /// Makes a secret, and what it is encapsulated in for the holder of the private key. The secret
+    /// has the length in bytes that is wanted, if the mechanism can choose it.
+    pub encapsulate: Option<fn(&Key, &Params, Option<usize>) -> Result<Encapsulated>>,
+    /// Recovers the secret: of the length that is wanted, if it does not follow from the ciphertext.
+    /// Errors: `CKR_WRAPPED_KEY_LEN_RANGE` for what can not be a ciphertext.
+    pub decapsulate: Option<fn(&Key, &Params, &[u8], Option<usize>) -> Result<Bytes>>,
 }
 
 /// What encapsulation gives.

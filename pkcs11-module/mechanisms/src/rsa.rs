@@ -10,7 +10,7 @@ use crate::failure::or;
 use crate::hash::{self, Hash};
 use crate::rsa_key::{SHORTEST, SIZES};
 use crate::whole::{Direct, Hashed, Signer, Transform, Verifier};
-use crate::{Cipher, Key, Mechanism, Recover, Sign, Verify};
+use crate::{Cipher, Encapsulated, Key, Mechanism, Recover, Sign, Verify};
 
 /// The bytes that PKCS#1 v1.5 needs for itself (RFC 8017, 7.2 and 9.2).
 const OVERHEAD: usize = 11;
@@ -28,6 +28,10 @@ macro_rules! rows {
                 verify_recover: Some(|key, _| recover(key, Pkcs1)),
                 wrap: Some(wrap),
                 unwrap: Some(unwrap),
+                encapsulate: Some(|key, params, wanted| {
+                    transport(public(key)?, wanted, |secret| wrap(key, params, secret))
+                }),
+                decapsulate: Some(|key, params, ciphertext, _| unwrap(key, params, ciphertext)),
                 ..row(mechanism!(CKM_RSA_PKCS))
             },
             Mechanism {
@@ -37,6 +41,10 @@ macro_rules! rows {
                 verify: Some(|key, _| verify(key, Raw)),
                 sign_recover: Some(|key, _| sign(key, Raw)),
                 verify_recover: Some(|key, _| recover(key, Raw)),
+                encapsulate: Some(|key, _, _| encapsulate_raw(public(key)?)),
+                decapsulate: Some(|key, _, ciphertext, _| {
+                    decapsulate_raw(private(key)?, ciphertext)
+                }),
                 ..row(mechanism!(CKM_RSA_X_509))
             },
             $(Mechanism {
@@ -314,6 +322,51 @@ fn unwrap(key: &Key, _: &Params, wrapped: &[u8]) -> Result<Bytes> {
         return Err(Error::WrappedKeyLenRange);
     }
     key.decrypt_pkcs1(wrapped).map_err(or(Error::WrappedKeyInvalid))
+}
+
+/// A new secret of the length that is wanted, which there must be, encapsulated by wrapping it.
+pub(crate) fn transport(
+    key: &PublicKey,
+    wanted: Option<usize>,
+    wrap: impl FnOnce(&[u8]) -> Result<Bytes>,
+) -> Result<Encapsulated> {
+    let len = wanted.ok_or(Error::TemplateIncomplete)?;
+    if len > key.modulus_len() {
+        return Err(Error::KeySizeRange);
+    }
+    let mut secret = Bytes::new(vec![0; len]);
+    crate::random(&mut secret)?;
+    Ok(Encapsulated { ciphertext: wrap(&secret)?.to_vec(), secret })
+}
+
+/// RSASVE.GENERATE (SP 800-56B, 7.2.1.2): a random number z, 1 < z < n - 1, is the secret.
+fn encapsulate_raw(key: &PublicKey) -> Result<Encapsulated> {
+    /// Each try is good with more than one half.
+    const TRIES: usize = 128;
+    let spare = u32::try_from(key.bits().wrapping_neg() % 8).map_err(|_| Error::FunctionFailed)?;
+    let mut secret = Bytes::new(vec![0; key.modulus_len()]);
+    for _ in 0..TRIES {
+        crate::random(&mut secret)?;
+        if let Some(first) = secret.first_mut() {
+            *first &= u8::MAX >> spare;
+        }
+        // A number that is not below n is refused; 0, 1 and n - 1 are their own powers, as few are.
+        match key.raw(&secret) {
+            Ok(ciphertext) if *ciphertext != *secret => {
+                return Ok(Encapsulated { ciphertext: ciphertext.to_vec(), secret });
+            }
+            _ => {}
+        }
+    }
+    Err(Error::FunctionFailed)
+}
+
+/// RSASVE.RECOVER (SP 800-56B, 7.2.1.3).
+fn decapsulate_raw(key: &PrivateKey, ciphertext: &[u8]) -> Result<Bytes> {
+    if ciphertext.len() != key.modulus_len() {
+        return Err(Error::WrappedKeyLenRange);
+    }
+    key.raw(ciphertext).map_err(or(Error::WrappedKeyInvalid))
 }
 
 /// The key for private operations.

@@ -9,7 +9,7 @@ use strongroom_types::{
 
 use crate::failure::or;
 use crate::hash::Hash;
-use crate::rsa::{modulus_len, private, public};
+use crate::rsa::{modulus_len, private, public, transport};
 use crate::rsa_key::{SHORTEST, SIZES};
 use crate::whole::{Direct, Transform};
 use crate::{Key, Mechanism};
@@ -32,19 +32,27 @@ pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
         let max = private(key)?.modulus_len();
         Ok(Direct::start(Decrypting(Operation::start(key, params)?), max))
     }),
-    wrap: Some(|key, params, secret| {
-        let key = public(key)?;
-        key.encrypt_oaep(secret, &Padding::read(params)?.oaep()).map_err(or(Error::KeySizeRange))
+    wrap: Some(wrap),
+    unwrap: Some(unwrap),
+    encapsulate: Some(|key, params, wanted| {
+        transport(public(key)?, wanted, |secret| wrap(key, params, secret))
     }),
-    unwrap: Some(|key, params, wrapped| {
-        let (key, padding) = (private(key)?, Padding::read(params)?);
-        if wrapped.len() != key.modulus_len() {
-            return Err(Error::WrappedKeyLenRange);
-        }
-        key.decrypt_oaep(wrapped, &padding.oaep()).map_err(or(Error::WrappedKeyInvalid))
-    }),
+    decapsulate: Some(|key, params, ciphertext, _| unwrap(key, params, ciphertext)),
     ..Mechanism::named(mechanism!(CKM_RSA_PKCS_OAEP))
 }];
+
+fn wrap(key: &Key, params: &Params, secret: &[u8]) -> Result<Bytes> {
+    let (key, padding) = (public(key)?, Padding::read(params)?);
+    key.encrypt_oaep(secret, &padding.oaep()).map_err(or(Error::KeySizeRange))
+}
+
+fn unwrap(key: &Key, params: &Params, wrapped: &[u8]) -> Result<Bytes> {
+    let (key, padding) = (private(key)?, Padding::read(params)?);
+    if wrapped.len() != key.modulus_len() {
+        return Err(Error::WrappedKeyLenRange);
+    }
+    key.decrypt_oaep(wrapped, &padding.oaep()).map_err(or(Error::WrappedKeyInvalid))
+}
 
 /// The parameter.
 pub(crate) struct Padding {

