@@ -20,6 +20,15 @@ fn exactly_the_functions_of_the_standard_are_exported() {
 }
 
 #[test]
+fn the_first_random_byte_does_not_wait_for_the_jitter_of_a_clock() {
+    // .cargo/config.toml says so to the build of AWS-LC, which silently goes without where that is
+    // not read.
+    let symbols = output(&mut Command::new("nm"));
+    assert!(symbols.contains("RAND_bytes"), "the symbols of AWS-LC are there to be looked at");
+    assert!(!symbols.contains("jent_"), "AWS-LC was built with its jitter entropy");
+}
+
+#[test]
 fn the_library_stays_loaded_and_its_tables_are_read_only() {
     let dynamic = output(Command::new("readelf").arg("--wide").arg("--dynamic"));
     assert!(dynamic.contains("NODELETE"), "{dynamic}");
