@@ -85,6 +85,13 @@ fn main() {
     if let Ok(name) = env::var(TRIAL) {
         return child(&name);
     }
+    // What runs tests asks for their names first: this is one, and none that is left out.
+    if env::args().any(|argument| argument == "--list") {
+        if !env::args().any(|argument| argument == "--ignored") {
+            println!("every_trial: test");
+        }
+        return;
+    }
     let trials = TRIALS.iter().map(|trial| trial.name);
     for name in trials.clone().chain(["is bound", "has another thread"]) {
         succeed(name, false);
