@@ -10,26 +10,26 @@ mod status;
 pub use status::{FUNCTIONS, Function, Since, Status};
 
 use strongroom_types::{
-    Attributes, Derived, Layout, MechanismCall, MechanismInfo, MechanismType, ModuleInfo,
-    ObjectHandle, Output, Params, Placed, Result, Room, SessionHandle, SessionInfo, SlotId,
-    SlotInfo, TokenInfo, UserType, Value,
+    Attributes, Derived, MechanismCall, MechanismInfo, MechanismType, ModuleInfo, ObjectHandle,
+    Output, Params, Placed, Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo, TokenInfo,
+    UserType, Value,
 };
 use zeroize::Zeroizing;
 
 /// What the edge asks for itself, beside the functions.
 pub trait Host {
-    /// The parameters that a message can have in the message-based encryption or decryption that is
-    /// active in a session.
+    /// The mechanism of the message-based encryption or decryption that is active in a session: it
+    /// says which parameters a message can have.
     ///
     /// # Errors
     ///
     /// [`Error::SessionHandleInvalid`](strongroom_types::Error) and
     /// [`Error::OperationNotInitialized`](strongroom_types::Error).
-    fn message_layouts(
+    fn message_mechanism(
         &self,
         session: SessionHandle,
         direction: Direction,
-    ) -> Result<&'static [Layout]>;
+    ) -> Result<MechanismType>;
 
     /// `C_Finalize` has been called: calls that wait for something wait no longer.
     fn end_waits(&self);

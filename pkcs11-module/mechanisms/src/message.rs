@@ -77,11 +77,6 @@ impl Messages {
         Ok(Self { aead, key: Arc::clone(key), nonces: Nonces::default(), current: None })
     }
 
-    /// The parameters of a message.
-    pub fn layouts(&self) -> &'static [Layout] {
-        self.aead.layouts
-    }
-
     /// Whether a message in parts is under way.
     pub fn begun(&self) -> bool {
         self.current.is_some()

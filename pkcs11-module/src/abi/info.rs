@@ -26,9 +26,9 @@ impl CStructure for ModuleInfo {
     fn to_c(&self) -> Result<CK_INFO> {
         Ok(CK_INFO {
             cryptokiVersion: version((CRYPTOKI_VERSION_MAJOR, CRYPTOKI_VERSION_MINOR)),
-            manufacturerID: padded(self.manufacturer),
+            manufacturerID: padded(&self.manufacturer),
             flags: 0,
-            libraryDescription: padded(self.description),
+            libraryDescription: padded(&self.description),
             libraryVersion: version(self.version),
         })
     }
@@ -40,7 +40,7 @@ impl CStructure for SlotInfo {
     fn to_c(&self) -> Result<CK_SLOT_INFO> {
         Ok(CK_SLOT_INFO {
             slotDescription: padded(&self.description),
-            manufacturerID: padded(self.manufacturer),
+            manufacturerID: padded(&self.manufacturer),
             flags: narrow(self.flags)?,
             hardwareVersion: version(self.version),
             firmwareVersion: version(self.version),
@@ -55,8 +55,8 @@ impl CStructure for TokenInfo {
         let (min_pin_len, max_pin_len) = self.pin_len;
         Ok(CK_TOKEN_INFO {
             label: self.label,
-            manufacturerID: padded(self.manufacturer),
-            model: padded(self.model),
+            manufacturerID: padded(&self.manufacturer),
+            model: padded(&self.model),
             serialNumber: self.serial,
             flags: narrow(self.flags)?,
             ulMaxSessionCount: CK_EFFECTIVELY_INFINITE,
@@ -121,7 +121,8 @@ mod tests {
 
     #[test]
     fn the_standard_is_version_3_2() {
-        let info = ModuleInfo { manufacturer: "m", description: "d", version: (1, 4) };
+        let info =
+            ModuleInfo { manufacturer: "m".into(), description: "d".into(), version: (1, 4) };
         let info = info.to_c().unwrap();
         assert_eq!((info.cryptokiVersion.major, info.cryptokiVersion.minor), (3, 2));
         assert_eq!((info.libraryVersion.major, info.libraryVersion.minor), (1, 4));
@@ -145,8 +146,8 @@ mod tests {
     fn a_token_has_no_limits_of_its_own() {
         let info = TokenInfo {
             label: [b'l'; 32],
-            manufacturer: "m",
-            model: "model",
+            manufacturer: "m".into(),
+            model: "model".into(),
             serial: [b's'; 16],
             flags: 0x42D,
             sessions: 2,

@@ -6,12 +6,12 @@ use core::ffi::c_void;
 
 use cryptoki_sys::{CK_MECHANISM, CKF_END_OF_MESSAGE};
 use strongroom_functions::{Direction, MessageOutput};
-use strongroom_types::{Error, Output, Params, Placed, Result, Room, SessionHandle};
+use strongroom_types::{Error, Layout, Output, Params, Placed, Result, Room, SessionHandle};
 
 use super::operation::{Input, Target};
 use super::{object, session};
 use crate::abi::{CkUlong, InPtr, OutBuf, OutPtr, Places};
-use crate::module::{Application, layouts, message_layouts, module};
+use crate::module::{Application, Call, layouts, message_layouts, module};
 
 /// Writes what came of a message: nothing if there was too little room for it.
 pub(super) fn settle(made: MessageOutput, out: OutBuf<'_>, places: Places<'_>) -> Result<()> {
@@ -19,6 +19,16 @@ pub(super) fn settle(made: MessageOutput, out: OutBuf<'_>, places: Places<'_>) -
         places.put(made.placed)?;
     }
     out.settle(made.output)
+}
+
+/// The parameters that a message of a session can have.
+fn layouts_of(
+    module: &Call,
+    session: SessionHandle,
+    direction: Direction,
+) -> Result<&'static [Layout]> {
+    let mechanism = module.message_mechanism(session, direction)?;
+    message_layouts(mechanism).ok_or(Error::GeneralError)
 }
 
 /// The mechanisms that sign have no parameter for a message.
@@ -62,7 +72,7 @@ impl Messages {
         (buffer, room): Target<'_>,
     ) -> Result<()> {
         let (module, session) = (module()?, session(handle));
-        let layouts = module.message_layouts(session, self.direction)?;
+        let layouts = layouts_of(&module, session, self.direction)?;
         let out = OutBuf::new(buffer, room)?;
         let (params, places) = parameter.parameter(parameter_len, layouts)?;
         let associated = associated.slice(associated_len)?;
@@ -79,7 +89,7 @@ impl Messages {
         (associated, associated_len): Input<'_>,
     ) -> Result<()> {
         let (module, session) = (module()?, session(handle));
-        let layouts = module.message_layouts(session, self.direction)?;
+        let layouts = layouts_of(&module, session, self.direction)?;
         let (params, places) = parameter.parameter(parameter_len, layouts)?;
         let associated = associated.slice(associated_len)?;
         places.put((self.begin)(&*module, session, params, associated)?)
@@ -95,7 +105,7 @@ impl Messages {
         flags: CkUlong,
     ) -> Result<()> {
         let (module, session) = (module()?, session(handle));
-        let layouts = module.message_layouts(session, self.direction)?;
+        let layouts = layouts_of(&module, session, self.direction)?;
         let out = OutBuf::new(buffer, room)?;
         let (params, places) = parameter.parameter(parameter_len, layouts)?;
         let part = part.slice(part_len)?;

@@ -6,7 +6,7 @@ use strongroom_functions::{Cryptoki, Direction, Host, MessageOutput};
 use strongroom_keystore::{Config, Role, Store};
 use strongroom_mechanisms::{Policy, StateKey};
 use strongroom_types::{
-    Attribute, Attributes, Bytes, Class, Derived, Error, Layout, MechanismCall, MechanismInfo,
+    Attribute, Attributes, Bytes, Class, Derived, Error, MechanismCall, MechanismInfo,
     MechanismType, ModuleInfo, ObjectHandle, Output, Params, Placed, Result, Room, SessionHandle,
     SessionInfo, SlotId, SlotInfo, TokenInfo, UserType, Value, attribute, attribute::kind, ck,
 };
@@ -179,12 +179,12 @@ fn digestible(key: &Attributes) -> Option<&[u8]> {
 }
 
 impl Host for Application {
-    fn message_layouts(
+    fn message_mechanism(
         &self,
         session: SessionHandle,
         direction: Direction,
-    ) -> Result<&'static [Layout]> {
-        message::layouts(&*self.sessions.find(session)?, direction)
+    ) -> Result<MechanismType> {
+        message::mechanism(&*self.sessions.find(session)?, direction)
     }
 
     fn end_waits(&self) {
@@ -195,8 +195,8 @@ impl Host for Application {
 impl Cryptoki for Application {
     fn info(&self) -> Result<ModuleInfo> {
         Ok(ModuleInfo {
-            manufacturer: MANUFACTURER,
-            description: "Strongroom software HSM",
+            manufacturer: MANUFACTURER.into(),
+            description: "Strongroom software HSM".into(),
             version: VERSION,
         })
     }
@@ -214,7 +214,7 @@ impl Cryptoki for Application {
         let removable = if self.config.removable { ck!(CKF_REMOVABLE_DEVICE) } else { 0 };
         Ok(SlotInfo {
             description: format!("Strongroom slot ID {:#x}", slot.id.0),
-            manufacturer: MANUFACTURER,
+            manufacturer: MANUFACTURER.into(),
             flags: ck!(CKF_TOKEN_PRESENT) | removable,
             version: VERSION,
         })
@@ -224,8 +224,8 @@ impl Cryptoki for Application {
         let slot = self.slots.find(slot)?;
         let mut info = TokenInfo {
             label: [b' '; 32],
-            manufacturer: MANUFACTURER,
-            model: "Strongroom",
+            manufacturer: MANUFACTURER.into(),
+            model: "Strongroom".into(),
             serial: [b' '; 16],
             flags: ck!(CKF_RNG) | ck!(CKF_LOGIN_REQUIRED) | ck!(CKF_RESTORE_KEY_NOT_NEEDED),
             sessions: 0,

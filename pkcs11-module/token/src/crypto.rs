@@ -162,13 +162,13 @@ impl Application {
                 let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
                 let chosen = chosen(attribute::ENCRYPT)?;
                 let messages = Messages::start(aead, &chosen.key, &params)?;
-                (Running::MessageEncrypt(Box::new(messages)), chosen.object)
+                (Running::MessageEncrypt(Box::new(messages), id), chosen.object)
             }
             Kind::MessageDecrypt => {
                 let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
                 let chosen = chosen(attribute::DECRYPT)?;
                 let messages = Messages::start(aead, &chosen.key, &params)?;
-                (Running::MessageDecrypt(Box::new(messages)), chosen.object)
+                (Running::MessageDecrypt(Box::new(messages), id), chosen.object)
             }
             Kind::MessageSign => {
                 mechanism.sign.ok_or(Error::MechanismInvalid)?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use strongroom_functions::{Direction, MessageOutput};
 use strongroom_mechanisms::{Key, Mechanism, Messages, Sign, Verify};
-use strongroom_types::{Error, Layout, Output, Params, Placed, Result, Room};
+use strongroom_types::{Error, MechanismType, Output, Params, Placed, Result, Room};
 
 use crate::operation::{Kind, Message, Running, in_process};
 use crate::session::Session;
@@ -37,12 +37,12 @@ fn kind(direction: Direction) -> Kind {
     }
 }
 
-/// The parameters of the messages that a session works at.
-pub(crate) fn layouts(session: &Session, direction: Direction) -> Result<&'static [Layout]> {
+/// The mechanism of the messages that a session works at.
+pub(crate) fn mechanism(session: &Session, direction: Direction) -> Result<MechanismType> {
     let mut activity = lock(&session.activity);
     match activity.get_mut(kind(direction)).map(|operation| operation.running()) {
-        Some(Running::MessageEncrypt(messages) | Running::MessageDecrypt(messages)) => {
-            Ok(messages.layouts())
+        Some(Running::MessageEncrypt(_, mechanism) | Running::MessageDecrypt(_, mechanism)) => {
+            Ok(*mechanism)
         }
         _ => Err(Error::OperationNotInitialized),
     }
@@ -55,7 +55,7 @@ fn cipher<T>(
     call: impl FnOnce(&mut Messages) -> Result<Message<T>>,
 ) -> Result<T> {
     in_process(session, kind(direction), |running| match running {
-        Running::MessageEncrypt(messages) | Running::MessageDecrypt(messages) => {
+        Running::MessageEncrypt(messages, _) | Running::MessageDecrypt(messages, _) => {
             call(messages).inspect_err(|_| messages.abandon())
         }
         _ => Err(Error::GeneralError),

@@ -53,8 +53,9 @@ pub(crate) enum Running {
     VerifySignature(Box<dyn Verify>, Vec<u8>),
     SignRecover(Box<dyn Sign>),
     VerifyRecover(Box<dyn Recover>),
-    MessageEncrypt(Box<Messages>),
-    MessageDecrypt(Box<Messages>),
+    /// Messages, by this mechanism.
+    MessageEncrypt(Box<Messages>, MechanismType),
+    MessageDecrypt(Box<Messages>, MechanismType),
     MessageSign(Box<Signing>),
     MessageVerify(Box<Verifying>),
     /// Nothing: an unwrapping key, or one to derive from, is to be used once, after a login of its
@@ -166,8 +167,8 @@ impl Operation {
             Running::VerifySignature(..) => Kind::VerifySignature,
             Running::SignRecover(_) => Kind::SignRecover,
             Running::VerifyRecover(_) => Kind::VerifyRecover,
-            Running::MessageEncrypt(_) => Kind::MessageEncrypt,
-            Running::MessageDecrypt(_) => Kind::MessageDecrypt,
+            Running::MessageEncrypt(..) => Kind::MessageEncrypt,
+            Running::MessageDecrypt(..) => Kind::MessageDecrypt,
             Running::MessageSign(_) => Kind::MessageSign,
             Running::MessageVerify(_) => Kind::MessageVerify,
             Running::Use(kind, ..) => kind,

@@ -1,15 +1,20 @@
 //! What the information functions tell: `CK_INFO`, `CK_SLOT_INFO`, `CK_TOKEN_INFO` and so on,
 //! with Rust's own types. The edges pad strings and set the numbers of the C structures.
 
+use std::borrow::Cow;
+
 use crate::{SlotId, ck};
+
+/// A text that the program has, or that came over a wire.
+pub type Text = Cow<'static, str>;
 
 /// `CK_INFO`, as far as it is not fixed by the edge.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ModuleInfo {
     /// Who made the module.
-    pub manufacturer: &'static str,
+    pub manufacturer: Text,
     /// What the module is.
-    pub description: &'static str,
+    pub description: Text,
     /// Its version, major and minor.
     pub version: (u8, u8),
 }
@@ -20,7 +25,7 @@ pub struct SlotInfo {
     /// What the slot is.
     pub description: String,
     /// Who made it.
-    pub manufacturer: &'static str,
+    pub manufacturer: Text,
     /// `CKF_` flags of the slot.
     pub flags: u64,
     /// Its version, major and minor.
@@ -33,9 +38,9 @@ pub struct TokenInfo {
     /// The label, padded with blanks as the application gave it.
     pub label: [u8; 32],
     /// Who made it.
-    pub manufacturer: &'static str,
+    pub manufacturer: Text,
     /// The model.
-    pub model: &'static str,
+    pub model: Text,
     /// The serial number, padded with blanks.
     pub serial: [u8; 16],
     /// `CKF_` flags of the token.

@@ -17,7 +17,9 @@ mod value;
 
 pub use attribute::{Attribute, Info as AttributeInfo, Kind};
 pub use error::{Error, Result, graver};
-pub use info::{MechanismInfo, ModuleInfo, SessionInfo, SessionState, SlotInfo, TokenInfo, padded};
+pub use info::{
+    MechanismInfo, ModuleInfo, SessionInfo, SessionState, SlotInfo, Text, TokenInfo, padded,
+};
 pub use number::{Class, KeyType, MechanismType, ObjectHandle, SessionHandle, SlotId, UserType};
 pub use output::{Output, Room};
 pub use params::{Derived, Field, Layout, MechanismCall, Param, Params, Placed};
