@@ -6,6 +6,8 @@
 //! (setuid, setgid, file capabilities) follows no variable, since its caller sets them.
 //!
 //! ```toml
+//! socket = "/run/strongroom/strongroom.sock"   # the keys are with a daemon; nothing else is needed
+//!
 //! so_reset = "allow"       # or "wipe", "deny": may the security officer replace a user PIN?
 //! legacy = false           # or true: mechanisms for what is old, such as 3DES and SHA-1 signatures
 //!
@@ -38,7 +40,7 @@ use rustix::{
     process::{getegid, geteuid, getgid, getuid},
     thread::capabilities,
 };
-use serde::Deserialize;
+use serde::{Deserialize, de::IgnoredAny};
 
 /// The variable that names the configuration file.
 const VARIABLE: &str = "STRONGROOM_CONF";
@@ -48,6 +50,8 @@ const FILE: &str = "strongroom.toml";
 const SOFTHSM2_VARIABLE: &str = "SOFTHSM2_CONF";
 /// The variable that says what is logged.
 const LOG_VARIABLE: &str = "STRONGROOM_LOG";
+/// The variable that names the socket of a daemon.
+const SOCKET_VARIABLE: &str = "STRONGROOM_SOCKET";
 /// Where SoftHSM2 looks, below the home directory and for all users.
 const SOFTHSM2_FILE: &str = ".config/softhsm2/softhsm2.conf";
 const SOFTHSM2_SYSTEM_FILES: [&str; 2] = ["/etc/softhsm/softhsm2.conf", "/etc/softhsm2.conf"];
@@ -58,6 +62,8 @@ const SEAL_FILE: &str = "seal.key";
 pub struct Config {
     /// The file it was read from, if there was one.
     pub source: Option<PathBuf>,
+    /// The socket of the daemon that has the store, if this process has not.
+    pub socket: Option<PathBuf>,
     /// The directory with the token files; made when the first token is.
     pub store: PathBuf,
     /// Where the seal key is.
@@ -247,7 +253,14 @@ impl Config {
     /// # Errors
     /// If the file that is named or found cannot be used, or if there is neither file nor home.
     pub fn find() -> Result<Self, ConfigError> {
-        Surroundings::of_process().find()
+        let found = Surroundings::of_process().find();
+        let Some(socket) = variable(SOCKET_VARIABLE) else { return found };
+        match found {
+            Ok(config) => Ok(Self { socket: Some(socket), ..config }),
+            // Where the keys are with a daemon, nothing else is needed.
+            Err(ConfigError::NoHome) => Ok(Self::remote(socket)),
+            Err(error) => Err(error),
+        }
     }
 
     /// Reads one file.
@@ -274,11 +287,20 @@ impl Config {
         if file.pin.lockout == Some(0) {
             return refuse("[pin] lockout = 0 would lock every PIN; remove it, or give 1 or more");
         }
-        let Some(store) = file.store.path else {
-            return refuse("[store] path is missing; add the directory that holds the tokens");
-        };
+        if file.socket.is_some() && file.store.path.is_some() {
+            return refuse(
+                "there are both a socket and a [store]; remove the one that is not meant",
+            );
+        }
         let Some(target) = file.log.target(&beside) else {
             return refuse("[log] has both a file and a target; remove one of them");
+        };
+        let plain = match (file.socket, file.store.path) {
+            (Some(socket), _) => Self::remote(beside.join(socket)),
+            (None, Some(store)) => Self::plain(beside.join(store), seal),
+            (None, None) => {
+                return refuse("[store] path is missing; add the directory that holds the tokens");
+            }
         };
         Ok(Self {
             so_reset: file.so_reset,
@@ -287,8 +309,13 @@ impl Config {
             compatible: file.compatible,
             log: Log { level: file.log.level, target },
             source: Some(path),
-            ..Self::plain(beside.join(store), seal)
+            ..plain
         })
+    }
+
+    /// The configuration of a process whose keys are with the daemon at this socket.
+    fn remote(socket: PathBuf) -> Self {
+        Self { socket: Some(socket), ..Self::plain(PathBuf::new(), Seal::None) }
     }
 
     /// The configuration that needs no file: a store and a seal key at these two places.
@@ -296,6 +323,7 @@ impl Config {
     pub fn plain(store: PathBuf, seal: Seal) -> Self {
         Self {
             source: None,
+            socket: None,
             store,
             seal,
             so_reset: SoReset::default(),
@@ -325,10 +353,6 @@ struct Surroundings {
 
 impl Surroundings {
     fn of_process() -> Self {
-        let trusted = trusted();
-        let variable = |name| {
-            env::var_os(name).filter(|value| trusted && !value.is_empty()).map(PathBuf::from)
-        };
         // The base directory specification has relative paths ignored.
         let base = |name| variable(name).filter(|path: &PathBuf| path.is_absolute());
         let home = base("HOME").or_else(home_of_user);
@@ -380,6 +404,11 @@ fn first(
         .into_iter()
         .map(|file| load(&file))
         .find(|outcome| !matches!(outcome, Err(ConfigError::Unreadable(_, error)) if absent(error)))
+}
+
+/// The path that a variable has, if it is one to be followed.
+fn variable(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty() && trusted()).map(PathBuf::from)
 }
 
 /// Whether the variables of this process are its user's own.
@@ -447,6 +476,9 @@ struct File {
     seal: SealTable,
     pin: PinTable,
     log: LogTable,
+    /// What the daemon reads.
+    daemon: IgnoredAny,
+    socket: Option<PathBuf>,
     so_reset: SoReset,
     legacy: bool,
     compatible: bool,
@@ -637,6 +669,14 @@ mod tests {
         let config = load("[store]\npath = '/a'\n[log]\nlevel = 'warning'\nfile = 'x.log'\n");
         assert_eq!(config.unwrap().log.level, Level::Warning);
         assert!(load("[store]\npath = '/a'\n[log]\ntarget = 'stderr'\nfile = 'x'\n").is_err());
+    }
+
+    #[test]
+    fn a_socket_stands_for_a_store() {
+        let config = load("socket = '/run/x.sock'\n").unwrap();
+        assert_eq!(config.socket.as_deref(), Some(Path::new("/run/x.sock")));
+        assert!(load("socket = '/run/x.sock'\n[store]\npath = '/a'\n").is_err());
+        assert!(load("[store]\npath = '/a'\n[daemon]\nidle = 3\n").is_ok());
     }
 
     #[test]

@@ -17,3 +17,4 @@ mod entry;
 mod interface;
 mod log;
 mod module;
+mod remote;

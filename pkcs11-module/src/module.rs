@@ -6,15 +6,17 @@
 //! location that threads of other shards do not touch, twice.
 
 use std::ops::Deref;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use strongroom_functions::Cryptoki;
+use strongroom_functions::{Cryptoki, Remote};
 use strongroom_token::{Config, Level, Log};
 use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle};
 
 use crate::abi::{Quiet, Replaceable, at_work, brief, children_inherit, watch_exit, watch_forks};
 use crate::log;
+use crate::remote::Pool;
 
 /// The application, whatever it is made of.
 pub(crate) type Application = dyn Cryptoki;
@@ -46,11 +48,28 @@ fn open() -> Result<Arc<Application>> {
         begin_log(config);
     }
     let config = found.map_err(|error| Error::GeneralError.because(|| error.to_string()))?;
+    watch_exit()?;
+    match &config.socket {
+        Some(socket) => at_daemon(socket),
+        None => here(config),
+    }
+}
+
+/// The application in this process.
+fn here(config: Config) -> Result<Arc<Application>> {
     COMPATIBLE.store(config.compatible, Ordering::Relaxed);
     children_inherit(config.child_inherits);
-    watch_exit()?;
     brief(strongroom_token::prepare);
     Ok(Arc::new(strongroom_token::Application::open(config)?))
+}
+
+/// The application at the daemon behind a socket. The daemon serves one process with it, so a child
+/// begins with nothing, whatever the configuration says.
+fn at_daemon(socket: &Path) -> Result<Arc<Application>> {
+    let pool = Pool::open(socket)?;
+    COMPATIBLE.store(pool.compatible(), Ordering::Relaxed);
+    children_inherit(false);
+    Ok(Arc::new(Remote::new(pool)))
 }
 
 /// Starts the log, and says in it what this module goes by.
@@ -60,7 +79,11 @@ fn begin_log(config: &Config) {
         Some(path) => format!("the configuration is {}", path.display()),
         None => "there is no configuration".into(),
     };
-    log::remark(Level::Info, &format!("{source}; the store is {}", config.store.display()));
+    let keys = match &config.socket {
+        Some(socket) => format!("the keys are with the daemon at {}", socket.display()),
+        None => format!("the store is {}", config.store.display()),
+    };
+    log::remark(Level::Info, &format!("{source}; {keys}"));
     for remark in &config.remarks {
         log::remark(Level::Warning, remark);
     }

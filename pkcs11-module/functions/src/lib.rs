@@ -1,12 +1,21 @@
 //! The functions of PKCS#11 as safe Rust: one table, from which come the trait that the token
-//! implements and the status list that the documents show.
+//! implements, the client that calls it from another process ([`Remote`]), and what answers that
+//! client ([`serve`]). The status list that the documents show is here too.
 //!
-//! This room knows no token, no pointer and no global.
+//! This room knows no token, no pointer and no global, and no socket: a [`Transport`] carries the
+//! frames, and [`frame`] cuts them out of a stream.
 
 #![forbid(unsafe_code)]
 
+pub mod frame;
+mod remote;
+mod revival;
+mod serve;
 mod status;
+pub mod wire;
 
+pub use remote::{Broken, Remote, Transport};
+pub use serve::{refusal, serve};
 pub use status::{FUNCTIONS, Function, Since, Status};
 
 use strongroom_types::{
@@ -15,6 +24,10 @@ use strongroom_types::{
     UserType, Value,
 };
 use zeroize::Zeroizing;
+
+use crate::remote::Request;
+use crate::serve::Answer;
+use crate::wire::{Reader, Taken, Wire};
 
 /// What the edge asks for itself, beside the functions.
 pub trait Host {
@@ -52,7 +65,223 @@ pub struct MessageOutput {
     pub placed: Vec<Placed>,
 }
 
-macro_rules! functions {
+/// The table. A number stands for its function for ever; a function that changes gets a new row.
+macro_rules! table {
+    ($make:ident) => {
+        $make! {
+            /// `C_GetInfo`.
+            1 C_GetInfo: fn info() -> ModuleInfo;
+
+            /// `C_GetSlotList`. Slots that came since the last call appear only when `refresh` is set, as it
+            /// is when the caller asks for the count.
+            2 C_GetSlotList: fn slot_list(token_present: bool, refresh: bool) -> Vec<SlotId>;
+            /// `C_GetSlotInfo`.
+            3 C_GetSlotInfo: fn slot_info(slot: SlotId) -> SlotInfo;
+            /// `C_GetTokenInfo`.
+            4 C_GetTokenInfo: fn token_info(slot: SlotId) -> TokenInfo;
+            /// `C_WaitForSlotEvent`; `block` is the absence of `CKF_DONT_BLOCK`.
+            5 C_WaitForSlotEvent: fn wait_for_slot_event(block: bool) -> SlotId;
+            /// `C_GetMechanismList`.
+            6 C_GetMechanismList: fn mechanism_list(slot: SlotId) -> Vec<MechanismType>;
+            /// `C_GetMechanismInfo`.
+            7 C_GetMechanismInfo: fn mechanism_info(slot: SlotId, mechanism: MechanismType) -> MechanismInfo;
+            /// `C_InitToken`.
+            8 C_InitToken: fn init_token(slot: SlotId, pin: &[u8], label: &[u8; 32]) -> ();
+            /// `C_InitPIN`.
+            9 C_InitPIN: fn init_pin(session: SessionHandle, pin: &[u8]) -> ();
+            /// `C_SetPIN`.
+            10 C_SetPIN: fn set_pin(session: SessionHandle, old: &[u8], new: &[u8]) -> ();
+
+            /// `C_OpenSession`.
+            11 C_OpenSession: fn open_session(slot: SlotId, read_write: bool) -> SessionHandle;
+            /// `C_CloseSession`.
+            12 C_CloseSession: fn close_session(session: SessionHandle) -> ();
+            /// `C_CloseAllSessions`.
+            13 C_CloseAllSessions: fn close_all_sessions(slot: SlotId) -> ();
+            /// `C_GetSessionInfo`.
+            14 C_GetSessionInfo: fn session_info(session: SessionHandle) -> SessionInfo;
+            /// `C_Login`.
+            15 C_Login: fn login(session: SessionHandle, user: UserType, pin: &[u8]) -> ();
+            /// `C_Logout`.
+            16 C_Logout: fn logout(session: SessionHandle) -> ();
+
+            /// `C_CreateObject`.
+            17 C_CreateObject: fn create_object(session: SessionHandle, template: Attributes) -> ObjectHandle;
+            /// `C_CopyObject`.
+            18 C_CopyObject: fn copy_object(session: SessionHandle, object: ObjectHandle, template: Attributes) -> ObjectHandle;
+            /// `C_DestroyObject`.
+            19 C_DestroyObject: fn destroy_object(session: SessionHandle, object: ObjectHandle) -> ();
+            /// `C_GetObjectSize`, in bytes.
+            20 C_GetObjectSize: fn object_size(session: SessionHandle, object: ObjectHandle) -> u64;
+            /// `C_GetAttributeValue`: for each attribute asked for, its value, or
+            /// `CKR_ATTRIBUTE_SENSITIVE` or `CKR_ATTRIBUTE_TYPE_INVALID`.
+            21 C_GetAttributeValue: fn attributes(session: SessionHandle, object: ObjectHandle, wanted: &[u64]) -> Vec<Result<Value>>;
+            /// `C_SetAttributeValue`.
+            22 C_SetAttributeValue: fn set_attributes(session: SessionHandle, object: ObjectHandle, template: Attributes) -> ();
+            /// `C_FindObjectsInit`.
+            23 C_FindObjectsInit: fn find_objects_init(session: SessionHandle, template: Attributes) -> ();
+            /// `C_FindObjects`.
+            24 C_FindObjects: fn find_objects(session: SessionHandle, most: usize) -> Vec<ObjectHandle>;
+            /// `C_FindObjectsFinal`.
+            25 C_FindObjectsFinal: fn find_objects_final(session: SessionHandle) -> ();
+
+            /// `C_EncryptInit`; no mechanism ends the operation that is active.
+            26 C_EncryptInit: fn encrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            /// `C_Encrypt`.
+            27 C_Encrypt: fn encrypt(session: SessionHandle, data: &[u8], room: Room) -> Output;
+            /// `C_EncryptUpdate`.
+            28 C_EncryptUpdate: fn encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+            /// `C_EncryptFinal`.
+            29 C_EncryptFinal: fn encrypt_final(session: SessionHandle, room: Room) -> Output;
+            /// `C_DecryptInit`; no mechanism ends the operation that is active.
+            30 C_DecryptInit: fn decrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            /// `C_Decrypt`.
+            31 C_Decrypt: fn decrypt(session: SessionHandle, encrypted: &[u8], room: Room) -> Output;
+            /// `C_DecryptUpdate`.
+            32 C_DecryptUpdate: fn decrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+            /// `C_DecryptFinal`.
+            33 C_DecryptFinal: fn decrypt_final(session: SessionHandle, room: Room) -> Output;
+
+            /// `C_DigestInit`; no mechanism ends the operation that is active.
+            34 C_DigestInit: fn digest_init(session: SessionHandle, mechanism: Option<MechanismCall>) -> ();
+            /// `C_Digest`.
+            35 C_Digest: fn digest(session: SessionHandle, data: &[u8], room: Room) -> Output;
+            /// `C_DigestUpdate`.
+            36 C_DigestUpdate: fn digest_update(session: SessionHandle, part: &[u8]) -> ();
+            /// `C_DigestKey`.
+            37 C_DigestKey: fn digest_key(session: SessionHandle, key: ObjectHandle) -> ();
+            /// `C_DigestFinal`.
+            38 C_DigestFinal: fn digest_final(session: SessionHandle, room: Room) -> Output;
+
+            /// `C_SignInit`; no mechanism ends the operation that is active.
+            39 C_SignInit: fn sign_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            /// `C_Sign`.
+            40 C_Sign: fn sign(session: SessionHandle, data: &[u8], room: Room) -> Output;
+            /// `C_SignUpdate`.
+            41 C_SignUpdate: fn sign_update(session: SessionHandle, part: &[u8]) -> ();
+            /// `C_SignFinal`.
+            42 C_SignFinal: fn sign_final(session: SessionHandle, room: Room) -> Output;
+            /// `C_VerifyInit`; no mechanism ends the operation that is active.
+            43 C_VerifyInit: fn verify_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            /// `C_Verify`.
+            44 C_Verify: fn verify(session: SessionHandle, data: &[u8], signature: &[u8]) -> ();
+            /// `C_VerifyUpdate`.
+            45 C_VerifyUpdate: fn verify_update(session: SessionHandle, part: &[u8]) -> ();
+            /// `C_VerifyFinal`.
+            46 C_VerifyFinal: fn verify_final(session: SessionHandle, signature: &[u8]) -> ();
+
+            /// `C_GenerateKey`.
+            47 C_GenerateKey: fn generate_key(session: SessionHandle, mechanism: MechanismCall, template: Attributes) -> ObjectHandle;
+            /// `C_GenerateKeyPair`: the public key's handle, and the private key's.
+            48 C_GenerateKeyPair: fn generate_key_pair(session: SessionHandle, mechanism: MechanismCall, public: Attributes, private: Attributes) -> (ObjectHandle, ObjectHandle);
+            /// `C_WrapKey`.
+            49 C_WrapKey: fn wrap_key(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, room: Room) -> Output;
+            /// `C_UnwrapKey`.
+            50 C_UnwrapKey: fn unwrap_key(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes) -> ObjectHandle;
+            /// `C_DeriveKey`; `wanted` says whether there is a place for a key beside the parameter.
+            51 C_DeriveKey: fn derive_key(session: SessionHandle, mechanism: MechanismCall, base_key: ObjectHandle, template: Attributes, wanted: bool) -> Derived;
+            /// `C_SeedRandom`.
+            52 C_SeedRandom: fn seed_random(session: SessionHandle, seed: &[u8]) -> ();
+            /// `C_GenerateRandom`: this many bytes.
+            53 C_GenerateRandom: fn generate_random(session: SessionHandle, len: usize) -> Zeroizing<Vec<u8>>;
+
+            /// `C_LoginUser`: a login with the name of a user.
+            60 C_LoginUser: fn login_user(session: SessionHandle, user: UserType, pin: &[u8], name: &[u8]) -> ();
+            /// `C_SessionCancel`: ends the operations that the `CKF_` flags name.
+            61 C_SessionCancel: fn session_cancel(session: SessionHandle, flags: u64) -> ();
+            /// `C_GetSessionValidationFlags`.
+            62 C_GetSessionValidationFlags: fn session_validation_flags(session: SessionHandle, kind: u64) -> u64;
+
+            /// `C_VerifySignatureInit`; no mechanism ends the operation that is active.
+            63 C_VerifySignatureInit: fn verify_signature_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle, signature: &[u8]) -> ();
+            /// `C_VerifySignature`.
+            64 C_VerifySignature: fn verify_signature(session: SessionHandle, data: &[u8]) -> ();
+            /// `C_VerifySignatureUpdate`.
+            65 C_VerifySignatureUpdate: fn verify_signature_update(session: SessionHandle, part: &[u8]) -> ();
+            /// `C_VerifySignatureFinal`.
+            66 C_VerifySignatureFinal: fn verify_signature_final(session: SessionHandle) -> ();
+
+            /// `C_SignRecoverInit`; no mechanism ends the operation that is active.
+            67 C_SignRecoverInit: fn sign_recover_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            /// `C_SignRecover`.
+            68 C_SignRecover: fn sign_recover(session: SessionHandle, data: &[u8], room: Room) -> Output;
+            /// `C_VerifyRecoverInit`; no mechanism ends the operation that is active.
+            69 C_VerifyRecoverInit: fn verify_recover_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            /// `C_VerifyRecover`.
+            70 C_VerifyRecover: fn verify_recover(session: SessionHandle, signature: &[u8], room: Room) -> Output;
+
+            /// `C_DigestEncryptUpdate`.
+            71 C_DigestEncryptUpdate: fn digest_encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+            /// `C_DecryptDigestUpdate`.
+            72 C_DecryptDigestUpdate: fn decrypt_digest_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+            /// `C_SignEncryptUpdate`.
+            73 C_SignEncryptUpdate: fn sign_encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+            /// `C_DecryptVerifyUpdate`.
+            74 C_DecryptVerifyUpdate: fn decrypt_verify_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+
+            /// `C_GetOperationState`.
+            75 C_GetOperationState: fn operation_state(session: SessionHandle, room: Room) -> Output;
+            /// `C_SetOperationState`, with the keys that the operations had; handle 0 is no key.
+            76 C_SetOperationState: fn set_operation_state(session: SessionHandle, state: &[u8], encryption_key: ObjectHandle, authentication_key: ObjectHandle) -> ();
+
+            /// `C_MessageEncryptInit`; no mechanism ends the process that is active.
+            77 C_MessageEncryptInit: fn message_encrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            /// `C_EncryptMessage`.
+            78 C_EncryptMessage: fn encrypt_message(session: SessionHandle, params: Params, associated: &[u8], data: &[u8], room: Room) -> MessageOutput;
+            /// `C_EncryptMessageBegin`: what goes to the places of the parameter.
+            79 C_EncryptMessageBegin: fn encrypt_message_begin(session: SessionHandle, params: Params, associated: &[u8]) -> Vec<Placed>;
+            /// `C_EncryptMessageNext`; `last` is `CKF_END_OF_MESSAGE`.
+            80 C_EncryptMessageNext: fn encrypt_message_next(session: SessionHandle, params: Params, part: &[u8], last: bool, room: Room) -> MessageOutput;
+            /// `C_MessageEncryptFinal`.
+            81 C_MessageEncryptFinal: fn message_encrypt_final(session: SessionHandle) -> ();
+
+            /// `C_MessageDecryptInit`; no mechanism ends the process that is active.
+            82 C_MessageDecryptInit: fn message_decrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            /// `C_DecryptMessage`.
+            83 C_DecryptMessage: fn decrypt_message(session: SessionHandle, params: Params, associated: &[u8], data: &[u8], room: Room) -> MessageOutput;
+            /// `C_DecryptMessageBegin`: what goes to the places of the parameter.
+            84 C_DecryptMessageBegin: fn decrypt_message_begin(session: SessionHandle, params: Params, associated: &[u8]) -> Vec<Placed>;
+            /// `C_DecryptMessageNext`; `last` is `CKF_END_OF_MESSAGE`.
+            85 C_DecryptMessageNext: fn decrypt_message_next(session: SessionHandle, params: Params, part: &[u8], last: bool, room: Room) -> MessageOutput;
+            /// `C_MessageDecryptFinal`.
+            86 C_MessageDecryptFinal: fn message_decrypt_final(session: SessionHandle) -> ();
+
+            /// `C_MessageSignInit`; no mechanism ends the process that is active.
+            87 C_MessageSignInit: fn message_sign_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            /// `C_SignMessage`.
+            88 C_SignMessage: fn sign_message(session: SessionHandle, data: &[u8], room: Room) -> Output;
+            /// `C_SignMessageBegin`.
+            89 C_SignMessageBegin: fn sign_message_begin(session: SessionHandle) -> ();
+            /// `C_SignMessageNext`; there is room for a signature with the last part.
+            90 C_SignMessageNext: fn sign_message_next(session: SessionHandle, part: &[u8], room: Option<Room>) -> Output;
+            /// `C_MessageSignFinal`.
+            91 C_MessageSignFinal: fn message_sign_final(session: SessionHandle) -> ();
+            /// `C_MessageVerifyInit`; no mechanism ends the process that is active.
+            92 C_MessageVerifyInit: fn message_verify_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            /// `C_VerifyMessage`.
+            93 C_VerifyMessage: fn verify_message(session: SessionHandle, data: &[u8], signature: &[u8]) -> ();
+            /// `C_VerifyMessageBegin`.
+            94 C_VerifyMessageBegin: fn verify_message_begin(session: SessionHandle) -> ();
+            /// `C_VerifyMessageNext`; there is a signature with the last part.
+            95 C_VerifyMessageNext: fn verify_message_next(session: SessionHandle, part: &[u8], signature: Option<&[u8]>) -> ();
+            /// `C_MessageVerifyFinal`.
+            96 C_MessageVerifyFinal: fn message_verify_final(session: SessionHandle) -> ();
+
+            /// `C_WrapKeyAuthenticated`.
+            97 C_WrapKeyAuthenticated: fn wrap_key_authenticated(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, associated: &[u8], room: Room) -> MessageOutput;
+            /// `C_UnwrapKeyAuthenticated`.
+            98 C_UnwrapKeyAuthenticated: fn unwrap_key_authenticated(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes, associated: &[u8]) -> ObjectHandle;
+
+            /// `C_EncapsulateKey`: what the secret is encapsulated in, and the key, which there is none of if
+            /// there is too little room.
+            99 C_EncapsulateKey: fn encapsulate_key(session: SessionHandle, mechanism: MechanismCall, public_key: ObjectHandle, template: Attributes, room: Room) -> (Output, Option<ObjectHandle>);
+            /// `C_DecapsulateKey`.
+            100 C_DecapsulateKey: fn decapsulate_key(session: SessionHandle, mechanism: MechanismCall, private_key: ObjectHandle, template: Attributes, ciphertext: &[u8]) -> ObjectHandle;
+        }
+    };
+}
+
+macro_rules! declare {
     ($($(#[$doc:meta])* $number:literal $c_name:ident: fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $reply:ty;)*) => {
         /// The functions of chapter 5, without pointers. Sessions, handles and logins belong to the
         /// application that calls; there is one implementor for each.
@@ -69,216 +298,35 @@ macro_rules! functions {
 
         /// The rows of the table: a number that never changes, and the standard's name.
         pub const ROWS: &[(u16, &str)] = &[$(($number, stringify!($c_name)),)*];
+
+        /// Whether a row's first argument is a session.
+        const IN_SESSION: &[(u16, bool)] = &[$(($number, in_session(stringify!($($arg)*))),)*];
+
+        /// Calls the function of a row with the arguments that lie in a frame.
+        fn dispatch(token: &dyn Cryptoki, number: u16, mut from: Reader<'_>) -> Taken<Answer> {
+            match number {
+                $($number => {
+                    $(let $arg = Wire::take(&mut from)?;)*
+                    from.end()?;
+                    Ok(Answer::of(|| token.$name($($arg),*)))
+                })*
+                _ => serve::for_host(token, number, from),
+            }
+        }
+
+        impl<T: Transport> Cryptoki for Remote<T> {
+            $(
+                fn $name(&self, $($arg: $ty),*) -> Result<$reply> {
+                    self.call(Request::new($number)$(.with(&$arg))*)
+                }
+            )*
+        }
     };
 }
 
-functions! {
-    /// `C_GetInfo`.
-    1 C_GetInfo: fn info() -> ModuleInfo;
-
-    /// `C_GetSlotList`. Slots that came since the last call appear only when `refresh` is set, as it
-    /// is when the caller asks for the count.
-    2 C_GetSlotList: fn slot_list(token_present: bool, refresh: bool) -> Vec<SlotId>;
-    /// `C_GetSlotInfo`.
-    3 C_GetSlotInfo: fn slot_info(slot: SlotId) -> SlotInfo;
-    /// `C_GetTokenInfo`.
-    4 C_GetTokenInfo: fn token_info(slot: SlotId) -> TokenInfo;
-    /// `C_WaitForSlotEvent`; `block` is the absence of `CKF_DONT_BLOCK`.
-    5 C_WaitForSlotEvent: fn wait_for_slot_event(block: bool) -> SlotId;
-    /// `C_GetMechanismList`.
-    6 C_GetMechanismList: fn mechanism_list(slot: SlotId) -> Vec<MechanismType>;
-    /// `C_GetMechanismInfo`.
-    7 C_GetMechanismInfo: fn mechanism_info(slot: SlotId, mechanism: MechanismType) -> MechanismInfo;
-    /// `C_InitToken`.
-    8 C_InitToken: fn init_token(slot: SlotId, pin: &[u8], label: &[u8; 32]) -> ();
-    /// `C_InitPIN`.
-    9 C_InitPIN: fn init_pin(session: SessionHandle, pin: &[u8]) -> ();
-    /// `C_SetPIN`.
-    10 C_SetPIN: fn set_pin(session: SessionHandle, old: &[u8], new: &[u8]) -> ();
-
-    /// `C_OpenSession`.
-    11 C_OpenSession: fn open_session(slot: SlotId, read_write: bool) -> SessionHandle;
-    /// `C_CloseSession`.
-    12 C_CloseSession: fn close_session(session: SessionHandle) -> ();
-    /// `C_CloseAllSessions`.
-    13 C_CloseAllSessions: fn close_all_sessions(slot: SlotId) -> ();
-    /// `C_GetSessionInfo`.
-    14 C_GetSessionInfo: fn session_info(session: SessionHandle) -> SessionInfo;
-    /// `C_Login`.
-    15 C_Login: fn login(session: SessionHandle, user: UserType, pin: &[u8]) -> ();
-    /// `C_Logout`.
-    16 C_Logout: fn logout(session: SessionHandle) -> ();
-
-    /// `C_CreateObject`.
-    17 C_CreateObject: fn create_object(session: SessionHandle, template: Attributes) -> ObjectHandle;
-    /// `C_CopyObject`.
-    18 C_CopyObject: fn copy_object(session: SessionHandle, object: ObjectHandle, template: Attributes) -> ObjectHandle;
-    /// `C_DestroyObject`.
-    19 C_DestroyObject: fn destroy_object(session: SessionHandle, object: ObjectHandle) -> ();
-    /// `C_GetObjectSize`, in bytes.
-    20 C_GetObjectSize: fn object_size(session: SessionHandle, object: ObjectHandle) -> u64;
-    /// `C_GetAttributeValue`: for each attribute asked for, its value, or
-    /// `CKR_ATTRIBUTE_SENSITIVE` or `CKR_ATTRIBUTE_TYPE_INVALID`.
-    21 C_GetAttributeValue: fn attributes(session: SessionHandle, object: ObjectHandle, wanted: &[u64]) -> Vec<Result<Value>>;
-    /// `C_SetAttributeValue`.
-    22 C_SetAttributeValue: fn set_attributes(session: SessionHandle, object: ObjectHandle, template: Attributes) -> ();
-    /// `C_FindObjectsInit`.
-    23 C_FindObjectsInit: fn find_objects_init(session: SessionHandle, template: Attributes) -> ();
-    /// `C_FindObjects`.
-    24 C_FindObjects: fn find_objects(session: SessionHandle, most: usize) -> Vec<ObjectHandle>;
-    /// `C_FindObjectsFinal`.
-    25 C_FindObjectsFinal: fn find_objects_final(session: SessionHandle) -> ();
-
-    /// `C_EncryptInit`; no mechanism ends the operation that is active.
-    26 C_EncryptInit: fn encrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
-    /// `C_Encrypt`.
-    27 C_Encrypt: fn encrypt(session: SessionHandle, data: &[u8], room: Room) -> Output;
-    /// `C_EncryptUpdate`.
-    28 C_EncryptUpdate: fn encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
-    /// `C_EncryptFinal`.
-    29 C_EncryptFinal: fn encrypt_final(session: SessionHandle, room: Room) -> Output;
-    /// `C_DecryptInit`; no mechanism ends the operation that is active.
-    30 C_DecryptInit: fn decrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
-    /// `C_Decrypt`.
-    31 C_Decrypt: fn decrypt(session: SessionHandle, encrypted: &[u8], room: Room) -> Output;
-    /// `C_DecryptUpdate`.
-    32 C_DecryptUpdate: fn decrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
-    /// `C_DecryptFinal`.
-    33 C_DecryptFinal: fn decrypt_final(session: SessionHandle, room: Room) -> Output;
-
-    /// `C_DigestInit`; no mechanism ends the operation that is active.
-    34 C_DigestInit: fn digest_init(session: SessionHandle, mechanism: Option<MechanismCall>) -> ();
-    /// `C_Digest`.
-    35 C_Digest: fn digest(session: SessionHandle, data: &[u8], room: Room) -> Output;
-    /// `C_DigestUpdate`.
-    36 C_DigestUpdate: fn digest_update(session: SessionHandle, part: &[u8]) -> ();
-    /// `C_DigestKey`.
-    37 C_DigestKey: fn digest_key(session: SessionHandle, key: ObjectHandle) -> ();
-    /// `C_DigestFinal`.
-    38 C_DigestFinal: fn digest_final(session: SessionHandle, room: Room) -> Output;
-
-    /// `C_SignInit`; no mechanism ends the operation that is active.
-    39 C_SignInit: fn sign_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
-    /// `C_Sign`.
-    40 C_Sign: fn sign(session: SessionHandle, data: &[u8], room: Room) -> Output;
-    /// `C_SignUpdate`.
-    41 C_SignUpdate: fn sign_update(session: SessionHandle, part: &[u8]) -> ();
-    /// `C_SignFinal`.
-    42 C_SignFinal: fn sign_final(session: SessionHandle, room: Room) -> Output;
-    /// `C_VerifyInit`; no mechanism ends the operation that is active.
-    43 C_VerifyInit: fn verify_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
-    /// `C_Verify`.
-    44 C_Verify: fn verify(session: SessionHandle, data: &[u8], signature: &[u8]) -> ();
-    /// `C_VerifyUpdate`.
-    45 C_VerifyUpdate: fn verify_update(session: SessionHandle, part: &[u8]) -> ();
-    /// `C_VerifyFinal`.
-    46 C_VerifyFinal: fn verify_final(session: SessionHandle, signature: &[u8]) -> ();
-
-    /// `C_GenerateKey`.
-    47 C_GenerateKey: fn generate_key(session: SessionHandle, mechanism: MechanismCall, template: Attributes) -> ObjectHandle;
-    /// `C_GenerateKeyPair`: the public key's handle, and the private key's.
-    48 C_GenerateKeyPair: fn generate_key_pair(session: SessionHandle, mechanism: MechanismCall, public: Attributes, private: Attributes) -> (ObjectHandle, ObjectHandle);
-    /// `C_WrapKey`.
-    49 C_WrapKey: fn wrap_key(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, room: Room) -> Output;
-    /// `C_UnwrapKey`.
-    50 C_UnwrapKey: fn unwrap_key(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes) -> ObjectHandle;
-    /// `C_DeriveKey`; `wanted` says whether there is a place for a key beside the parameter.
-    51 C_DeriveKey: fn derive_key(session: SessionHandle, mechanism: MechanismCall, base_key: ObjectHandle, template: Attributes, wanted: bool) -> Derived;
-    /// `C_SeedRandom`.
-    52 C_SeedRandom: fn seed_random(session: SessionHandle, seed: &[u8]) -> ();
-    /// `C_GenerateRandom`: this many bytes.
-    53 C_GenerateRandom: fn generate_random(session: SessionHandle, len: usize) -> Zeroizing<Vec<u8>>;
-
-    /// `C_LoginUser`: a login with the name of a user.
-    60 C_LoginUser: fn login_user(session: SessionHandle, user: UserType, pin: &[u8], name: &[u8]) -> ();
-    /// `C_SessionCancel`: ends the operations that the `CKF_` flags name.
-    61 C_SessionCancel: fn session_cancel(session: SessionHandle, flags: u64) -> ();
-    /// `C_GetSessionValidationFlags`.
-    62 C_GetSessionValidationFlags: fn session_validation_flags(session: SessionHandle, kind: u64) -> u64;
-
-    /// `C_VerifySignatureInit`; no mechanism ends the operation that is active.
-    63 C_VerifySignatureInit: fn verify_signature_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle, signature: &[u8]) -> ();
-    /// `C_VerifySignature`.
-    64 C_VerifySignature: fn verify_signature(session: SessionHandle, data: &[u8]) -> ();
-    /// `C_VerifySignatureUpdate`.
-    65 C_VerifySignatureUpdate: fn verify_signature_update(session: SessionHandle, part: &[u8]) -> ();
-    /// `C_VerifySignatureFinal`.
-    66 C_VerifySignatureFinal: fn verify_signature_final(session: SessionHandle) -> ();
-
-    /// `C_SignRecoverInit`; no mechanism ends the operation that is active.
-    67 C_SignRecoverInit: fn sign_recover_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
-    /// `C_SignRecover`.
-    68 C_SignRecover: fn sign_recover(session: SessionHandle, data: &[u8], room: Room) -> Output;
-    /// `C_VerifyRecoverInit`; no mechanism ends the operation that is active.
-    69 C_VerifyRecoverInit: fn verify_recover_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
-    /// `C_VerifyRecover`.
-    70 C_VerifyRecover: fn verify_recover(session: SessionHandle, signature: &[u8], room: Room) -> Output;
-
-    /// `C_DigestEncryptUpdate`.
-    71 C_DigestEncryptUpdate: fn digest_encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
-    /// `C_DecryptDigestUpdate`.
-    72 C_DecryptDigestUpdate: fn decrypt_digest_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
-    /// `C_SignEncryptUpdate`.
-    73 C_SignEncryptUpdate: fn sign_encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
-    /// `C_DecryptVerifyUpdate`.
-    74 C_DecryptVerifyUpdate: fn decrypt_verify_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
-
-    /// `C_GetOperationState`.
-    75 C_GetOperationState: fn operation_state(session: SessionHandle, room: Room) -> Output;
-    /// `C_SetOperationState`, with the keys that the operations had; handle 0 is no key.
-    76 C_SetOperationState: fn set_operation_state(session: SessionHandle, state: &[u8], encryption_key: ObjectHandle, authentication_key: ObjectHandle) -> ();
-
-    /// `C_MessageEncryptInit`; no mechanism ends the process that is active.
-    77 C_MessageEncryptInit: fn message_encrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
-    /// `C_EncryptMessage`.
-    78 C_EncryptMessage: fn encrypt_message(session: SessionHandle, params: Params, associated: &[u8], data: &[u8], room: Room) -> MessageOutput;
-    /// `C_EncryptMessageBegin`: what goes to the places of the parameter.
-    79 C_EncryptMessageBegin: fn encrypt_message_begin(session: SessionHandle, params: Params, associated: &[u8]) -> Vec<Placed>;
-    /// `C_EncryptMessageNext`; `last` is `CKF_END_OF_MESSAGE`.
-    80 C_EncryptMessageNext: fn encrypt_message_next(session: SessionHandle, params: Params, part: &[u8], last: bool, room: Room) -> MessageOutput;
-    /// `C_MessageEncryptFinal`.
-    81 C_MessageEncryptFinal: fn message_encrypt_final(session: SessionHandle) -> ();
-
-    /// `C_MessageDecryptInit`; no mechanism ends the process that is active.
-    82 C_MessageDecryptInit: fn message_decrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
-    /// `C_DecryptMessage`.
-    83 C_DecryptMessage: fn decrypt_message(session: SessionHandle, params: Params, associated: &[u8], data: &[u8], room: Room) -> MessageOutput;
-    /// `C_DecryptMessageBegin`: what goes to the places of the parameter.
-    84 C_DecryptMessageBegin: fn decrypt_message_begin(session: SessionHandle, params: Params, associated: &[u8]) -> Vec<Placed>;
-    /// `C_DecryptMessageNext`; `last` is `CKF_END_OF_MESSAGE`.
-    85 C_DecryptMessageNext: fn decrypt_message_next(session: SessionHandle, params: Params, part: &[u8], last: bool, room: Room) -> MessageOutput;
-    /// `C_MessageDecryptFinal`.
-    86 C_MessageDecryptFinal: fn message_decrypt_final(session: SessionHandle) -> ();
-
-    /// `C_MessageSignInit`; no mechanism ends the process that is active.
-    87 C_MessageSignInit: fn message_sign_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
-    /// `C_SignMessage`.
-    88 C_SignMessage: fn sign_message(session: SessionHandle, data: &[u8], room: Room) -> Output;
-    /// `C_SignMessageBegin`.
-    89 C_SignMessageBegin: fn sign_message_begin(session: SessionHandle) -> ();
-    /// `C_SignMessageNext`; there is room for a signature with the last part.
-    90 C_SignMessageNext: fn sign_message_next(session: SessionHandle, part: &[u8], room: Option<Room>) -> Output;
-    /// `C_MessageSignFinal`.
-    91 C_MessageSignFinal: fn message_sign_final(session: SessionHandle) -> ();
-    /// `C_MessageVerifyInit`; no mechanism ends the process that is active.
-    92 C_MessageVerifyInit: fn message_verify_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
-    /// `C_VerifyMessage`.
-    93 C_VerifyMessage: fn verify_message(session: SessionHandle, data: &[u8], signature: &[u8]) -> ();
-    /// `C_VerifyMessageBegin`.
-    94 C_VerifyMessageBegin: fn verify_message_begin(session: SessionHandle) -> ();
-    /// `C_VerifyMessageNext`; there is a signature with the last part.
-    95 C_VerifyMessageNext: fn verify_message_next(session: SessionHandle, part: &[u8], signature: Option<&[u8]>) -> ();
-    /// `C_MessageVerifyFinal`.
-    96 C_MessageVerifyFinal: fn message_verify_final(session: SessionHandle) -> ();
-
-    /// `C_WrapKeyAuthenticated`.
-    97 C_WrapKeyAuthenticated: fn wrap_key_authenticated(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, associated: &[u8], room: Room) -> MessageOutput;
-    /// `C_UnwrapKeyAuthenticated`.
-    98 C_UnwrapKeyAuthenticated: fn unwrap_key_authenticated(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes, associated: &[u8]) -> ObjectHandle;
-
-    /// `C_EncapsulateKey`: what the secret is encapsulated in, and the key, which there is none of if
-    /// there is too little room.
-    99 C_EncapsulateKey: fn encapsulate_key(session: SessionHandle, mechanism: MechanismCall, public_key: ObjectHandle, template: Attributes, room: Room) -> (Output, Option<ObjectHandle>);
-    /// `C_DecapsulateKey`.
-    100 C_DecapsulateKey: fn decapsulate_key(session: SessionHandle, mechanism: MechanismCall, private_key: ObjectHandle, template: Attributes, ciphertext: &[u8]) -> ObjectHandle;
+/// Whether the names of a function's arguments begin with that of a session.
+const fn in_session(arguments: &str) -> bool {
+    matches!(arguments.as_bytes(), [b's', b'e', b's', b's', b'i', b'o', b'n', ..])
 }
+
+table!(declare);

@@ -120,6 +120,11 @@ unsafe extern "C" fn in_child() {
     // A second run of these handlers knows what the first did.
     if HEIR.load(Ordering::Relaxed) != this {
         module::MODULE.abandon();
+        for socket in crate::remote::take_sockets() {
+            // SAFETY: it belongs to the module that was just left behind, which nobody can reach; this
+            // is the only thread.
+            unsafe { libc::close(socket) };
+        }
     }
 }
 

@@ -22,6 +22,7 @@ use crate::operation::{
     verify_signature_final, whole,
 };
 use crate::own::OwnObjects;
+use crate::quota::Quota;
 use crate::rules::UNAVAILABLE;
 use crate::search::{Search, place};
 use crate::session::{Session, Sessions};
@@ -40,7 +41,7 @@ const VERSION: (u8, u8) = (0, 1);
 pub struct Application {
     pub(crate) config: Config,
     pub(crate) policy: Policy,
-    pub(crate) store: Store,
+    pub(crate) store: Arc<Store>,
     pub(crate) slots: Slots,
     pub(crate) sessions: Sessions,
     pub(crate) handles: Handles,
@@ -48,6 +49,7 @@ pub struct Application {
     own: OwnObjects,
     /// Seals the states of operations.
     pub(crate) states: StateKey,
+    pub(crate) quota: Arc<Quota>,
 }
 
 impl Application {
@@ -57,15 +59,31 @@ impl Application {
     ///
     /// Those of the store.
     pub fn open(config: Config) -> Result<Self> {
-        let store = Store::open(&config).map_err(storage)?;
+        let store = Arc::new(Store::open(&config).map_err(storage)?);
+        Self::over(store, config, 0, Quota::new(usize::MAX))
+    }
+
+    /// Shares a store that is open with others, and a number of sessions. Applications of different
+    /// turns never give the same handle, so that one can take the place of another that is lost.
+    ///
+    /// # Errors
+    ///
+    /// Those of the store.
+    pub fn over(store: Arc<Store>, config: Config, turn: u16, quota: Arc<Quota>) -> Result<Self> {
         let slots = Slots::default();
         slots.refresh(&store)?;
-        let (sessions, handles) = (Sessions::default(), Handles::default());
+        let (sessions, handles) = (Sessions::of_turn(turn), Handles::of_turn(turn));
         slots.forget_events();
         let policy = Policy::new(config.legacy);
         let states = StateKey::new()?;
         let own = OwnObjects::new(&usable(&config, policy));
-        Ok(Self { config, policy, store, slots, sessions, handles, own, states })
+        Ok(Self { config, policy, store, slots, sessions, handles, own, states, quota })
+    }
+
+    /// Whether no session is open: then nothing is lost with the application.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.sessions.is_empty()
     }
 
     /// The object of a handle, if the session may see it.

@@ -44,6 +44,13 @@ struct Table {
     /// that they have from their token, so no two objects have the same.
     by_id: HashTable<u32>,
     hasher: RandomState,
+    /// What is added to each handle.
+    first: u64,
+}
+
+/// Where the handles of a turn begin: the upper sixteen bits of all of them.
+pub(crate) fn first_of_turn(turn: u16) -> u64 {
+    u64::from(turn) << 48
 }
 
 /// A [`Place`], packed.
@@ -69,6 +76,11 @@ impl Entry {
 }
 
 impl Handles {
+    /// None yet; of another turn, objects have other handles.
+    pub(crate) fn of_turn(turn: u16) -> Self {
+        Self(RwLock::new(Table { first: first_of_turn(turn), ..Table::default() }))
+    }
+
     /// The handle of an object, given at first sight.
     pub(crate) fn of(&self, place: Place) -> Result<ObjectHandle> {
         if let Some(handle) = read(&self.0).handle(&place.id) {
@@ -129,18 +141,24 @@ impl Table {
 
     fn handle(&self, id: &ObjectId) -> Option<ObjectHandle> {
         let index = self.index(id)?;
-        handle(index, self.entries.get(index)?.turn)
+        self.handle_of(index, self.entries.get(index)?.turn)
     }
 
     /// The entry of a handle, if it is the one that the entry has now.
     fn entry(&self, given: ObjectHandle) -> Option<usize> {
         let index = usize::try_from(given.0 & u64::from(u32::MAX)).ok()?.checked_sub(1)?;
         let entry = self.entries.get(index)?;
-        (entry.kind.is_some() && handle(index, entry.turn) == Some(given)).then_some(index)
+        (entry.kind.is_some() && self.handle_of(index, entry.turn) == Some(given)).then_some(index)
+    }
+
+    /// Handles begin at 1: 0 is `CK_INVALID_HANDLE`.
+    fn handle_of(&self, index: usize, turn: u16) -> Option<ObjectHandle> {
+        let low = u32::try_from(index).ok()?.checked_add(1)?;
+        Some(ObjectHandle(self.first | u64::from(turn) << 32 | u64::from(low)))
     }
 
     fn add(&mut self, place: Place) -> Result<ObjectHandle> {
-        let Self { entries, free, by_id, hasher } = self;
+        let Self { entries, free, by_id, hasher, .. } = self;
         let number = match free.pop() {
             Some(number) => number,
             None => u32::try_from(entries.len()).map_err(|_| Error::HostMemory)?,
@@ -155,14 +173,13 @@ impl Table {
             Some(free) => *free = entry,
             None => entries.push(entry),
         }
-        let given = handle(index, turn).ok_or(Error::HostMemory)?;
         let hash = |number: &u32| hasher.hash_one(id_of(entries, *number).unwrap_or(&[0; 16]));
         by_id.insert_unique(hasher.hash_one(id), number, hash);
-        Ok(given)
+        self.handle_of(index, turn).ok_or(Error::HostMemory)
     }
 
     fn remove(&mut self, index: usize) {
-        let Self { entries, free, by_id, hasher } = self;
+        let Self { entries, free, by_id, hasher, .. } = self;
         let Some(entry) = entries.get_mut(index) else { return };
         if entry.kind.take().is_none() {
             return;
@@ -176,12 +193,6 @@ impl Table {
             free.push(number);
         }
     }
-}
-
-/// Handles begin at 1: 0 is `CK_INVALID_HANDLE`.
-fn handle(index: usize, turn: u16) -> Option<ObjectHandle> {
-    let low = u32::try_from(index).ok()?.checked_add(1)?;
-    Some(ObjectHandle(u64::from(turn) << 32 | u64::from(low)))
 }
 
 fn id_of(entries: &[Entry], number: u32) -> Option<&ObjectId> {
@@ -217,6 +228,14 @@ mod tests {
         for never in [0, 201, 1 << 32, u64::MAX] {
             assert_eq!(id_at(&handles, ObjectHandle(never)), None);
         }
+    }
+
+    #[test]
+    fn another_turn_has_other_handles() {
+        let (first, second) = (Handles::of_turn(0), Handles::of_turn(1));
+        let (old, new) = (first.of(place(1)).unwrap(), second.of(place(1)).unwrap());
+        assert_eq!((old.0, new.0), (1, 1 << 48 | 1));
+        assert_eq!((id_at(&first, new), id_at(&second, old)), (None, None));
     }
 
     #[test]

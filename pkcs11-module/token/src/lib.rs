@@ -2,7 +2,8 @@
 //! 5 of the standard say, without a pointer in sight.
 //!
 //! In PKCS#11, sessions, logins, handles and session objects belong to the *application*, and
-//! objects belong to the *token*. In the module there is one [`Application`] for the process.
+//! objects belong to the *token*. In the module there is one [`Application`] for the process; in the
+//! daemon there is one for each process that it serves, all over one [`Store`].
 //!
 //! Locks, outermost first: the slots, the map of sessions, one session, a token's login, its
 //! objects (session objects, cache, handles), the keystore. No two sessions are locked at once, and
@@ -26,6 +27,7 @@ mod moved;
 mod object;
 mod operation;
 mod own;
+mod quota;
 mod rules;
 mod search;
 mod session;
@@ -37,9 +39,10 @@ mod token;
 
 pub use application::Application;
 pub use moved::{Moved, Refusal, settle};
+pub use quota::Quota;
 pub use rules::{CERTIFICATE_TYPES, CertificateType, OBJECT_CLASSES, OWN_CLASSES, ObjectClass};
 pub use strongroom_keystore::config::{Config, Level, Log, Target};
-pub use strongroom_keystore::quiesce;
+pub use strongroom_keystore::{ConfigError, Store, quiesce};
 pub use strongroom_mechanisms::prepare;
 
 use strongroom_mechanisms::Policy;

@@ -135,6 +135,7 @@ impl Application {
     pub(crate) fn enter(&self, slot: SlotId, read_write: bool) -> Result<SessionHandle> {
         let slot = self.slots.find(slot)?;
         let token = slot.initialized()?;
+        let taken = self.quota.take()?;
         {
             let mut presence = write(&token.presence);
             let officer = |login: &Login| login.role == Role::SecurityOfficer;
@@ -151,6 +152,7 @@ impl Application {
             read_write,
             activity: Default::default(),
             closed: AtomicBool::new(false),
+            _taken: taken,
         }))
     }
 

@@ -7,7 +7,9 @@ use std::sync::{Arc, Mutex, RwLock};
 use strongroom_keystore::Role;
 use strongroom_types::{Error, Result, SessionHandle, SessionInfo, SessionState};
 
+use crate::handles::first_of_turn;
 use crate::operation::{Kind, Operation};
+use crate::quota::Taken;
 use crate::search::Search;
 use crate::slot::Slot;
 use crate::sync::{read, write};
@@ -24,6 +26,8 @@ pub(crate) struct Session {
     /// Set when it closes, under the lock of the token's presence: a call that is still at work
     /// must leave no objects behind.
     pub(crate) closed: AtomicBool,
+    /// Its place among the sessions that there may be.
+    pub(crate) _taken: Taken,
 }
 
 /// What is under way in a session: at most one operation of each kind, and a search.
@@ -138,6 +142,11 @@ pub(crate) struct Sessions {
 }
 
 impl Sessions {
+    /// None yet; of another turn, they have other handles.
+    pub(crate) fn of_turn(turn: u16) -> Self {
+        Self { last: AtomicU64::new(first_of_turn(turn)), ..Self::default() }
+    }
+
     /// Keeps a new session under a new handle.
     pub(crate) fn open(&self, make: impl FnOnce(SessionHandle) -> Session) -> SessionHandle {
         let handle = SessionHandle(self.last.fetch_add(1, Ordering::Relaxed) + 1);
@@ -159,6 +168,11 @@ impl Sessions {
         self.part(handle)
             .and_then(|part| write(part).remove(&handle.0))
             .ok_or(Error::SessionHandleInvalid)
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.parts.iter().all(|part| read(part).is_empty())
     }
 
     /// The sessions with a token.

@@ -42,6 +42,11 @@ pub fn record<T>(call: impl FnOnce() -> T) -> (T, Account) {
     (outcome, take())
 }
 
+/// Whether anybody wants to know.
+pub fn wanted() -> bool {
+    RECORDING.get()
+}
+
 /// Says what the call is about: a word and a number.
 pub fn about(what: &str, number: u64) {
     note(|account| {

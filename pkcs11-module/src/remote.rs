@@ -1,0 +1,329 @@
+//! The connections to a daemon that has the keys.
+//!
+//! A thread that calls takes a connection that nobody uses, or makes one: so threads do not wait for
+//! each other, and there are as many connections as calls at once. All of them are for one
+//! application at the daemon, which the first one founds and the others join by its secret.
+//!
+//! When the daemon goes away, the next call founds an application of the next turn. What then
+//! becomes of sessions is [`Remote`](strongroom_functions::Remote)'s to say.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsRawFd;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::net::{RecvFlags, SendFlags, recv, send};
+use strongroom_functions::frame::{
+    self, FIRST, Hello, Inbox, Refusal, Terms, VERSION, Welcome, Wish,
+};
+use strongroom_functions::{Broken, Transport};
+use strongroom_types::{Bytes, Error, Result};
+
+/// How many connections are kept that nobody uses.
+const MOST_IDLE: usize = 16;
+
+/// How long a daemon may be away before a call fails for it: some moments, as when it is restarted.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// How long to wait before looking again.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// The most bytes of an answer. The daemon is trusted, but not to be free of faults.
+const MOST_ANSWER: usize = 1 << 30;
+
+/// The connections of a process.
+pub(crate) struct Pool {
+    path: PathBuf,
+    /// The turn of the application that the connections are for.
+    turn: AtomicU64,
+    state: Mutex<State>,
+    /// A connection came back, or went.
+    changed: Condvar,
+    /// Held by the one who looks for the daemon.
+    seeking: Mutex<()>,
+}
+
+struct State {
+    terms: Terms,
+    idle: Vec<Connection>,
+    /// All there are, those in use among them.
+    open: usize,
+}
+
+/// Why there is no connection.
+enum Trouble {
+    Refused(Refusal),
+    Away(io::Error),
+}
+
+impl Pool {
+    /// Founds an application at the daemon behind a socket.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let (connection, terms) = Connection::open(path, Wish::Found(0))
+            .map_err(|trouble| trouble.error(path, Error::FunctionFailed))?;
+        Ok(Self {
+            path: path.to_owned(),
+            turn: AtomicU64::new(0),
+            state: Mutex::new(State { terms, idle: vec![connection], open: 1 }),
+            changed: Condvar::new(),
+            seeking: Mutex::new(()),
+        })
+    }
+
+    /// Whether the edge is to behave as SoftHSM2's.
+    pub(crate) fn compatible(&self) -> bool {
+        self.state().terms.compatible
+    }
+
+    /// A connection to the application of a turn.
+    fn take(&self, turn: u64) -> core::result::Result<Connection, Broken> {
+        let mut state = self.state();
+        loop {
+            if self.turn() != turn {
+                return Err(Broken::Lost);
+            }
+            if let Some(connection) = state.idle.pop() {
+                return Ok(connection);
+            }
+            let secret = state.terms.secret;
+            state.open += 1;
+            drop(state);
+            let trouble = match Connection::open(&self.path, Wish::Join(secret)) {
+                Ok((connection, _)) => return Ok(connection),
+                Err(trouble) => trouble,
+            };
+            state = self.state();
+            state.open = state.open.saturating_sub(1);
+            match trouble {
+                // Others of this process have some, and give them back.
+                Trouble::Refused(Refusal::Full) if state.open > 0 => {
+                    let waited = self.changed.wait_timeout(state, PATIENCE);
+                    state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                }
+                Trouble::Refused(Refusal::Application) | Trouble::Away(_) => {
+                    drop(state);
+                    return Err(self.seek(turn));
+                }
+                Trouble::Refused(_) => {
+                    return Err(Broken::Refused(trouble.error(&self.path, Error::DeviceError)));
+                }
+            }
+        }
+    }
+
+    /// Looks for the daemon, once for all threads, until it is there again: the application of this
+    /// turn may be lost, and then another takes its place.
+    fn seek(&self, turn: u64) -> Broken {
+        let _one = self.seeking.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.turn() != turn {
+            return Broken::Lost;
+        }
+        let Ok(next) = u16::try_from(turn + 1) else {
+            return Broken::Refused(Error::DeviceError);
+        };
+        let secret = self.state().terms.secret;
+        let began = Instant::now();
+        loop {
+            let trouble = match self.again(secret, next) {
+                Ok(()) => return Broken::Lost,
+                Err(trouble) => trouble,
+            };
+            let away = matches!(trouble, Trouble::Away(_) | Trouble::Refused(Refusal::Full));
+            if !away || began.elapsed() > PATIENCE {
+                return Broken::Refused(trouble.error(&self.path, Error::DeviceError));
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Joins the application if it is still there, and founds the next if it is not.
+    fn again(&self, secret: frame::Secret, next: u16) -> core::result::Result<(), Trouble> {
+        match Connection::open(&self.path, Wish::Join(secret)) {
+            Ok((connection, _)) => {
+                let mut state = self.state();
+                state.open += 1;
+                state.idle.push(connection);
+                return Ok(());
+            }
+            Err(Trouble::Refused(Refusal::Application)) => {}
+            Err(trouble) => return Err(trouble),
+        }
+        let (connection, terms) = Connection::open(&self.path, Wish::Found(next))?;
+        let mut state = self.state();
+        *state = State { terms, idle: vec![connection], open: 1 };
+        self.turn.store(next.into(), Ordering::Release);
+        drop(state);
+        self.changed.notify_all();
+        Ok(())
+    }
+
+    /// Takes a connection back. One for an application that is lost is of no use.
+    fn give_back(&self, turn: u64, connection: Connection) {
+        let mut state = self.state();
+        if self.turn() == turn {
+            if state.idle.len() < MOST_IDLE {
+                state.idle.push(connection);
+            } else {
+                state.open = state.open.saturating_sub(1);
+            }
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    /// A connection broke, so those that nobody uses may have as well.
+    fn broke(&self, turn: u64) {
+        let mut state = self.state();
+        if self.turn() == turn {
+            let gone = state.idle.len() + 1;
+            state.idle.clear();
+            state.open = state.open.saturating_sub(gone);
+        }
+        drop(state);
+        self.changed.notify_one();
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Transport for Pool {
+    fn turn(&self) -> u64 {
+        self.turn.load(Ordering::Acquire)
+    }
+
+    fn exchange(&self, turn: u64, request: &[u8]) -> core::result::Result<Bytes, Broken> {
+        let most = usize::try_from(self.state().terms.most).unwrap_or(usize::MAX);
+        if request.len() > most {
+            let why = || format!("the daemon takes requests of {most} bytes at most");
+            return Err(Broken::Refused(Error::DataLenRange.because(why)));
+        }
+        let mut connection = self.take(turn)?;
+        if frame::send(&mut connection.socket, request).is_err() {
+            self.broke(turn);
+            return Err(Broken::Lost);
+        }
+        match connection.receive(MOST_ANSWER) {
+            Ok(answer) => {
+                self.give_back(turn, connection);
+                Ok(answer)
+            }
+            Err(_) => {
+                drop(connection);
+                self.broke(turn);
+                Err(Broken::Unanswered)
+            }
+        }
+    }
+}
+
+impl Trouble {
+    /// What an application sees of it; the log says more.
+    fn error(&self, path: &Path, away: Error) -> Error {
+        let path = path.display();
+        match self {
+            Self::Refused(Refusal::Version) => Error::FunctionFailed
+                .because(|| format!("the daemon at {path} is of another version than this module")),
+            Self::Refused(Refusal::User) => Error::FunctionFailed
+                .because(|| format!("the daemon at {path} does not serve this user")),
+            Self::Refused(Refusal::Full) => {
+                away.because(|| format!("the daemon at {path} has as many connections as it takes"))
+            }
+            Self::Refused(Refusal::Application | Refusal::Store) => {
+                away.because(|| format!("the daemon at {path} can not open its store"))
+            }
+            Self::Away(error) => {
+                away.because(|| format!("the daemon at {path} can not be reached: {error}"))
+            }
+        }
+    }
+}
+
+/// A connection, after the first frame each way.
+struct Connection {
+    socket: Socket,
+    inbox: Inbox,
+}
+
+impl Connection {
+    fn open(path: &Path, wish: Wish) -> core::result::Result<(Self, Terms), Trouble> {
+        let socket = Socket::connect(path).map_err(Trouble::Away)?;
+        let mut connection = Self { socket, inbox: Inbox::default() };
+        let hello = Hello { version: VERSION, wish };
+        // A daemon that refuses may do so before it has heard anything.
+        let sent = frame::send(&mut connection.socket, &hello.encode());
+        let welcome = connection
+            .receive(FIRST)
+            .map_err(|error| Trouble::Away(sent.err().unwrap_or(error)))?;
+        match Welcome::decode(&welcome) {
+            Ok(Welcome::Served(terms)) => Ok((connection, terms)),
+            Ok(Welcome::Refused(why)) => Err(Trouble::Refused(why)),
+            Err(error) => Err(Trouble::Away(io::Error::new(io::ErrorKind::InvalidData, error))),
+        }
+    }
+
+    fn receive(&mut self, most: usize) -> io::Result<Bytes> {
+        // Some answers take minutes: large keys, or the next event at a slot.
+        let answer = self.inbox.frame(&mut self.socket, most, Duration::MAX)?;
+        answer.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+/// How many sockets a child of a fork can be kept from holding open.
+const MOST_SOCKETS: usize = 256;
+
+/// The sockets of this process. A child has copies of them, by which the daemon would think that its
+/// parent is still there; so the child closes them.
+static SOCKETS: [AtomicI32; MOST_SOCKETS] = [const { AtomicI32::new(NONE) }; MOST_SOCKETS];
+
+const NONE: i32 = -1;
+
+/// The sockets that a child of this process has to close, each told once.
+pub(crate) fn take_sockets() -> impl Iterator<Item = i32> {
+    SOCKETS.iter().map(|place| place.swap(NONE, Ordering::Relaxed)).filter(|fd| *fd != NONE)
+}
+
+/// A socket that is on the list. It raises no signal when the other side has gone: the host may not
+/// expect one.
+struct Socket(UnixStream);
+
+impl Socket {
+    fn connect(path: &Path) -> io::Result<Self> {
+        let stream = UnixStream::connect(path)?;
+        let fd = stream.as_raw_fd();
+        let _ = SOCKETS.iter().any(|place| {
+            place.compare_exchange(NONE, fd, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        });
+        Ok(Self(stream))
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let fd = self.0.as_raw_fd();
+        let _ = SOCKETS.iter().any(|place| {
+            place.compare_exchange(fd, NONE, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+        });
+    }
+}
+
+impl Read for Socket {
+    fn read(&mut self, place: &mut [u8]) -> io::Result<usize> {
+        Ok(recv(&self.0, place, RecvFlags::empty())?.0)
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        Ok(send(&self.0, bytes, SendFlags::NOSIGNAL)?)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,83 @@
+//! The applications that are being served: one for each process that calls, however many
+//! connections it has.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use strongroom_functions::frame::Secret;
+use strongroom_token::Application;
+
+use crate::peer::Peer;
+
+/// By the secret that the connections of an application share.
+#[derive(Default)]
+pub(crate) struct Applications(Mutex<HashMap<Secret, Arc<Served>>>);
+
+/// An application, and whose it is.
+pub(crate) struct Served {
+    pub(crate) application: Application,
+    pub(crate) secret: Secret,
+    owner: (i32, u32),
+    connections: AtomicUsize,
+}
+
+impl Served {
+    /// Whether nothing would be lost with one of its connections.
+    pub(crate) fn can_spare_one(&self) -> bool {
+        self.connections.load(Ordering::Relaxed) > 1 || self.application.is_idle()
+    }
+}
+
+/// A connection's share of an application. With the last one the application goes.
+pub(crate) struct Share<'a> {
+    all: &'a Applications,
+    served: Arc<Served>,
+}
+
+impl std::ops::Deref for Share<'_> {
+    type Target = Served;
+
+    fn deref(&self) -> &Served {
+        &self.served
+    }
+}
+
+impl Applications {
+    /// A new application.
+    pub(crate) fn found(&self, peer: &Peer, application: Application) -> Result<Share<'_>, String> {
+        let mut secret = Secret::default();
+        // The kernel gives all of so few bytes.
+        rustix::rand::getrandom(&mut secret, rustix::rand::GetRandomFlags::empty())
+            .map_err(|error| format!("the system has no random numbers: {error}"))?;
+        let owner = (peer.pid, peer.uid);
+        let connections = AtomicUsize::new(1);
+        let served = Arc::new(Served { application, secret, owner, connections });
+        self.map().insert(secret, Arc::clone(&served));
+        Ok(Share { all: self, served })
+    }
+
+    /// One more connection of the process that founded it.
+    pub(crate) fn join(&self, peer: &Peer, secret: &Secret) -> Option<Share<'_>> {
+        let map = self.map();
+        let served = map.get(secret).filter(|served| served.owner == (peer.pid, peer.uid))?;
+        served.connections.fetch_add(1, Ordering::Relaxed);
+        Some(Share { all: self, served: Arc::clone(served) })
+    }
+
+    fn map(&self) -> MutexGuard<'_, HashMap<Secret, Arc<Served>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Share<'_> {
+    fn drop(&mut self) {
+        let mut map = self.all.map();
+        if self.served.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
+            let last = map.remove(&self.served.secret);
+            // Its sessions close with no lock held.
+            drop(map);
+            drop(last);
+        }
+    }
+}

@@ -1,0 +1,67 @@
+//! `strongroomd`: holds the keys in a process of its own, and lets others use them.
+//!
+//! Callers speak to it through a Unix socket, with the frames of `strongroom-functions`;
+//! `PROTOCOL.md` says them byte by byte. Each process that calls has an
+//! [`Application`](strongroom_token::Application) of its own, over tokens that all share; a thread
+//! serves each connection. When the last connection of a process goes, so do its sessions, its
+//! login and its session objects.
+//!
+//! Rooms: `settings` reads `[daemon]`, `peer` says who calls, `applications` whose sessions are
+//! whose, `connection` serves one caller, `server` takes callers in and stops.
+//!
+//! Locks, outermost first: the connections, the applications. Neither is held while a request is
+//! served.
+
+#![forbid(unsafe_code)]
+
+mod applications;
+mod connection;
+mod log;
+mod peer;
+mod server;
+mod settings;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Parser;
+use strongroom_token::Config;
+
+use crate::log::Level;
+use crate::server::Server;
+use crate::settings::Settings;
+
+/// Holds the keys of Strongroom in one process, and lets others use them through a socket.
+#[derive(Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration; else the one that the module would find
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    match run(&arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(why) => {
+            log::say(Level::Error, &why);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Serves until a signal says to stop. Errors are sentences.
+fn run(arguments: &Arguments) -> Result<(), String> {
+    let config = match &arguments.config {
+        Some(path) => Config::load(path),
+        None => Config::find(),
+    }
+    .map_err(|error| error.to_string())?;
+    log::up_to(config.log.level);
+    for remark in &config.remarks {
+        log::say(Level::Warning, remark);
+    }
+    let settings = Settings::load(config.source.as_deref())?;
+    Server::open(config, settings)?.run()
+}

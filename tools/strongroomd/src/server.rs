@@ -1,0 +1,251 @@
+//! The socket: callers come in, are looked at, and get a thread each, until a signal says to stop.
+
+use std::collections::HashMap;
+use std::fs::{self, DirBuilder};
+use std::io::{self, ErrorKind, Read};
+use std::net::Shutdown;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, Builder};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, poll};
+use rustix::fs::{Gid, Mode, chmod, chown};
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit, umask};
+use signal_hook::consts::{SIGINT, SIGTERM};
+use strongroom_functions::frame::Refusal;
+use strongroom_token::{Config, Quota, Store};
+
+use crate::applications::Applications;
+use crate::connection;
+use crate::log::{Level, say};
+use crate::peer::Peer;
+use crate::settings::Settings;
+
+/// The stack of a thread that serves a connection. Post-quantum signatures want most of it.
+const STACK: usize = 512 << 10;
+
+/// The daemon.
+pub(crate) struct Server {
+    pub(crate) config: Config,
+    pub(crate) settings: Settings,
+    pub(crate) store: Arc<Store>,
+    pub(crate) quota: Arc<Quota>,
+    pub(crate) applications: Applications,
+    connections: Mutex<Connections>,
+    /// A connection ended.
+    ended: Condvar,
+}
+
+/// The connections that are open.
+#[derive(Default)]
+struct Connections {
+    streams: HashMap<u64, Arc<UnixStream>>,
+    /// How many there have been.
+    count: u64,
+}
+
+impl Server {
+    /// Opens the store. Errors are sentences.
+    pub(crate) fn open(config: Config, settings: Settings) -> Result<Self, String> {
+        if let Some(socket) = &config.socket {
+            return Err(format!(
+                "the configuration says that the keys are with the daemon at {}; give this daemon \
+                 one with a [store], by --config",
+                socket.display()
+            ));
+        }
+        let store = Store::open(&config).map_err(|error| error.to_string())?;
+        Ok(Self {
+            store: Arc::new(store),
+            quota: Quota::new(settings.sessions),
+            applications: Applications::default(),
+            connections: Mutex::default(),
+            ended: Condvar::new(),
+            config,
+            settings,
+        })
+    }
+
+    /// Serves until SIGTERM or SIGINT; then finishes the requests that are under way.
+    pub(crate) fn run(self) -> Result<(), String> {
+        let failed = |error: io::Error| error.to_string();
+        let (mut stopped, stop) = UnixStream::pair().map_err(failed)?;
+        for signal in [SIGTERM, SIGINT] {
+            let stop = stop.try_clone().map_err(failed)?;
+            signal_hook::low_level::pipe::register(signal, stop).map_err(failed)?;
+        }
+        raise_file_limit(self.settings.connections);
+        let path = self.settings.socket.clone();
+        let listener =
+            self.listen(&path).map_err(|error| format!("{}: {error}", path.display()))?;
+        say(
+            Level::Info,
+            &format!("serves the store {} at {}", self.config.store.display(), path.display()),
+        );
+        let server = Arc::new(self);
+        while !wait(&listener, &stopped).map_err(failed)? {
+            server.accept(&listener);
+        }
+        let _ = stopped.read(&mut [0]);
+        drop(listener);
+        // Whoever comes now finds nobody, rather than a socket that nobody reads.
+        let _ = fs::remove_file(&path);
+        server.finish();
+        say(Level::Info, "stopped");
+        Ok(())
+    }
+
+    /// The socket, in a directory of its own if there is none yet.
+    fn listen(&self, path: &Path) -> io::Result<UnixListener> {
+        if let Some(parent) = path.parent() {
+            DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
+        }
+        remove_stale(path)?;
+        // Nobody connects before the permissions are what they are to be.
+        let before = umask(Mode::from_raw_mode(0o177));
+        let bound = UnixListener::bind(path);
+        umask(before);
+        let listener = bound?;
+        listener.set_nonblocking(true)?;
+        if self.settings.named {
+            // The list decides, and not the file system.
+            chmod(path, Mode::from_raw_mode(0o666))?;
+            return Ok(listener);
+        }
+        if let Some(group) = self.settings.groups.first() {
+            match chown(path, None, Some(Gid::from_raw(*group))) {
+                Ok(()) => chmod(path, Mode::from_raw_mode(0o660))?,
+                Err(error) => {
+                    let path = path.display();
+                    say(Level::Warning, &format!("{path} is for its owner alone: {error}"));
+                }
+            }
+        }
+        Ok(listener)
+    }
+
+    /// Takes one caller in.
+    fn accept(self: &Arc<Self>, listener: &UnixListener) {
+        let stream = match listener.accept() {
+            Ok((stream, _)) => stream,
+            Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+            Err(error) => {
+                say(Level::Warning, &format!("a connection can not be taken: {error}"));
+                // Out of descriptors, perhaps: others must end first.
+                thread::sleep(Duration::from_millis(50));
+                return;
+            }
+        };
+        let outcome = Peer::of(&stream).and_then(|peer| {
+            stream.set_nonblocking(false)?;
+            self.admit(stream, peer)
+        });
+        if let Err(error) = outcome {
+            say(Level::Warning, &format!("a connection can not be served: {error}"));
+        }
+    }
+
+    /// Looks at a caller, and gives it a thread.
+    fn admit(self: &Arc<Self>, stream: UnixStream, peer: Peer) -> io::Result<()> {
+        if !peer.may_connect(geteuid().as_raw(), &self.settings) {
+            say(Level::Warning, &format!("{peer}: is not on the list, and is refused"));
+            connection::refuse(&stream, Refusal::User);
+            return Ok(());
+        }
+        let stream = Arc::new(stream);
+        let Some(number) = self.enter(&stream) else {
+            let most = self.settings.connections;
+            say(Level::Warning, &format!("{peer}: is refused: {most} connections are open"));
+            connection::refuse(&stream, Refusal::Full);
+            return Ok(());
+        };
+        let server = Arc::clone(self);
+        let serve = move || {
+            connection::run(&server, &stream, &peer);
+            server.leave(number);
+        };
+        Builder::new().stack_size(STACK).spawn(serve).map(drop).inspect_err(|_| self.leave(number))
+    }
+
+    fn enter(&self, stream: &Arc<UnixStream>) -> Option<u64> {
+        let mut open = self.connections();
+        if open.streams.len() >= self.settings.connections {
+            return None;
+        }
+        open.count += 1;
+        let number = open.count;
+        open.streams.insert(number, Arc::clone(stream));
+        Some(number)
+    }
+
+    fn leave(&self, number: u64) {
+        self.connections().streams.remove(&number);
+        self.ended.notify_all();
+    }
+
+    /// Lets each connection answer what has been asked, and no more; and waits until all have.
+    fn finish(&self) {
+        let mut open = self.connections();
+        for stream in open.streams.values() {
+            // What has been sent is still read. It fails where the caller has gone already.
+            let _ = stream.shutdown(Shutdown::Read);
+        }
+        while !open.streams.is_empty() {
+            open = self.ended.wait(open).unwrap_or_else(PoisonError::into_inner);
+        }
+    }
+
+    fn connections(&self) -> MutexGuard<'_, Connections> {
+        self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Waits for a caller, or for the signal to stop: then it says so.
+fn wait(listener: &UnixListener, stopped: &UnixStream) -> io::Result<bool> {
+    let mut both = [PollFd::new(listener, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
+    match poll(&mut both, None) {
+        Ok(_) => Ok(both.last().is_some_and(|stopped| !stopped.revents().is_empty())),
+        Err(rustix::io::Errno::INTR) => Ok(false),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Removes a socket that a daemon left behind, and nothing else.
+fn remove_stale(path: &Path) -> io::Result<()> {
+    let about = match fs::symlink_metadata(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        outcome => outcome?,
+    };
+    if !about.file_type().is_socket() || about.uid() != geteuid().as_raw() {
+        return Err(io::Error::other("there is something else of this name; remove it"));
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => {
+            Err(io::Error::other("another daemon serves there; stop it, or give a [daemon] socket"))
+        }
+        Err(_) => fs::remove_file(path),
+    }
+}
+
+/// Each connection is a file to the system; what the machine does not grant is said.
+fn raise_file_limit(connections: usize) {
+    /// For the store and the log.
+    const OTHERS: u64 = 256;
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHERS);
+    let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
+    if current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let granted = maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let limit = Rlimit { current: Some(granted), maximum };
+    if setrlimit(Resource::Nofile, limit).is_err() || granted < wanted {
+        let why = format!(
+            "the system grants {granted} open files, so there may be fewer than {connections} \
+             connections"
+        );
+        say(Level::Warning, &why);
+    }
+}

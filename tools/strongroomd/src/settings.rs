@@ -1,0 +1,208 @@
+//! The table `[daemon]` of the configuration.
+//!
+//! ```toml
+//! [daemon]
+//! socket = "/run/strongroom/strongroom.sock"
+//! users = ["www-data", 1000]    # who may connect, beside the daemon's own user
+//! groups = ["strongroom"]       # and whose members
+//! connections = 1024            # at once
+//! sessions = 16384              # at once, of all callers together
+//! frame = 16777216              # the most bytes of a request
+//! idle = 600                    # seconds until a connection that nobody needs is closed; 0: never
+//! ```
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::Deserialize;
+
+/// The socket, if nothing else is said. Clients are told by their configuration.
+const SOCKET: &str = "/run/strongroom/strongroom.sock";
+
+/// The group whose members may connect, if nothing else is said.
+const GROUP: &str = "strongroom";
+
+/// The smallest limit for requests: a template with a large certificate fits.
+const LEAST_FRAME: u32 = 64 << 10;
+
+/// What the operator wants.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Settings {
+    pub(crate) socket: PathBuf,
+    /// User numbers, the daemon's own not among them.
+    pub(crate) users: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
+    /// Whether the operator named users or groups.
+    pub(crate) named: bool,
+    pub(crate) connections: usize,
+    pub(crate) sessions: usize,
+    pub(crate) frame: u32,
+    /// Nothing: for ever.
+    pub(crate) idle: Option<Duration>,
+}
+
+/// The file, of which only one table is looked at here: the keystore has read the others.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct File {
+    daemon: Table,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Table {
+    socket: PathBuf,
+    users: Option<Vec<Name>>,
+    groups: Option<Vec<Name>>,
+    connections: usize,
+    sessions: usize,
+    frame: u32,
+    idle: u64,
+}
+
+/// A user or group, by name or number.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Name {
+    Number(u32),
+    Name(String),
+}
+
+impl Default for Table {
+    fn default() -> Self {
+        Self {
+            socket: SOCKET.into(),
+            users: None,
+            groups: None,
+            connections: 1024,
+            sessions: 16 << 10,
+            frame: 16 << 20,
+            idle: 600,
+        }
+    }
+}
+
+impl Settings {
+    /// Reads them from the file of the configuration, if there is one. Errors are sentences.
+    pub(crate) fn load(source: Option<&Path>) -> Result<Self, String> {
+        let Some(path) = source else { return Self::read("", Path::new("/")) };
+        let text =
+            fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
+        let beside = path.parent().unwrap_or(Path::new("/"));
+        Self::read(&text, beside).map_err(|why| format!("{}: {why}", path.display()))
+    }
+
+    fn read(text: &str, beside: &Path) -> Result<Self, String> {
+        // A configuration of SoftHSM2 has no tables, and nothing for the daemon.
+        let table = match toml::from_str::<File>(text) {
+            Ok(file) => file.daemon,
+            Err(_) if !text.contains("[daemon]") => Table::default(),
+            Err(error) => {
+                let why = error.message();
+                return Err(format!("[daemon]: {why}; correct or remove this entry"));
+            }
+        };
+        for (name, none) in
+            [("connections", table.connections == 0), ("sessions", table.sessions == 0)]
+        {
+            if none {
+                return Err(format!("[daemon] {name} = 0 would serve nobody; give 1 or more"));
+            }
+        }
+        if table.frame < LEAST_FRAME {
+            return Err(format!("[daemon] frame is too small; give {LEAST_FRAME} or more"));
+        }
+        let named = table.users.is_some() || table.groups.is_some();
+        let users = numbers(table.users.unwrap_or_default(), "user", "/etc/passwd")?;
+        let groups = match table.groups {
+            Some(groups) => numbers(groups, "group", "/etc/group")?,
+            // A machine without the group has no members of it.
+            None => number(GROUP, "/etc/group").into_iter().collect(),
+        };
+        Ok(Self {
+            socket: beside.join(table.socket),
+            users,
+            groups,
+            named,
+            connections: table.connections,
+            sessions: table.sessions,
+            frame: table.frame,
+            idle: (table.idle > 0).then(|| Duration::from_secs(table.idle)),
+        })
+    }
+}
+
+fn numbers(names: Vec<Name>, what: &str, list: &str) -> Result<Vec<u32>, String> {
+    let find = |name| match name {
+        Name::Number(number) => Ok(number),
+        Name::Name(name) => number(&name, list).ok_or_else(|| {
+            format!("[daemon]: {list} has no {what} {name}; correct the name, or give its number")
+        }),
+    };
+    names.into_iter().map(find).collect()
+}
+
+/// The number of a name in `/etc/passwd` or `/etc/group`: the third field of its line.
+fn number(name: &str, list: &str) -> Option<u32> {
+    number_in(&fs::read_to_string(list).ok()?, name)
+}
+
+fn number_in(list: &str, name: &str) -> Option<u32> {
+    let line = list.lines().find(|line| line.split(':').next() == Some(name))?;
+    line.split(':').nth(2)?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Settings, String> {
+        Settings::read(text, Path::new("/etc/strongroom"))
+    }
+
+    #[test]
+    fn nothing_said_is_the_default() {
+        let settings = read("[store]\npath = '/x'\n").unwrap();
+        assert_eq!(settings.socket, Path::new(SOCKET));
+        assert_eq!((settings.connections, settings.sessions), (1024, 16384));
+        assert_eq!(settings.idle, Some(Duration::from_secs(600)));
+        assert!(settings.users.is_empty() && !settings.named);
+        assert_eq!(read("directories.tokendir = /var/lib/x\n"), Ok(settings), "SoftHSM2's file");
+    }
+
+    #[test]
+    fn what_is_said_holds() {
+        let settings = read(
+            "[daemon]\nsocket = 'x.sock'\nusers = [1000, 'root']\ngroups = []\nidle = 0\n\
+             connections = 3\nframe = 65536\n",
+        )
+        .unwrap();
+        assert_eq!(settings.socket, Path::new("/etc/strongroom/x.sock"));
+        assert_eq!((settings.users, settings.groups), (vec![1000, 0], vec![]));
+        assert_eq!((settings.idle, settings.connections), (None, 3));
+        assert_eq!((settings.frame, settings.named), (65536, true));
+    }
+
+    #[test]
+    fn what_is_wrong_is_a_sentence() {
+        for (text, word) in [
+            ("[daemon]\nsoket = 'x'\n", "soket"),
+            ("[daemon]\nusers = ['nobody at all']\n", "nobody at all"),
+            ("[daemon]\nconnections = 0\n", "connections"),
+            ("[daemon]\nsessions = 0\n", "sessions"),
+            ("[daemon]\nframe = 10\n", "frame"),
+        ] {
+            let why = read(text).unwrap_err();
+            assert!(why.contains(word), "{why}");
+        }
+    }
+
+    #[test]
+    fn numbers_come_from_the_lists() {
+        let list = "root:x:0:\nbroken\nstrongroom:x:998:alice,bob\n";
+        assert_eq!(number_in(list, "strongroom"), Some(998));
+        assert_eq!(number_in(list, "broken"), None);
+        assert_eq!(number_in(list, "alice"), None);
+    }
+}
