@@ -28,20 +28,39 @@ need openssl openssl
 
 WORK=$(mktemp -d)
 SERVER=
+DAEMONS=
 finish() {
     test -z "$SERVER" || kill "$SERVER" 2>/dev/null || true
+    for daemon in $DAEMONS; do
+        kill "$daemon" 2>/dev/null || true
+    done
     rm -rf "$WORK"
 }
 trap finish EXIT
 trap 'exit 1' INT TERM
 
-# new_store NAME: an empty store of its own.
+# new_store NAME: an empty store of its own, and a daemon that serves it where one is under test.
 new_store() {
     mkdir -p "$WORK/$1/softhsm2"
     printf 'directories.tokendir = %s\nlog.level = ERROR\n' "$WORK/$1/softhsm2" \
         >"$WORK/$1/softhsm2.conf"
     printf 'legacy = true\n[store]\npath = "%s"\n' "$WORK/$1/store" >"$WORK/$1/strongroom.toml"
     export SOFTHSM2_CONF="$WORK/$1/softhsm2.conf" STRONGROOM_CONF="$WORK/$1/strongroom.toml"
+    test -z "${DAEMON_UNDER_TEST:-}" || start_daemon "$WORK/$1"
+}
+
+# start_daemon DIRECTORY: a daemon for the store in it, until the script ends.
+start_daemon() {
+    printf '[daemon]\nsocket = "%s"\n' "$1/strongroom.sock" >>"$1/strongroom.toml"
+    "$DAEMON_UNDER_TEST" --config "$1/strongroom.toml" 2>"$1/strongroomd.log" &
+    DAEMONS="$DAEMONS $!"
+    export STRONGROOM_SOCKET="$1/strongroom.sock"
+    tries=0
+    until test -S "$STRONGROOM_SOCKET"; do
+        tries=$((tries + 1))
+        test "$tries" -lt 600 || { cat "$1/strongroomd.log" >&2; exit 2; }
+        sleep 0.1
+    done
 }
 
 new_store first

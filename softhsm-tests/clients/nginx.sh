@@ -67,6 +67,7 @@ pid $WORK/nginx.pid;
 error_log $WORK/error.log;
 env SOFTHSM2_CONF;
 env STRONGROOM_CONF;
+env STRONGROOM_SOCKET;
 env OPENSSL_CONF;
 events {}
 http {

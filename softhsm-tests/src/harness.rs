@@ -15,6 +15,7 @@ use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, fs, thread};
 
+use crate::daemon::{SOCKET, daemon_path};
 use crate::raw::{InitArgs, Module};
 use crate::rv::Rv;
 use crate::world::World;
@@ -177,7 +178,10 @@ fn judge(softhsm2: bool, expected: SoftHsm2, outcome: &Outcome) -> (Option<Strin
 fn record(module: &Path, name: &str, outcome: &Outcome, reason: &str) {
     let directory = results();
     fs::create_dir_all(&directory).expect("the directory of results");
-    let stem = module.file_stem().expect("a module has a name").to_string_lossy();
+    let stem = match daemon_path() {
+        Some(_) => "strongroom-remote".into(),
+        None => module.file_stem().expect("a module has a name").to_string_lossy(),
+    };
     let path = directory.join(format!("{stem}.tsv"));
     let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
     let told = match outcome {
@@ -293,9 +297,16 @@ fn child_command(
         Configured::Itself => {
             let path = directory.join("strongroom.toml");
             let store = store.join("strongroom");
-            fs::write(&path, format!("legacy = true\n[store]\npath = {store:?}\n"))
-                .expect("strongroom.toml");
+            let socket = directory.join("strongroom.sock");
+            let text = format!(
+                "legacy = true\n[store]\npath = {store:?}\n[daemon]\nsocket = {socket:?}\n"
+            );
+            fs::write(&path, text).expect("strongroom.toml");
             command.env("STRONGROOM_CONF", path);
+            // SoftHSM2's file has no place for a daemon, so its tests have none.
+            if daemon_path().is_some() {
+                command.env(SOCKET, socket);
+            }
         }
         // Nor under the home directory of whoever runs the test.
         Configured::AsSoftHsm2 => {

@@ -8,6 +8,7 @@
 //! - [`harness`]: runs each test in a child process with an empty store of its own, so that a
 //!   crash is an outcome like any other, and writes the outcome to a table.
 //! - [`world`]: the store, the module, a token with two PINs, and sessions on it.
+//! - [`daemon`]: where the module is to be the client of one, a daemon for each test.
 //! - [`raw`]: the calls as C makes them, null pointers and all. The only unsafe code.
 
 #![allow(
@@ -19,6 +20,7 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod daemon;
 pub mod harness;
 pub mod raw;
 pub mod rv;

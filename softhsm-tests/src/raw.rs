@@ -1491,6 +1491,18 @@ pub enum Ended {
 #[derive(Debug)]
 pub struct Forked(libc::pid_t);
 
+/// Has a program end when the thread that starts it does.
+pub fn ends_with_this_thread(command: &mut std::process::Command) {
+    use std::os::unix::process::CommandExt;
+    // SAFETY: the closure calls nothing but one function that is safe after a fork.
+    unsafe {
+        command.pre_exec(|| {
+            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
+            Ok(())
+        });
+    }
+}
+
 impl Forked {
     /// Forks; the child runs this body and ends with its status, without any exit handler.
     /// A child that hangs is ended by its alarm clock.

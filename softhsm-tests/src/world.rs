@@ -1,10 +1,11 @@
 //! The store, the module, a token with two PINs, and sessions on it.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock};
 
 use cryptoki_sys::*;
 
+use crate::daemon::Daemon;
 use crate::raw::{In, InitArgs, Mechanism, Module, PLENTY, Room};
 use crate::rv::Rv;
 use crate::template::Attribute;
@@ -21,6 +22,7 @@ pub const LABEL: &str = "black box";
 pub struct World {
     path: PathBuf,
     directory: PathBuf,
+    daemon: OnceLock<Mutex<Option<Daemon>>>,
     module: OnceLock<Module>,
     started: OnceLock<()>,
     slot: OnceLock<CK_SLOT_ID>,
@@ -38,15 +40,26 @@ impl World {
         Self {
             path,
             directory,
+            daemon: OnceLock::new(),
             module: OnceLock::new(),
             started: OnceLock::new(),
             slot: OnceLock::new(),
         }
     }
 
-    /// The path of the module.
+    /// The path of the module; what it needs has been started.
     pub fn path(&self) -> &Path {
+        self.daemon.get_or_init(|| Mutex::new(Daemon::start()));
         &self.path
+    }
+
+    /// Kills the daemon that the module is the client of, if it is, and starts another.
+    pub fn replace_daemon(&self) {
+        if let Some(daemon) = self.daemon.get() {
+            let mut daemon = daemon.lock().expect("no panic in here");
+            drop(daemon.take());
+            *daemon = Daemon::start();
+        }
     }
 
     /// A directory of this test.
@@ -56,7 +69,7 @@ impl World {
 
     /// The module, loaded and not initialised.
     pub fn module(&self) -> &Module {
-        self.module.get_or_init(|| Module::load(&self.path))
+        self.module.get_or_init(|| Module::load(self.path()))
     }
 
     /// The module, initialised once, with the operating system's locks.

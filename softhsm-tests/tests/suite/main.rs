@@ -13,6 +13,7 @@ mod certificates;
 mod check_values;
 mod client;
 mod compatible;
+mod daemon;
 mod derive;
 mod digest;
 mod dual;

@@ -1,4 +1,4 @@
-//! What is shipped: the module and the keytool, built for release.
+//! What is shipped: the module, the keytool and the daemon, built for release.
 
 use std::path::PathBuf;
 
@@ -12,6 +12,8 @@ pub(crate) struct Release {
     pub(crate) module: PathBuf,
     /// The `strongroom` command.
     pub(crate) keytool: PathBuf,
+    /// The daemon.
+    pub(crate) daemon: PathBuf,
 }
 
 /// Builds it; without changes this takes no time.
@@ -22,11 +24,13 @@ pub(crate) fn build() -> Result<Release> {
         "--locked",
         "--package=strongroom-pkcs11",
         "--package=strongroom-keytool",
+        "--package=strongroomd",
     ]))?;
     let folder = target().join("release");
     Ok(Release {
         module: folder.join("libstrongroom_pkcs11.so"),
         keytool: folder.join("strongroom"),
+        daemon: folder.join("strongroomd"),
     })
 }
 

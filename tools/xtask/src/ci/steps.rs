@@ -25,7 +25,12 @@ pub(super) const STEPS: &[Step] = &[
         run: examples,
     },
     Step { name: "tables", about: "the tables in README.md", needs: &[], run: tables::check },
-    Step { name: "release", about: "the module and the keytool", needs: &[], run: build },
+    Step {
+        name: "release",
+        about: "the module, the keytool and the daemon",
+        needs: &[],
+        run: build,
+    },
     Step {
         name: "symbols",
         about: "the module exports the functions of the standard and nothing else",
@@ -43,6 +48,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "the same on Strongroom",
         needs: &["packages", "release"],
         run: black_box_strongroom,
+    },
+    Step {
+        name: "daemon",
+        about: "the same on Strongroom as the client of a daemon",
+        needs: &["packages", "release"],
+        run: black_box_daemon,
     },
     Step {
         name: "p11test-softhsm2",
@@ -126,17 +137,22 @@ fn softhsm2() -> Result<PathBuf> {
 }
 
 fn black_box_softhsm2() -> Result {
-    black_box(&softhsm2()?)
+    black_box(&softhsm2()?, None)
 }
 
 fn black_box_strongroom() -> Result {
-    black_box(&release::build()?.module)
+    black_box(&release::build()?.module, None)
 }
 
-/// Everything that is asked of a module from outside.
-fn black_box(module: &Path) -> Result {
+fn black_box_daemon() -> Result {
+    let release = release::build()?;
+    black_box(&release.module, Some(&release.daemon))
+}
+
+/// Everything that is asked of a module from outside, by itself or as the client of a daemon.
+fn black_box(module: &Path, daemon: Option<&Path>) -> Result {
     tool("cargo-nextest")?;
-    run(program("softhsm-tests/run", []).arg(module))
+    run(program("softhsm-tests/run", []).arg(module).args(daemon))
 }
 
 fn own_tests_softhsm2() -> Result {

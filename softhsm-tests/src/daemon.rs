@@ -1,0 +1,65 @@
+//! The daemon that a module is the client of, if `DAEMON_UNDER_TEST` names its program: one for each
+//! test, with the store of that test.
+
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, thread};
+
+use crate::raw::ends_with_this_thread;
+
+/// The path of the daemon under test.
+const DAEMON: &str = "DAEMON_UNDER_TEST";
+/// Where the module finds it.
+pub(crate) const SOCKET: &str = "STRONGROOM_SOCKET";
+/// The configuration, which says what the daemon serves.
+const CONFIG: &str = "STRONGROOM_CONF";
+
+/// No daemon takes so long to start.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A daemon that runs.
+#[derive(Debug)]
+pub struct Daemon(Child);
+
+/// The path of the daemon under test, made absolute; nothing if the module does all itself.
+pub fn daemon_path() -> Option<PathBuf> {
+    let path = PathBuf::from(env::var_os(DAEMON)?);
+    let from_root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(&path);
+    let found = [&path, &from_root].iter().find_map(|path| path.canonicalize().ok());
+    Some(found.unwrap_or_else(|| panic!("{DAEMON}: there is no file {}", path.display())))
+}
+
+impl Daemon {
+    /// Starts the daemon under test, if there is one for this test, and waits until it answers. It ends with the
+    /// thread that calls, however that ends.
+    pub fn start() -> Option<Self> {
+        let path = daemon_path()?;
+        let socket = env::var_os(SOCKET)?;
+        let config = env::var_os(CONFIG).expect("a configuration");
+        let mut command = Command::new(path);
+        command.arg("--config").arg(config).stdin(Stdio::null());
+        ends_with_this_thread(&mut command);
+        let daemon = command.spawn().expect("the daemon starts");
+        let start = Instant::now();
+        while UnixStream::connect(&socket).is_err() {
+            assert!(start.elapsed() < PATIENCE, "the daemon does not answer");
+            thread::sleep(Duration::from_millis(2));
+        }
+        Some(Self(daemon))
+    }
+
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.0.id()
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // One that has ended already is none.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
