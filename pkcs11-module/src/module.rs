@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use strongroom_functions::{Cryptoki, Remote};
 use strongroom_token::{Config, Level, Log};
-use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle};
+use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle, reason};
 
 use crate::abi::{Quiet, Replaceable, at_work, brief, children_inherit, watch_exit, watch_forks};
 use crate::log;
@@ -66,7 +66,9 @@ fn here(config: Config) -> Result<Arc<Application>> {
 /// The application at the daemon behind a socket. The daemon serves one process with it, so a child
 /// begins with nothing, whatever the configuration says.
 fn at_daemon(socket: &Path) -> Result<Arc<Application>> {
-    let pool = Pool::open(socket)?;
+    // Told here, since the log of a process begins in the course of this very call.
+    let (pool, account) = reason::record(|| Pool::open(socket));
+    let pool = pool.inspect_err(|_| log::remark(Level::Error, &account.why))?;
     COMPATIBLE.store(pool.compatible(), Ordering::Relaxed);
     children_inherit(false);
     Ok(Arc::new(Remote::new(pool)))

@@ -27,7 +27,7 @@ use strongroom_types::{Bytes, Error, Result};
 const MOST_IDLE: usize = 16;
 
 /// How long a daemon may be away before a call fails for it: some moments, as when it is restarted.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long to wait before looking again.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -43,8 +43,9 @@ pub(crate) struct Pool {
     state: Mutex<State>,
     /// A connection came back, or went.
     changed: Condvar,
-    /// Held by the one who looks for the daemon.
-    seeking: Mutex<()>,
+    /// Held by the one who looks for the daemon: whether it was looked for in vain before. Then one
+    /// look is enough, or a host that ends would wait for each session that it closes.
+    seeking: Mutex<bool>,
 }
 
 struct State {
@@ -70,7 +71,7 @@ impl Pool {
             turn: AtomicU64::new(0),
             state: Mutex::new(State { terms, idle: vec![connection], open: 1 }),
             changed: Condvar::new(),
-            seeking: Mutex::new(()),
+            seeking: Mutex::new(false),
         })
     }
 
@@ -118,7 +119,7 @@ impl Pool {
     /// Looks for the daemon, once for all threads, until it is there again: the application of this
     /// turn may be lost, and then another takes its place.
     fn seek(&self, turn: u64) -> Broken {
-        let _one = self.seeking.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut in_vain = self.seeking.lock().unwrap_or_else(PoisonError::into_inner);
         if self.turn() != turn {
             return Broken::Lost;
         }
@@ -129,11 +130,15 @@ impl Pool {
         let began = Instant::now();
         loop {
             let trouble = match self.again(secret, next) {
-                Ok(()) => return Broken::Lost,
+                Ok(()) => {
+                    *in_vain = false;
+                    return Broken::Lost;
+                }
                 Err(trouble) => trouble,
             };
             let away = matches!(trouble, Trouble::Away(_) | Trouble::Refused(Refusal::Full));
-            if !away || began.elapsed() > PATIENCE {
+            if !away || *in_vain || began.elapsed() > PATIENCE {
+                *in_vain = true;
                 return Broken::Refused(trouble.error(&self.path, Error::DeviceError));
             }
             thread::sleep(PAUSE);

@@ -1494,13 +1494,13 @@ pub struct Forked(libc::pid_t);
 /// Has a program end when the thread that starts it does.
 pub fn ends_with_this_thread(command: &mut std::process::Command) {
     use std::os::unix::process::CommandExt;
-    // SAFETY: the closure calls nothing but one function that is safe after a fork.
-    unsafe {
-        command.pre_exec(|| {
-            libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL);
-            Ok(())
-        });
-    }
+    let end = || {
+        // SAFETY: the call takes two numbers.
+        unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+        Ok(())
+    };
+    // SAFETY: the closure does nothing that a process may not do between fork and exec.
+    unsafe { command.pre_exec(end) };
 }
 
 impl Forked {

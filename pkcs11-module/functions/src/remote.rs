@@ -38,7 +38,7 @@ pub enum Broken {
 }
 
 /// How often a request is sent before it is given up.
-const TRIES: usize = 4;
+const TRIES: usize = 8;
 
 /// The application that is at the other end of a transport.
 pub struct Remote<T> {

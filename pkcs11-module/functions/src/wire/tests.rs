@@ -419,7 +419,7 @@ fn sessions_live_on_where_nobody_was_logged_in() {
             let number = u16::from_le_bytes([request[0], request[1]]);
             let answer = match number {
                 11 => {
-                    let handle = turn << 48 | (opened.len() as u64 + 1);
+                    let handle = turn << 48 | u64::try_from(opened.len() + 1).unwrap();
                     opened.push((handle, first));
                     written(|out| Ok(SessionHandle(handle)).put(out))
                 }

@@ -290,7 +290,7 @@ impl Callee<'_> {
         direction: Direction,
         parameter: &Parameter,
     ) -> Result<()> {
-        self.message_layouts(session, direction)?;
+        self.message_mechanism(session, direction)?;
         parameter.none()
     }
 }

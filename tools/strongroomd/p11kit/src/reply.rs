@@ -158,9 +158,9 @@ impl Reply for ModuleInfo {
     fn write(self, wire: Wire<'_>, reply: &mut Writer) -> Result<()> {
         // What the client gives the application are functions of this version.
         version(reply, wire.generation.standard);
-        reply.string(&padded::<32>(self.manufacturer));
+        reply.string(&padded::<32>(&self.manufacturer));
         reply.u64(0);
-        reply.string(&padded::<32>(self.description));
+        reply.string(&padded::<32>(&self.description));
         version(reply, self.version);
         Ok(())
     }
@@ -171,7 +171,7 @@ impl Reply for SlotInfo {
 
     fn write(self, _: Wire<'_>, reply: &mut Writer) -> Result<()> {
         reply.string(&padded::<64>(&self.description));
-        reply.string(&padded::<32>(self.manufacturer));
+        reply.string(&padded::<32>(&self.manufacturer));
         reply.u64(self.flags);
         version(reply, self.version);
         version(reply, self.version);
@@ -187,8 +187,8 @@ impl Reply for TokenInfo {
         const UNAVAILABLE: u64 = u64::MAX;
         let (min_pin_len, max_pin_len) = self.pin_len;
         reply.string(&self.label);
-        reply.string(&padded::<32>(self.manufacturer));
-        reply.string(&padded::<16>(self.model));
+        reply.string(&padded::<32>(&self.manufacturer));
+        reply.string(&padded::<16>(&self.model));
         reply.string(&self.serial);
         let sessions = [UNLIMITED, self.sessions, UNLIMITED, self.rw_sessions];
         let memory = [UNAVAILABLE; 4];
