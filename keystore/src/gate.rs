@@ -29,6 +29,8 @@ pub(crate) trait Resident: Send + Sync {
 
 /// Adds a resident, which [`quiesce`] will close.
 pub(crate) fn register(resident: Weak<dyn Resident>) {
+    // No fork finds the list locked.
+    let _entry = enter();
     let mut residents = RESIDENTS.lock().unwrap_or_else(PoisonError::into_inner);
     residents.retain(|one| one.strong_count() > 0);
     residents.push(resident);

@@ -49,6 +49,7 @@ fn open() -> Result<Arc<Application>> {
     }
     let config = found.map_err(|error| Error::GeneralError.because(|| error.to_string()))?;
     watch_exit()?;
+    brief(strongroom_token::prepare);
     match &config.socket {
         Some(socket) => at_daemon(socket),
         None => here(config),
@@ -59,7 +60,6 @@ fn open() -> Result<Arc<Application>> {
 fn here(config: Config) -> Result<Arc<Application>> {
     COMPATIBLE.store(config.compatible, Ordering::Relaxed);
     children_inherit(config.child_inherits);
-    brief(strongroom_token::prepare);
     Ok(Arc::new(strongroom_token::Application::open(config)?))
 }
 

@@ -81,9 +81,15 @@ pub use operation::{Cipher, Digest, Recover, Sign, Verify};
 pub use policy::Policy;
 pub use row::{Encapsulated, Legacy, Mechanism, Start};
 pub use state::StateKey;
-pub use strongroom_awslc::prepare;
 
 use strongroom_types::{Bytes, Error, KeyType, Result};
+
+/// Has everything made that is made once in a process, at its first use: under a lock, which a fork
+/// in that moment leaves held in its child. So this is for a moment in which nobody forks.
+pub fn prepare() {
+    strongroom_awslc::prepare();
+    policy::prepare();
+}
 
 /// Every key type of the token.
 pub static KEY_TYPES: &[&KeyTypeRow] = &[

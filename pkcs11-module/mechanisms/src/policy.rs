@@ -108,6 +108,13 @@ fn all(row: &Mechanism) -> Mechanism {
     Mechanism { key_size: smallest..=*row.key_size.end(), ..row.clone() }
 }
 
+/// Makes the tables of both.
+pub(crate) fn prepare() {
+    for policy in [Policy::Modern, Policy::Legacy] {
+        policy.table();
+    }
+}
+
 impl Policy {
     /// That of a configuration.
     pub fn new(legacy: bool) -> Self {
@@ -115,6 +122,7 @@ impl Policy {
     }
 
     fn table(self) -> &'static Table {
+        // All of them are made in `prepare`, whoever asks first.
         match self {
             Self::Modern => &MODERN,
             Self::Legacy => &ALL,

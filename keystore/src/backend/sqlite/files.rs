@@ -17,6 +17,7 @@ use rustix::{
 use crate::{
     backend::TokenId,
     error::{self, Error, Result},
+    gate,
 };
 
 /// Where a token lies.
@@ -159,7 +160,8 @@ pub(crate) fn token_of(name: &str) -> Option<TokenId> {
 /// The identity of an open file.
 type Inode = (u64, u64);
 
-/// How often this copy of the crate has each lock file open.
+/// How often this copy of the crate has each lock file open. Locked behind the gate alone, so that
+/// no fork finds it so.
 static PRESENT: Mutex<Option<HashMap<Inode, usize>>> = Mutex::new(None);
 
 /// The lock file of a token, held open beside each connection.
@@ -176,6 +178,7 @@ impl Presence {
     /// Opens the lock file; nothing if there is none and none can be made.
     pub(super) fn open(files: &Files) -> Result<Option<Self>> {
         let path = files.lock();
+        let _entry = gate::enter();
         let mut present = PRESENT.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match files.beside(&path).or_else(|_| read_beside(&path)) {
             Ok(file) => file,
@@ -203,6 +206,7 @@ impl Presence {
 
     /// Another descriptor of the same open file, with the same locks.
     pub(super) fn again(&self) -> Result<Self> {
+        let _entry = gate::enter();
         let mut present = PRESENT.lock().unwrap_or_else(PoisonError::into_inner);
         let file = self.file.as_ref().map(File::try_clone).transpose().map_err(error::io)?;
         *present.get_or_insert_default().entry(self.inode).or_default() += 1;
@@ -216,6 +220,7 @@ impl Presence {
 
 impl Drop for Presence {
     fn drop(&mut self) {
+        let _entry = gate::enter();
         let mut present = PRESENT.lock().unwrap_or_else(PoisonError::into_inner);
         self.file = None;
         let present = present.get_or_insert_default();
