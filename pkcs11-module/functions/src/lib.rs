@@ -1,6 +1,6 @@
 //! The functions of PKCS#11 as safe Rust: one table, from which come the trait that the token
 //! implements, the client that calls it from another process ([`Remote`]), and what answers that
-//! client ([`serve`]). The status list that the documents show is here too.
+//! client ([`serve()`]). The status list that the documents show is here too.
 //!
 //! This room knows no token, no pointer and no global, and no socket: a [`Transport`] carries the
 //! frames, and [`frame`] cuts them out of a stream.
