@@ -14,6 +14,7 @@ use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -353,9 +354,20 @@ fn a_connection_that_nobody_needs_is_closed() {
     let busy = daemon.connect();
     let remote = Remote::new(&busy);
     let session = remote.open_session(slot(&busy), true).unwrap();
-    let spare = daemon.ask(Wish::Join(busy.secret())).unwrap();
-    assert!(hung_up(idle.raw()), "an application without sessions");
-    assert!(hung_up(spare.raw()), "a second connection");
+    let done = AtomicBool::new(false);
+    thread::scope(|scope| {
+        // Of two idle ones either may go, so this one is never idle meanwhile.
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                assert!(remote.session_info(session).is_ok());
+                thread::sleep(Duration::from_millis(50));
+            }
+        });
+        let spare = daemon.ask(Wish::Join(busy.secret())).unwrap();
+        let closed = [hung_up(idle.raw()), hung_up(spare.raw())];
+        done.store(true, Ordering::Relaxed);
+        assert_eq!(closed, [true; 2], "without sessions; and a second connection");
+    });
     thread::sleep(Duration::from_secs(2));
     assert!(remote.session_info(session).is_ok(), "the last one of an application with sessions");
 }
