@@ -7,7 +7,8 @@
 //! login and its session objects.
 //!
 //! Rooms: `settings` reads `[daemon]`, `peer` says who calls, `applications` whose sessions are
-//! whose, `connection` serves one caller, `server` takes callers in and stops.
+//! whose, `connection` serves one caller and `p11kit` one that speaks as p11-kit's client does,
+//! `server` takes callers in and stops.
 //!
 //! Locks, outermost first: the connections, the applications. Neither is held while a request is
 //! served.
@@ -17,6 +18,7 @@
 mod applications;
 mod connection;
 mod log;
+mod p11kit;
 mod peer;
 mod server;
 mod settings;

@@ -6,7 +6,7 @@ use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder};
 use std::time::Duration;
@@ -21,6 +21,7 @@ use strongroom_token::{Config, Quota, Store};
 use crate::applications::Applications;
 use crate::connection;
 use crate::log::{Level, say};
+use crate::p11kit;
 use crate::peer::Peer;
 use crate::settings::Settings;
 
@@ -78,24 +79,38 @@ impl Server {
             signal_hook::low_level::pipe::register(signal, stop).map_err(failed)?;
         }
         raise_file_limit(self.settings.connections);
-        let path = self.settings.socket.clone();
-        let listener =
-            self.listen(&path).map_err(|error| format!("{}: {error}", path.display()))?;
-        say(
-            Level::Info,
-            &format!("serves the store {} at {}", self.config.store.display(), path.display()),
-        );
+        let doors = self.doors()?;
+        for Door { path, wire, .. } in &doors {
+            let (store, path) = (self.config.store.display(), path.display());
+            say(Level::Info, &format!("serves the store {store} at {path}, {}", wire.name()));
+        }
         let server = Arc::new(self);
-        while !wait(&listener, &stopped).map_err(failed)? {
-            server.accept(&listener);
+        while !wait(&doors, &stopped).map_err(failed)? {
+            doors.iter().for_each(|door| server.accept(door));
         }
         let _ = stopped.read(&mut [0]);
-        drop(listener);
-        // Whoever comes now finds nobody, rather than a socket that nobody reads.
-        let _ = fs::remove_file(&path);
+        for Door { path, listener, .. } in doors {
+            drop(listener);
+            // Whoever comes now finds nobody, rather than a socket that nobody reads.
+            let _ = fs::remove_file(path);
+        }
         server.finish();
         say(Level::Info, "stopped");
         Ok(())
+    }
+
+    /// A door for each wire that is wanted. Errors are sentences.
+    fn doors(&self) -> Result<Vec<Door>, String> {
+        let wanted = [
+            (Some(&self.settings.socket), Wire::Own),
+            (self.settings.p11kit.as_ref(), Wire::P11kit),
+        ];
+        let wanted = wanted.into_iter().filter_map(|(path, wire)| Some((path?.clone(), wire)));
+        let open = |(path, wire): (PathBuf, Wire)| match self.listen(&path) {
+            Ok(listener) => Ok(Door { path, listener, wire }),
+            Err(error) => Err(format!("{}: {error}", path.display())),
+        };
+        wanted.map(open).collect()
     }
 
     /// The socket, in a directory of its own if there is none yet.
@@ -128,8 +143,8 @@ impl Server {
     }
 
     /// Takes one caller in.
-    fn accept(self: &Arc<Self>, listener: &UnixListener) {
-        let stream = match listener.accept() {
+    fn accept(self: &Arc<Self>, door: &Door) {
+        let stream = match door.listener.accept() {
             Ok((stream, _)) => stream,
             Err(error) if error.kind() == ErrorKind::WouldBlock => return,
             Err(error) => {
@@ -141,7 +156,7 @@ impl Server {
         };
         let outcome = Peer::of(&stream).and_then(|peer| {
             stream.set_nonblocking(false)?;
-            self.admit(stream, peer)
+            self.admit(stream, peer, door.wire)
         });
         if let Err(error) = outcome {
             say(Level::Warning, &format!("a connection can not be served: {error}"));
@@ -149,22 +164,22 @@ impl Server {
     }
 
     /// Looks at a caller, and gives it a thread.
-    fn admit(self: &Arc<Self>, stream: UnixStream, peer: Peer) -> io::Result<()> {
+    fn admit(self: &Arc<Self>, stream: UnixStream, peer: Peer, wire: Wire) -> io::Result<()> {
         if !peer.may_connect(geteuid().as_raw(), &self.settings) {
             say(Level::Warning, &format!("{peer}: is not on the list, and is refused"));
-            connection::refuse(&stream, Refusal::User);
+            wire.refuse(&stream, Refusal::User);
             return Ok(());
         }
         let stream = Arc::new(stream);
         let Some(number) = self.enter(&stream) else {
             let most = self.settings.connections;
             say(Level::Warning, &format!("{peer}: is refused: {most} connections are open"));
-            connection::refuse(&stream, Refusal::Full);
+            wire.refuse(&stream, Refusal::Full);
             return Ok(());
         };
         let server = Arc::clone(self);
         let serve = move || {
-            connection::run(&server, &stream, &peer);
+            wire.serve(&server, &stream, &peer);
             server.leave(number);
         };
         Builder::new().stack_size(STACK).spawn(serve).map(drop).inspect_err(|_| self.leave(number))
@@ -203,11 +218,53 @@ impl Server {
     }
 }
 
+/// Where callers of one kind come in.
+struct Door {
+    path: PathBuf,
+    listener: UnixListener,
+    wire: Wire,
+}
+
+/// How callers speak.
+#[derive(Clone, Copy)]
+enum Wire {
+    /// As the module does.
+    Own,
+    /// As the stock client of p11-kit does.
+    P11kit,
+}
+
+impl Wire {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Own => "for the module",
+            Self::P11kit => "for the client of p11-kit",
+        }
+    }
+
+    fn serve(self, server: &Server, stream: &UnixStream, peer: &Peer) {
+        match self {
+            Self::Own => connection::run(server, stream, peer),
+            Self::P11kit => p11kit::run(server, stream, peer),
+        }
+    }
+
+    /// Turns a caller away; p11-kit has no word for that but to hang up.
+    fn refuse(self, stream: &UnixStream, why: Refusal) {
+        match self {
+            Self::Own => connection::refuse(stream, why),
+            Self::P11kit => {}
+        }
+    }
+}
+
 /// Waits for a caller, or for the signal to stop: then it says so.
-fn wait(listener: &UnixListener, stopped: &UnixStream) -> io::Result<bool> {
-    let mut both = [PollFd::new(listener, PollFlags::IN), PollFd::new(stopped, PollFlags::IN)];
-    match poll(&mut both, None) {
-        Ok(_) => Ok(both.last().is_some_and(|stopped| !stopped.revents().is_empty())),
+fn wait(doors: &[Door], stopped: &UnixStream) -> io::Result<bool> {
+    let listeners = doors.iter().map(|door| PollFd::new(&door.listener, PollFlags::IN));
+    let stop = PollFd::new(stopped, PollFlags::IN);
+    let mut all: Vec<_> = listeners.chain([stop]).collect();
+    match poll(&mut all, None) {
+        Ok(_) => Ok(all.last().is_some_and(|stopped| !stopped.revents().is_empty())),
         Err(rustix::io::Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),
     }

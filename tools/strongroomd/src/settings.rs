@@ -3,6 +3,7 @@
 //! ```toml
 //! [daemon]
 //! socket = "/run/strongroom/strongroom.sock"
+//! p11kit = "/run/strongroom/p11kit.sock"  # for the stock client of p11-kit; without it there is none
 //! users = ["www-data", 1000]    # who may connect, beside the daemon's own user
 //! groups = ["strongroom"]       # and whose members
 //! connections = 1024            # at once
@@ -30,6 +31,8 @@ const LEAST_FRAME: u32 = 64 << 10;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
     pub(crate) socket: PathBuf,
+    /// For the stock client of p11-kit.
+    pub(crate) p11kit: Option<PathBuf>,
     /// User numbers, the daemon's own not among them.
     pub(crate) users: Vec<u32>,
     pub(crate) groups: Vec<u32>,
@@ -53,6 +56,7 @@ struct File {
 #[serde(deny_unknown_fields, default)]
 struct Table {
     socket: PathBuf,
+    p11kit: Option<PathBuf>,
     users: Option<Vec<Name>>,
     groups: Option<Vec<Name>>,
     connections: usize,
@@ -73,6 +77,7 @@ impl Default for Table {
     fn default() -> Self {
         Self {
             socket: SOCKET.into(),
+            p11kit: None,
             users: None,
             groups: None,
             connections: 1024,
@@ -122,6 +127,7 @@ impl Settings {
         };
         Ok(Self {
             socket: beside.join(table.socket),
+            p11kit: table.p11kit.map(|path| beside.join(path)),
             users,
             groups,
             named,

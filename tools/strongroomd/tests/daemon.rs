@@ -434,3 +434,53 @@ fn a_thousand_connections_and_ten_thousand_sessions() {
     let session = remote.open_session(slot, false).unwrap();
     assert_eq!(remote.generate_random(session, 16).unwrap().len(), 16);
 }
+
+/// Runs OpenSC's tool over the stock client of p11-kit.
+fn over_p11kit(daemon: &Daemon, args: &[&str]) -> String {
+    let client = fs::read_dir("/usr/lib")
+        .unwrap()
+        .filter_map(|entry| Some(entry.ok()?.path().join("pkcs11/p11-kit-client.so")))
+        .find(|path| path.exists())
+        .expect("p11-kit-modules is installed");
+    let socket = daemon.dir.path().join("p11kit.sock");
+    let output = Command::new("pkcs11-tool")
+        .env("P11_KIT_SERVER_ADDRESS", format!("unix:path={}", socket.display()))
+        .arg("--module")
+        .arg(client)
+        .args(["--login", "--pin", "1234567"])
+        .args(args)
+        .output()
+        .expect("opensc is installed");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{args:?}: {output:?} {}", daemon.log());
+    said
+}
+
+#[test]
+fn the_stock_client_of_p11_kit_is_served_at_a_door_of_its_own() {
+    let mut daemon = Daemon::start("p11kit = 'p11kit.sock'");
+    daemon.says("for the client of p11-kit");
+    token(&daemon);
+    let key = ["--label", "key", "--id", "01"];
+    over_p11kit(&daemon, &[&["--keypairgen", "--key-type", "EC:prime256v1"], &key[..]].concat());
+    let message = daemon.dir.path().join("message");
+    fs::write(&message, [7; 32]).unwrap();
+    let signature = daemon.dir.path().join("signature");
+    let [message, signature] = [&message, &signature].map(|path| path.to_str().unwrap());
+    let sign = ["--sign", "--mechanism", "ECDSA", "--input-file", message, "--output-file"];
+    over_p11kit(&daemon, &[&sign[..], &[signature], &key].concat());
+    let verify = ["--verify", "--mechanism", "ECDSA", "--input-file", message];
+    let verified =
+        over_p11kit(&daemon, &[&verify[..], &["--signature-file", signature], &key].concat());
+    assert!(verified.contains("Signature is valid"), "{verified}");
+    // What was made there is there for those who come in by the other door.
+    let caller = daemon.connect();
+    let remote = Remote::new(&caller);
+    let session = remote.open_session(slot(&caller), true).unwrap();
+    remote.find_objects_init(session, Attributes::default()).unwrap();
+    assert_eq!(remote.find_objects(session, 10).unwrap().len(), 1, "the public key");
+
+    daemon.signal(Signal::TERM);
+    assert!(daemon.child.wait().unwrap().success());
+    assert!(!daemon.dir.path().join("p11kit.sock").exists());
+}

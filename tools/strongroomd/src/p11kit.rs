@@ -1,0 +1,37 @@
+//! One connection of the stock client of p11-kit: an application, for as long as it lasts.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::time::Duration;
+
+use strongroom_p11kit::{Limits, Module, serve};
+use strongroom_token::Application;
+
+use crate::log::{Level, say};
+use crate::peer::Peer;
+use crate::server::Server;
+
+/// How long a caller may take over an answer. There is no other limit of time: this client does not
+/// connect again, so one that was idle and was closed would be useless to its program.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Serves a connection until it ends.
+pub(crate) fn run(server: &Server, stream: &UnixStream, peer: &Peer) {
+    match converse(server, stream) {
+        // A program that ends without C_Finalize hangs up as it happens to be.
+        Err(error)
+            if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {}
+        Err(error) => say(Level::Warning, &format!("{peer}: the connection is closed: {error}")),
+        Ok(()) => {}
+    }
+}
+
+fn converse(server: &Server, stream: &UnixStream) -> io::Result<()> {
+    stream.set_write_timeout(Some(PATIENCE))?;
+    let (store, quota) = (Arc::clone(&server.store), Arc::clone(&server.quota));
+    let application = Application::over(store, server.config.clone(), 0, quota)
+        .map_err(|error| io::Error::other(format!("the store can not be opened: {error}")))?;
+    let module = Module { application: &application, layouts: strongroom_token::layouts };
+    serve(stream, stream, module, &Limits::default())
+}
