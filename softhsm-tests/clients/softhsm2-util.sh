@@ -85,7 +85,8 @@ encrypted() {
 run "--import --file-pin --no-public-key" encrypted
 
 aes() {
-    head -c 32 /dev/urandom >"$WORK/aes"
+    # The tool reads a line of text: of a key with a zero or a newline in it, it takes a part.
+    openssl rand -hex 16 | tr -d '\n' >"$WORK/aes"
     util --import "$WORK/aes" --aes --token box --label aes --id 05 --pin "$PIN"
     printf '0123456789abcdef' >"$WORK/block"
     tool --encrypt --mechanism AES-ECB --id 05 --input-file "$WORK/block" \
