@@ -51,7 +51,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "daemon",
-        about: "the same on Strongroom as the client of a daemon",
+        about: "the black-box tests on Strongroom as the client of a daemon",
         needs: &["packages", "release"],
         run: black_box_daemon,
     },
