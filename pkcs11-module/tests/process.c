@@ -339,9 +339,14 @@ static void *restarts(void *unused)
     }
 }
 
-static void forks_during_starts(void)
+/* Forks while two threads start and stop the module, by this configuration or the one that holds;
+ * children have the one that holds. */
+static void forks_while_others_start(const char *configuration)
 {
     pthread_t thread;
+    char *children = strdup(getenv("STRONGROOM_CONF"));
+    if (configuration)
+        setenv("STRONGROOM_CONF", configuration, 1);
     load();
     for (int i = 0; i < 2; i++)
         pthread_create(&thread, NULL, restarts, NULL);
@@ -349,6 +354,7 @@ static void forks_during_starts(void)
         pid_t child = fork();
         if (child == 0) {
             alarm(20);
+            setenv("STRONGROOM_CONF", children, 1);
             in_child();
             exit(0);
         }
@@ -357,26 +363,14 @@ static void forks_during_starts(void)
     _exit(0);
 }
 
-/* The starts of the parent fail, by a configuration that the child does without. */
+static void forks_during_starts(void)
+{
+    forks_while_others_start(NULL);
+}
+
 static void forks_during_failing_starts(void)
 {
-    pthread_t thread;
-    char *good = strdup(getenv("STRONGROOM_CONF"));
-    setenv("STRONGROOM_CONF", "/nonexistent", 1);
-    load();
-    for (int i = 0; i < 2; i++)
-        pthread_create(&thread, NULL, restarts, NULL);
-    for (int i = 0; i < 40; i++) {
-        pid_t child = fork();
-        if (child == 0) {
-            alarm(20);
-            setenv("STRONGROOM_CONF", good, 1);
-            in_child();
-            exit(0);
-        }
-        wait_for(child);
-    }
-    _exit(0);
+    forks_while_others_start("/nonexistent");
 }
 
 /* Of many threads, one initialises. */

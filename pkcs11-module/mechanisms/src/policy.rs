@@ -122,7 +122,6 @@ impl Policy {
     }
 
     fn table(self) -> &'static Table {
-        // All of them are made in `prepare`, whoever asks first.
         match self {
             Self::Modern => &MODERN,
             Self::Legacy => &ALL,

@@ -189,6 +189,7 @@ mod tests {
         TURNSTILE.pass(|| TURNSTILE.close().wait());
         assert!(TURNSTILE.close().wait_for(Duration::ZERO));
     }
+
     #[test]
     fn a_child_forgets_the_threads_that_it_does_not_have() {
         static TURNSTILE: Turnstile = Turnstile::new(&DEPTH);

@@ -3,7 +3,6 @@
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use strongroom_functions::frame::{
@@ -20,7 +19,7 @@ use crate::server::Server;
 
 /// How long a caller may take over half a frame, over saying what it wants, and over taking an
 /// answer.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Serves a connection until it ends.
 pub(crate) fn run(server: &Server, stream: &UnixStream, peer: &Peer) {
@@ -105,8 +104,8 @@ fn share<'s>(server: &'s Server, peer: &Peer, wish: &Wish) -> Result<Share<'s>, 
         }
         Wish::Found(turn) => *turn,
     };
-    let (store, quota) = (Arc::clone(&server.store), Arc::clone(&server.quota));
-    let founded = Application::over(store, server.config.clone(), turn, quota)
+    let founded = server
+        .application(turn)
         .map_err(|error| error.to_string())
         .and_then(|application| server.applications.found(peer, application));
     founded.map_err(|why| {

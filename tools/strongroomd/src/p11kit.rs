@@ -2,21 +2,16 @@
 
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
-use std::time::Duration;
 
 use strongroom_p11kit::{Limits, Module, serve};
-use strongroom_token::Application;
 
+use crate::connection::PATIENCE;
 use crate::log::{Level, say};
 use crate::peer::Peer;
 use crate::server::Server;
 
-/// How long a caller may take over an answer. There is no other limit of time: this client does not
-/// connect again, so one that was idle and was closed would be useless to its program.
-const PATIENCE: Duration = Duration::from_secs(10);
-
-/// Serves a connection until it ends.
+/// Serves a connection until it ends. It is never closed for being idle: this client does not connect
+/// again, and would be useless to its program.
 pub(crate) fn run(server: &Server, stream: &UnixStream, peer: &Peer) {
     match converse(server, stream) {
         // A program that ends without C_Finalize hangs up as it happens to be.
@@ -29,8 +24,8 @@ pub(crate) fn run(server: &Server, stream: &UnixStream, peer: &Peer) {
 
 fn converse(server: &Server, stream: &UnixStream) -> io::Result<()> {
     stream.set_write_timeout(Some(PATIENCE))?;
-    let (store, quota) = (Arc::clone(&server.store), Arc::clone(&server.quota));
-    let application = Application::over(store, server.config.clone(), 0, quota)
+    let application = server
+        .application(0)
         .map_err(|error| io::Error::other(format!("the store can not be opened: {error}")))?;
     let module = Module { application: &application, layouts: strongroom_token::layouts };
     serve(stream, stream, module, &Limits::default())

@@ -16,7 +16,7 @@ use rustix::fs::{Gid, Mode, chmod, chown};
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit, umask};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use strongroom_functions::frame::Refusal;
-use strongroom_token::{Config, Quota, Store};
+use strongroom_token::{Application, Config, Quota, Store};
 
 use crate::applications::Applications;
 use crate::connection;
@@ -70,6 +70,12 @@ impl Server {
         })
     }
 
+    /// A new application, whose handles are of this turn.
+    pub(crate) fn application(&self, turn: u16) -> strongroom_types::Result<Application> {
+        let (store, quota) = (Arc::clone(&self.store), Arc::clone(&self.quota));
+        Application::over(store, self.config.clone(), turn, quota)
+    }
+
     /// Serves until SIGTERM or SIGINT; then finishes the requests that are under way.
     pub(crate) fn run(self) -> Result<(), String> {
         let failed = |error: io::Error| error.to_string();
@@ -82,7 +88,7 @@ impl Server {
         let doors = self.doors()?;
         for Door { path, wire, .. } in &doors {
             let (store, path) = (self.config.store.display(), path.display());
-            say(Level::Info, &format!("serves the store {store} at {path}, {}", wire.name()));
+            say(Level::Info, &format!("serves the store {store} at {path}, {}", wire.name));
         }
         let server = Arc::new(self);
         while !wait(&doors, &stopped).map_err(failed)? {
@@ -101,16 +107,14 @@ impl Server {
 
     /// A door for each wire that is wanted. Errors are sentences.
     fn doors(&self) -> Result<Vec<Door>, String> {
-        let wanted = [
-            (Some(&self.settings.socket), Wire::Own),
-            (self.settings.p11kit.as_ref(), Wire::P11kit),
-        ];
-        let wanted = wanted.into_iter().filter_map(|(path, wire)| Some((path?.clone(), wire)));
-        let open = |(path, wire): (PathBuf, Wire)| match self.listen(&path) {
-            Ok(listener) => Ok(Door { path, listener, wire }),
-            Err(error) => Err(format!("{}: {error}", path.display())),
+        let wanted =
+            [(Some(&self.settings.socket), &MODULE), (self.settings.p11kit.as_ref(), &P11KIT)];
+        let open = |(path, wire): (Option<&PathBuf>, _)| {
+            let path = path?.clone();
+            let opened = self.listen(&path).map_err(|error| format!("{}: {error}", path.display()));
+            Some(opened.map(|listener| Door { path, listener, wire }))
         };
-        wanted.map(open).collect()
+        wanted.into_iter().filter_map(open).collect()
     }
 
     /// The socket, in a directory of its own if there is none yet.
@@ -164,22 +168,27 @@ impl Server {
     }
 
     /// Looks at a caller, and gives it a thread.
-    fn admit(self: &Arc<Self>, stream: UnixStream, peer: Peer, wire: Wire) -> io::Result<()> {
+    fn admit(
+        self: &Arc<Self>,
+        stream: UnixStream,
+        peer: Peer,
+        wire: &'static Wire,
+    ) -> io::Result<()> {
         if !peer.may_connect(geteuid().as_raw(), &self.settings) {
             say(Level::Warning, &format!("{peer}: is not on the list, and is refused"));
-            wire.refuse(&stream, Refusal::User);
+            (wire.refuse)(&stream, Refusal::User);
             return Ok(());
         }
         let stream = Arc::new(stream);
         let Some(number) = self.enter(&stream) else {
             let most = self.settings.connections;
             say(Level::Warning, &format!("{peer}: is refused: {most} connections are open"));
-            wire.refuse(&stream, Refusal::Full);
+            (wire.refuse)(&stream, Refusal::Full);
             return Ok(());
         };
         let server = Arc::clone(self);
         let serve = move || {
-            wire.serve(&server, &stream, &peer);
+            (wire.serve)(&server, &stream, &peer);
             server.leave(number);
         };
         Builder::new().stack_size(STACK).spawn(serve).map(drop).inspect_err(|_| self.leave(number))
@@ -222,41 +231,24 @@ impl Server {
 struct Door {
     path: PathBuf,
     listener: UnixListener,
-    wire: Wire,
+    wire: &'static Wire,
 }
 
 /// How callers speak.
-#[derive(Clone, Copy)]
-enum Wire {
-    /// As the module does.
-    Own,
-    /// As the stock client of p11-kit does.
-    P11kit,
+struct Wire {
+    /// Whom it is for.
+    name: &'static str,
+    serve: fn(&Server, &UnixStream, &Peer),
+    /// Turns a caller away.
+    refuse: fn(&UnixStream, Refusal),
 }
 
-impl Wire {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Own => "for the module",
-            Self::P11kit => "for the client of p11-kit",
-        }
-    }
+static MODULE: Wire =
+    Wire { name: "for the module", serve: connection::run, refuse: connection::refuse };
 
-    fn serve(self, server: &Server, stream: &UnixStream, peer: &Peer) {
-        match self {
-            Self::Own => connection::run(server, stream, peer),
-            Self::P11kit => p11kit::run(server, stream, peer),
-        }
-    }
-
-    /// Turns a caller away; p11-kit has no word for that but to hang up.
-    fn refuse(self, stream: &UnixStream, why: Refusal) {
-        match self {
-            Self::Own => connection::refuse(stream, why),
-            Self::P11kit => {}
-        }
-    }
-}
+/// It has no word for a refusal but to hang up.
+static P11KIT: Wire =
+    Wire { name: "for the client of p11-kit", serve: p11kit::run, refuse: |_, _| {} };
 
 /// Waits for a caller, or for the signal to stop: then it says so.
 fn wait(doors: &[Door], stopped: &UnixStream) -> io::Result<bool> {
