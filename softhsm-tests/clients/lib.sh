@@ -29,12 +29,20 @@ need openssl openssl
 WORK=$(mktemp -d)
 SERVER=
 DAEMONS=
+# Who has just been ended may still write into its files: they are removed until nothing is left.
+# What the cases came to is the outcome, whatever becomes of the files.
 finish() {
-    test -z "$SERVER" || kill "$SERVER" 2>/dev/null || true
-    for daemon in $DAEMONS; do
-        kill "$daemon" 2>/dev/null || true
+    outcome=$?
+    set +e
+    for process in $SERVER $DAEMONS; do
+        kill "$process" 2>/dev/null
     done
-    rm -rf "$WORK"
+    tries=0
+    until rm -rf "$WORK" 2>/dev/null || test "$tries" -ge 100; do
+        tries=$((tries + 1))
+        sleep 0.1
+    done
+    exit "$outcome"
 }
 trap finish EXIT
 trap 'exit 1' INT TERM
@@ -116,9 +124,8 @@ record() {
         printf 'clients::%s [%s]\t%s\t%s\t\n' "$CLIENT" "$1" "$2" "$3" >>"$RESULTS"
 }
 
-run() {
-    name=$1
-    shift
+# attempt COMMAND: runs it by itself, unseen; its outcome is in `status`.
+attempt() {
     set +e
     (
         set -eu
@@ -127,8 +134,22 @@ run() {
     ) >"$WORK/log" 2>&1
     status=$?
     set -e
+}
+
+# as_said: whether `status` is what was said of the case before, by a reason in `known`.
+as_said() {
+    if test "$status" -eq 0; then test -z "$known"; else test -n "$known$raced"; fi
+}
+
+run() {
+    name=$1
+    shift
     known=$(reason_in "$KNOWN" "$name")
-    test "$status" -eq 0 || known=$known$(reason_in "$RACES" "$name")
+    raced=$(reason_in "$RACES" "$name")
+    attempt "$@"
+    # SoftHSM2 is the measure and not what is measured: what it does once in many times is no news.
+    as_said || test "$SOFTHSM2" = no || attempt "$@"
+    test "$status" -eq 0 || known=$known$raced
     if test "$status" -eq 0 && test -z "$known"; then
         echo "ok $name"
         record "$name" pass ""
@@ -140,7 +161,7 @@ run() {
         echo "ok $name fails as expected: $known"
         record "$name" fail "$known"
     else
-        reason=$(grep -v '^$' "$WORK/log" | tail -n 3 | tr '\n\t' '  ')
+        reason=$(grep -v '^$' "$WORK/log" | tail -n 8 | tr '\n\t' '  ')
         echo "FAIL $name status $status: $reason"
         record "$name" fail "status $status: $reason"
         FAILED=1

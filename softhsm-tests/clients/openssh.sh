@@ -39,7 +39,7 @@ run "ssh-keygen -D lists the EC key" listed ecdsa-sha2-nistp256
 agent() {
     eval "$(ssh-agent -P "$MODULE")" >/dev/null
     SERVER=$SSH_AGENT_PID
-    trap 'kill "$SERVER"' EXIT
+    trap 'kill "$SERVER" 2>/dev/null || true' EXIT
     with ssh-add -s "$MODULE"
 }
 

@@ -88,7 +88,7 @@ serve() {
     as_user p11-kit server --foreground --provider "$MODULE" --name "$WORK/socket" \
         'pkcs11:token=box' >"$WORK/server.log" 2>&1 &
     SERVER=$!
-    trap 'kill "$SERVER"; cat "$WORK/server.log"' EXIT
+    trap 'kill "$SERVER" 2>/dev/null || true; cat "$WORK/server.log"' EXIT
     tries=0
     until test -S "$WORK/socket"; do
         kill -0 "$SERVER"
