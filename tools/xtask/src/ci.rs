@@ -30,18 +30,32 @@ struct Step {
 }
 
 /// What came of a step.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum Outcome {
     Passed,
-    Failed,
+    Failed(Failure),
     /// A step that it needs did not pass.
     Skipped,
+}
+
+impl Outcome {
+    const fn is_passed(&self) -> bool {
+        matches!(self, Self::Passed)
+    }
 }
 
 struct Report {
     step: &'static Step,
     outcome: Outcome,
     time: Duration,
+}
+
+impl Report {
+    fn failure(&self) -> Option<(&'static Step, &Failure)> {
+        match &self.outcome {
+            Outcome::Failed(failure) => Some((self.step, failure)),
+            Outcome::Passed | Outcome::Skipped => None,
+        }
+    }
 }
 
 /// Runs the steps.
@@ -80,7 +94,7 @@ fn report(step: &'static Step, before: &[Report]) -> Report {
     let start = Instant::now();
     let ready = before
         .iter()
-        .all(|report| report.outcome == Outcome::Passed || !step.needs.contains(&report.step.name));
+        .all(|report| report.outcome.is_passed() || !step.needs.contains(&report.step.name));
     let outcome = if ready { outcome(step) } else { Outcome::Skipped };
     Report { step, outcome, time: start.elapsed() }
 }
@@ -91,18 +105,26 @@ fn outcome(step: &Step) -> Outcome {
         Err(failure) => {
             println!("\n{failure}");
             println!("This step alone: cargo xtask ci --only {}", step.name);
-            Outcome::Failed
+            Outcome::Failed(failure)
         }
     }
 }
 
-/// Prints what came of all steps. The last line is the one that machines read.
+/// Prints what came of all steps, and again why some failed: who reads the end alone sees it. The
+/// last line is the one that machines read.
 fn summary(reports: &[Report]) -> Result {
+    let failures: Vec<_> = reports.iter().filter_map(Report::failure).collect();
+    for (step, failure) in &failures {
+        println!("\n=== {}, which failed, said among other things:", step.name);
+        for line in failure.said() {
+            println!("{line}");
+        }
+    }
     println!();
     for Report { step, outcome, time } in reports {
         let outcome = match outcome {
             Outcome::Passed => "passed",
-            Outcome::Failed => "FAILED",
+            Outcome::Failed(_) => "FAILED",
             Outcome::Skipped => "skipped, for what it needs failed",
         };
         let seconds = time.as_secs();
@@ -110,17 +132,18 @@ fn summary(reports: &[Report]) -> Result {
     }
     let total: Duration = reports.iter().map(|report| report.time).sum();
     println!("{:>4}:{:02}  in all\n", total.as_secs() / 60, total.as_secs() % 60);
-    let count = |wanted| reports.iter().filter(|report| report.outcome == wanted).count();
-    let (passed, failed, skipped) =
-        (count(Outcome::Passed), count(Outcome::Failed), count(Outcome::Skipped));
-    let skips = if skipped == 0 { String::new() } else { format!(", {skipped} skipped") };
+    let passed = reports.iter().filter(|report| report.outcome.is_passed()).count();
+    let failed = failures.len();
+    let skips = match reports.len() - passed - failed {
+        0 => String::new(),
+        skipped => format!(", {skipped} skipped"),
+    };
     println!("{passed} passed, {failed} failed{skips}");
-    if failed == 0 { Ok(()) } else { Err(failures(reports)) }
+    if failures.is_empty() { Ok(()) } else { Err(all_of(&failures)) }
 }
 
-fn failures(reports: &[Report]) -> Failure {
-    let failed = reports.iter().filter(|report| report.outcome == Outcome::Failed);
-    let names: Vec<&str> = failed.map(|report| report.step.name).collect();
+fn all_of(failures: &[(&Step, &Failure)]) -> Failure {
+    let names: Vec<&str> = failures.iter().map(|(step, _)| step.name).collect();
     let commands: Vec<String> =
         names.iter().map(|name| format!("cargo xtask ci --only {name}")).collect();
     Failure::new(format!("Failed: {}.", names.join(", ")), commands.join("\n"))

@@ -11,12 +11,25 @@ pub(crate) type Result<T = ()> = std::result::Result<T, Failure>;
 pub(crate) struct Failure {
     what: String,
     remedy: String,
+    /// What a program said of it.
+    said: Vec<String>,
 }
 
 impl Failure {
     /// What went wrong, and the remedy.
     pub(crate) fn new(what: impl Into<String>, remedy: impl Into<String>) -> Self {
-        Self { what: what.into(), remedy: remedy.into() }
+        Self { what: what.into(), remedy: remedy.into(), said: Vec::new() }
+    }
+
+    /// The same, with the lines of a program that say why.
+    pub(crate) fn quoting(mut self, said: Vec<String>) -> Self {
+        self.said = said;
+        self
+    }
+
+    /// The lines of a program that say why, if one was asked.
+    pub(crate) fn said(&self) -> &[String] {
+        &self.said
     }
 
     /// A file or directory that cannot be used.

@@ -1,8 +1,12 @@
 //! Running programs.
 
+use std::collections::VecDeque;
+use std::io::{BufRead, BufReader, PipeReader};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
-use std::{env, io};
+use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
+use std::time::Duration;
+use std::{env, io, thread};
 
 use crate::failure::{Failure, Result};
 
@@ -21,13 +25,86 @@ pub(crate) fn cargo<const N: usize>(args: [&str; N]) -> Command {
 /// Runs a command to its end, with its output on ours.
 pub(crate) fn run(command: &mut Command) -> Result {
     let status = command.status().map_err(|error| not_started(command, &error))?;
-    if status.success() {
-        return Ok(());
+    if status.success() { Ok(()) } else { Err(failed(command, status)) }
+}
+
+/// Runs a command to its end, with its output on ours; the failure repeats the lines that say why.
+pub(crate) fn run_and_quote(command: &mut Command) -> Result {
+    let (output, lines) = pipe().map_err(|error| not_started(command, &error))?;
+    let both = output.try_clone().map_err(|error| not_started(command, &error))?;
+    let child = command.stdout(output).stderr(both).spawn();
+    // Our ends of the pipe close, or it would never end.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = child.map_err(|error| not_started(command, &error))?;
+    let mut quotation = Quotation::default();
+    let status = loop {
+        match lines.recv_timeout(Duration::from_millis(500)) {
+            Ok(line) => quotation.print(line),
+            Err(RecvTimeoutError::Disconnected) => break child.wait(),
+            // Whom the child has left behind may keep the pipe open for ever.
+            Err(RecvTimeoutError::Timeout) => {
+                if let Some(status) = child.try_wait().transpose() {
+                    break status;
+                }
+            }
+        }
+    };
+    let status = status.map_err(|error| not_started(command, &error))?;
+    if status.success() { Ok(()) } else { Err(failed(command, status).quoting(quotation.lines())) }
+}
+
+/// A pipe, and its lines as they come.
+fn pipe() -> io::Result<(io::PipeWriter, Receiver<String>)> {
+    let (reader, writer) = io::pipe()?;
+    let (sender, lines) = mpsc::channel();
+    let read = move |reader: PipeReader| {
+        for line in BufReader::new(reader).split(b'\n').map_while(io::Result::ok) {
+            if sender.send(String::from_utf8_lossy(&line).into_owned()).is_err() {
+                return;
+            }
+        }
+    };
+    thread::spawn(move || read(reader));
+    Ok((writer, lines))
+}
+
+/// Of all that a program prints, the lines that say what failed, and the last ones.
+#[derive(Default)]
+struct Quotation {
+    failures: Vec<String>,
+    last: VecDeque<String>,
+}
+
+impl Quotation {
+    /// How lines begin, behind spaces, that say what failed: of nextest and of our own scripts, of
+    /// the compiler, of a test.
+    const FAILURES: [&str; 5] = ["FAIL", "TIMEOUT", "SIG", "error", "thread '"];
+    /// How many of each kind are kept.
+    const MOST: usize = 40;
+
+    fn print(&mut self, line: String) {
+        println!("{line}");
+        let failure = Self::FAILURES.iter().any(|begin| line.trim_start().starts_with(begin));
+        if failure && self.failures.len() < Self::MOST {
+            self.failures.push(line);
+            return;
+        }
+        if self.last.len() == Self::MOST {
+            self.last.pop_front();
+        }
+        self.last.push_back(line);
     }
-    Err(Failure::new(
+
+    fn lines(self) -> Vec<String> {
+        self.failures.into_iter().chain(self.last).collect()
+    }
+}
+
+fn failed(command: &Command, status: ExitStatus) -> Failure {
+    Failure::new(
         format!("`{}` failed ({status}).", text(command)),
         "What it printed above says why.",
-    ))
+    )
 }
 
 /// Runs a command to its end and keeps what it prints.

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use super::Step;
 use crate::failure::{Failure, Result};
-use crate::process::{capture, cargo, find, program, run, succeeds};
+use crate::process::{capture, cargo, find, program, run_and_quote as run, succeeds};
 use crate::{debian, demo, release, tables};
 
 /// SoftHSM2's module, for comparison.
