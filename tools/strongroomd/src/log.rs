@@ -2,7 +2,10 @@
 
 use std::env;
 use std::io::{self, Write};
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU8, Ordering};
+
+use rustix::fs::fstat;
 
 pub(crate) use strongroom_token::Level;
 
@@ -26,6 +29,17 @@ fn number(level: Level) -> u8 {
     }
 }
 
+/// Whether standard error is the journal, which takes the number off a line and knows the time. What
+/// systemd says to a service (systemd.exec(5)) its children inherit, who may write to a file instead.
+fn in_journal() -> bool {
+    static IN_JOURNAL: OnceLock<bool> = OnceLock::new();
+    *IN_JOURNAL.get_or_init(|| {
+        let said = env::var("JOURNAL_STREAM").unwrap_or_default();
+        let here = fstat(io::stderr()).map(|file| format!("{}:{}", file.st_dev, file.st_ino));
+        here.is_ok_and(|here| here == said)
+    })
+}
+
 /// Writes a line. One that can not be written is lost: nobody's signature waits for a log.
 pub(crate) fn say(level: Level, text: &str) {
     let number = number(level);
@@ -34,10 +48,7 @@ pub(crate) fn say(level: Level, text: &str) {
     }
     // Names come from callers: a line is a line, whatever a program is called.
     let text = text.replace(char::is_control, " ");
-    let line = if env::var_os("JOURNAL_STREAM").is_some() {
-        format!("<{number}>{text}\n")
-    } else {
-        format!("strongroomd: {text}\n")
-    };
+    let line =
+        if in_journal() { format!("<{number}>{text}\n") } else { format!("strongroomd: {text}\n") };
     let _ = io::stderr().write_all(line.as_bytes());
 }

@@ -5,14 +5,15 @@ use std::fs;
 use std::io;
 use std::os::unix::net::UnixStream;
 
-use rustix::net::sockopt::socket_peercred;
+use nix::sys::socket::{getsockopt, sockopt};
 
 use crate::settings::Settings;
 
 /// A process that connected, as it was when it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Peer {
-    /// 0 if it lives in a process namespace that this one can not see.
+    /// 0 if it lives in a process namespace that this one can not see: then it is told apart from
+    /// others by its user alone, and by the secrets that it knows.
     pub(crate) pid: i32,
     pub(crate) uid: u32,
     gid: u32,
@@ -20,12 +21,8 @@ pub(crate) struct Peer {
 
 impl Peer {
     pub(crate) fn of(stream: &UnixStream) -> io::Result<Self> {
-        let cred = socket_peercred(stream)?;
-        Ok(Self {
-            pid: cred.pid.as_raw_nonzero().get(),
-            uid: cred.uid.as_raw(),
-            gid: cred.gid.as_raw(),
-        })
+        let cred = getsockopt(stream, sockopt::PeerCredentials)?;
+        Ok(Self { pid: cred.pid(), uid: cred.uid(), gid: cred.gid() })
     }
 
     /// Whether it is on the list: by its user, its group, or one of its further groups.
@@ -42,6 +39,9 @@ impl Peer {
     /// What the kernel says of the process now. Its number may be another process's by now, which is
     /// why a user that differs is not believed.
     fn status(&self) -> Option<String> {
+        if self.pid == 0 {
+            return None;
+        }
         fs::read_to_string(format!("/proc/{}/status", self.pid)).ok()
     }
 
@@ -54,7 +54,10 @@ impl Peer {
 
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "user {}, process {} ({})", self.uid, self.pid, self.program())
+        match self.pid {
+            0 => write!(f, "user {}, a process of another namespace", self.uid),
+            pid => write!(f, "user {}, process {pid} ({})", self.uid, self.program()),
+        }
     }
 }
 

@@ -9,166 +9,24 @@
     reason = "a test fails by panicking"
 )]
 
-use std::io::{Read, Write};
+mod journal;
+mod namespace;
+mod world;
+
+use std::fs;
+use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, kill_process, setrlimit};
-use strongroom_functions::frame::{
-    FIRST, Hello, Inbox, Refusal, Secret, Terms, VERSION, Welcome, Wish, send,
-};
-use strongroom_functions::{Broken, Cryptoki, Remote, Transport};
-use strongroom_types::{Attributes, Bytes, Error, SessionState, SlotId, UserType, attribute};
+use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use strongroom_functions::frame::{Hello, Refusal, VERSION, Welcome, Wish, send};
+use strongroom_functions::{Cryptoki, Remote, Transport};
+use strongroom_types::{Attributes, Error, SessionState, UserType, attribute};
 
-const LONG: Duration = Duration::from_secs(60);
-const SO_PIN: &[u8] = b"12345678";
-const PIN: &[u8] = b"1234567";
-
-/// A daemon of this test, with an empty store.
-struct Daemon {
-    child: Child,
-    dir: tempfile::TempDir,
-}
-
-impl Daemon {
-    fn start(settings: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let text = format!("[store]\npath = 'store'\n[daemon]\nsocket = 's.sock'\n{settings}\n");
-        fs::write(dir.path().join("strongroom.toml"), text).unwrap();
-        let child = run(dir.path());
-        let daemon = Self { child, dir };
-        daemon.wait_until_it_answers();
-        daemon
-    }
-
-    fn wait_until_it_answers(&self) {
-        let start = Instant::now();
-        while UnixStream::connect(self.socket()).is_err() {
-            assert!(start.elapsed() < LONG, "{}", self.log());
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn socket(&self) -> PathBuf {
-        self.dir.path().join("s.sock")
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
-    }
-
-    /// Waits for a line of the log that says this.
-    fn says(&self, text: &str) {
-        let start = Instant::now();
-        while !self.log().contains(text) {
-            assert!(start.elapsed() < LONG, "{text:?} is not in:\n{}", self.log());
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn connect(&self) -> Caller {
-        self.ask(Wish::Found(0)).expect("served")
-    }
-
-    fn ask(&self, wish: Wish) -> Result<Caller, Refusal> {
-        let mut stream = UnixStream::connect(self.socket()).unwrap();
-        // A daemon that refuses may have closed the connection by now.
-        let _ = send(&mut stream, &Hello { version: VERSION, wish }.encode());
-        let mut inbox = Inbox::default();
-        let welcome = inbox.frame(&mut stream, FIRST, LONG).unwrap().expect("a greeting");
-        match Welcome::decode(&welcome).unwrap() {
-            Welcome::Served(terms) => Ok(Caller { terms, line: Mutex::new((stream, inbox)) }),
-            Welcome::Refused(why) => Err(why),
-        }
-    }
-
-    fn signal(&self, signal: Signal) {
-        kill_process(Pid::from_child(&self.child), signal).unwrap();
-    }
-}
-
-fn run(dir: &Path) -> Child {
-    let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_strongroomd"))
-        .arg("--config")
-        .arg(dir.join("strongroom.toml"))
-        .stdin(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap()
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// One connection.
-struct Caller {
-    terms: Terms,
-    line: Mutex<(UnixStream, Inbox)>,
-}
-
-impl Caller {
-    fn secret(&self) -> Secret {
-        self.terms.secret
-    }
-
-    fn raw(&self) -> UnixStream {
-        self.line.lock().unwrap().0.try_clone().unwrap()
-    }
-}
-
-impl Transport for &Caller {
-    fn turn(&self) -> u64 {
-        0
-    }
-
-    fn exchange(&self, _: u64, request: &[u8]) -> Result<Bytes, Broken> {
-        let mut line = self.line.lock().unwrap();
-        let (stream, inbox) = &mut *line;
-        send(stream, request).map_err(|_| Broken::Refused(Error::DeviceRemoved))?;
-        match inbox.frame(stream, usize::MAX, LONG) {
-            Ok(Some(answer)) => Ok(answer),
-            _ => Err(Broken::Refused(Error::DeviceRemoved)),
-        }
-    }
-}
-
-/// Makes a token with both PINs.
-fn token(daemon: &Daemon) {
-    let caller = daemon.connect();
-    let remote = Remote::new(&caller);
-    let blank = remote.slot_list(true, true).unwrap()[0];
-    remote.init_token(blank, SO_PIN, &[b'x'; 32]).unwrap();
-    let session = remote.open_session(blank, true).unwrap();
-    remote.login(session, UserType::SECURITY_OFFICER, SO_PIN).unwrap();
-    remote.init_pin(session, PIN).unwrap();
-}
-
-/// The slot of the token: an application that comes later has it by the serial number.
-fn slot(caller: &Caller) -> SlotId {
-    Remote::new(caller).slot_list(true, true).unwrap()[0]
-}
-
-/// Whether the daemon has hung up.
-fn hung_up(mut stream: UnixStream) -> bool {
-    stream.set_read_timeout(Some(LONG)).unwrap();
-    loop {
-        match stream.read(&mut [0; 512]) {
-            Ok(0) => return true,
-            Ok(_) => {}
-            Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
-        }
-    }
-}
+use crate::world::{Caller, Daemon, LONG, PIN, hung_up, run, slot, stranger, token};
 
 #[test]
 fn logins_belong_to_the_application_and_not_to_the_connection() {
@@ -238,26 +96,8 @@ fn who_is_not_on_the_list_is_refused_and_named() {
         daemon.connect();
         return;
     }
-    let dir = daemon.dir.path();
-    fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let script = "import socket, sys\n\
-                  s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n\
-                  sys.stdout.buffer.write(s.recv(64))\n";
-    let output = Command::new("setpriv")
-        .args([
-            "--reuid=65534",
-            "--regid=65534",
-            "--clear-groups",
-            "/usr/bin/python3",
-            "-c",
-            script,
-        ])
-        .arg(daemon.socket())
-        .output();
-    let refused = output.expect("setpriv and Python").stdout;
-    let mut inbox = Inbox::default();
-    let welcome = inbox.frame(&mut &refused[..], FIRST, LONG).unwrap().unwrap();
-    assert_eq!(Welcome::decode(&welcome), Ok(Welcome::Refused(Refusal::User)));
+    let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    assert_eq!(stranger(&daemon, &nobody, &[]), Welcome::Refused(Refusal::User));
     daemon.says("user 65534, process ");
     daemon.says("(python3): is not on the list");
 }
@@ -269,22 +109,13 @@ fn members_of_a_group_are_let_in() {
         daemon.connect();
         return;
     }
-    let dir = daemon.dir.path();
-    fs::set_permissions(dir, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    let script = "import socket, sys\n\
-                  s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n\
-                  hello = b'strongroom' + bytes([1, 0, 0, 0, 0])\n\
-                  s.sendall(len(hello).to_bytes(4, 'little') + hello)\n\
-                  sys.stdout.buffer.write(s.recv(64))\n";
+    let hello = Hello { version: VERSION, wish: Wish::Found(0) }.encode();
     for rights in [
         &["--reuid=65534", "--regid=4242", "--clear-groups"][..],
         &["--reuid=65534", "--regid=65534", "--groups=7,4242"],
     ] {
-        let mut command = Command::new("setpriv");
-        command.args(rights).args(["/usr/bin/python3", "-c", script]).arg(daemon.socket());
-        let said = command.output().expect("setpriv and Python").stdout;
-        let welcome = Inbox::default().frame(&mut &said[..], FIRST, LONG).unwrap().unwrap();
-        assert!(matches!(Welcome::decode(&welcome), Ok(Welcome::Served(_))), "{rights:?}");
+        let welcome = stranger(&daemon, rights, &hello);
+        assert!(matches!(welcome, Welcome::Served(_)), "{rights:?}");
     }
 }
 

@@ -1,0 +1,200 @@
+//! A daemon of a test's own, and who calls it.
+
+use std::fs::{self, File, OpenOptions, Permissions};
+use std::io::{self, Read};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use strongroom_functions::frame::{
+    FIRST, Hello, Inbox, Refusal, Secret, Terms, VERSION, Welcome, Wish, send,
+};
+use strongroom_functions::{Broken, Cryptoki, Remote, Transport};
+use strongroom_types::{Bytes, Error, SlotId, UserType};
+
+pub(crate) const LONG: Duration = Duration::from_secs(60);
+pub(crate) const SO_PIN: &[u8] = b"12345678";
+pub(crate) const PIN: &[u8] = b"1234567";
+
+/// A daemon of this test, with an empty store.
+pub(crate) struct Daemon {
+    pub(crate) child: Child,
+    pub(crate) dir: tempfile::TempDir,
+}
+
+impl Daemon {
+    pub(crate) fn start(settings: &str) -> Self {
+        Self::start_as(settings, Command::spawn)
+    }
+
+    /// One that is started in this way.
+    pub(crate) fn start_as(
+        settings: &str,
+        spawn: impl FnOnce(&mut Command) -> io::Result<Child>,
+    ) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!("[store]\npath = 'store'\n[daemon]\nsocket = 's.sock'\n{settings}\n");
+        fs::write(dir.path().join("strongroom.toml"), text).unwrap();
+        let child = spawn(&mut command(dir.path())).unwrap();
+        let daemon = Self { child, dir };
+        daemon.wait_until_it_answers();
+        daemon
+    }
+
+    pub(crate) fn wait_until_it_answers(&self) {
+        let start = Instant::now();
+        while UnixStream::connect(self.socket()).is_err() {
+            assert!(start.elapsed() < LONG, "{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn socket(&self) -> PathBuf {
+        self.dir.path().join("s.sock")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.dir.path().join("log")).unwrap_or_default()
+    }
+
+    /// Waits for a line of the log that says this.
+    pub(crate) fn says(&self, text: &str) {
+        let start = Instant::now();
+        while !self.log().contains(text) {
+            assert!(start.elapsed() < LONG, "{text:?} is not in:\n{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    pub(crate) fn connect(&self) -> Caller {
+        self.ask(Wish::Found(0)).expect("served")
+    }
+
+    pub(crate) fn ask(&self, wish: Wish) -> Result<Caller, Refusal> {
+        let mut stream = UnixStream::connect(self.socket()).unwrap();
+        // A daemon that refuses may have closed the connection by now.
+        let _ = send(&mut stream, &Hello { version: VERSION, wish }.encode());
+        let mut inbox = Inbox::default();
+        let welcome = inbox.frame(&mut stream, FIRST, LONG).unwrap().expect("a greeting");
+        match Welcome::decode(&welcome).unwrap() {
+            Welcome::Served(terms) => Ok(Caller { terms, line: Mutex::new((stream, inbox)) }),
+            Welcome::Refused(why) => Err(why),
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
+        kill_process(Pid::from_child(&self.child), signal).unwrap();
+    }
+}
+
+/// Starts a daemon over what another has left behind.
+pub(crate) fn run(dir: &Path) -> Child {
+    command(dir).spawn().unwrap()
+}
+
+fn command(dir: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_strongroomd"));
+    command.arg("--config").arg(dir.join("strongroom.toml"));
+    command.env_remove("JOURNAL_STREAM").stdin(Stdio::null()).stderr(log_file(dir));
+    command
+}
+
+/// Where the daemon of this directory logs to.
+pub(crate) fn log_file(dir: &Path) -> File {
+    OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap()
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One connection.
+pub(crate) struct Caller {
+    pub(crate) terms: Terms,
+    line: Mutex<(UnixStream, Inbox)>,
+}
+
+impl Caller {
+    pub(crate) fn secret(&self) -> Secret {
+        self.terms.secret
+    }
+
+    pub(crate) fn raw(&self) -> UnixStream {
+        self.line.lock().unwrap().0.try_clone().unwrap()
+    }
+}
+
+impl Transport for &Caller {
+    fn turn(&self) -> u64 {
+        0
+    }
+
+    fn exchange(&self, _: u64, request: &[u8]) -> Result<Bytes, Broken> {
+        let mut line = self.line.lock().unwrap();
+        let (stream, inbox) = &mut *line;
+        send(stream, request).map_err(|_| Broken::Refused(Error::DeviceRemoved))?;
+        match inbox.frame(stream, usize::MAX, LONG) {
+            Ok(Some(answer)) => Ok(answer),
+            _ => Err(Broken::Refused(Error::DeviceRemoved)),
+        }
+    }
+}
+
+/// Makes a token with both PINs.
+pub(crate) fn token(daemon: &Daemon) {
+    let caller = daemon.connect();
+    let remote = Remote::new(&caller);
+    let blank = remote.slot_list(true, true).unwrap()[0];
+    remote.init_token(blank, SO_PIN, &[b'x'; 32]).unwrap();
+    let session = remote.open_session(blank, true).unwrap();
+    remote.login(session, UserType::SECURITY_OFFICER, SO_PIN).unwrap();
+    remote.init_pin(session, PIN).unwrap();
+}
+
+/// The slot of the token: an application that comes later has it by the serial number.
+pub(crate) fn slot(caller: &Caller) -> SlotId {
+    Remote::new(caller).slot_list(true, true).unwrap()[0]
+}
+
+/// Whether the daemon has hung up.
+pub(crate) fn hung_up(mut stream: UnixStream) -> bool {
+    stream.set_read_timeout(Some(LONG)).unwrap();
+    loop {
+        match stream.read(&mut [0; 512]) {
+            Ok(0) => return true,
+            Ok(_) => {}
+            Err(error) => return error.kind() == std::io::ErrorKind::ConnectionReset,
+        }
+    }
+}
+
+/// What a program with these rights (options of setpriv) is told at the socket when it sends this;
+/// nothing sends nothing.
+pub(crate) fn stranger(daemon: &Daemon, rights: &[&str], hello: &[u8]) -> Welcome {
+    const SCRIPT: &str = "import socket, sys\n\
+                          s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n\
+                          hello = bytes.fromhex(sys.argv[2])\n\
+                          if hello: s.sendall(hello)\n\
+                          sys.stdout.buffer.write(s.recv(64))\n";
+    let everybody = Permissions::from_mode(0o755);
+    fs::set_permissions(daemon.dir.path(), everybody).unwrap();
+    let mut sent = Vec::new();
+    // Who is refused at once may not be able to send.
+    if !hello.is_empty() {
+        send(&mut sent, hello).unwrap();
+    }
+    let sent: String = sent.iter().map(|byte| format!("{byte:02x}")).collect();
+    let mut command = Command::new("setpriv");
+    command.args(rights).args(["/usr/bin/python3", "-c", SCRIPT]);
+    let output = command.arg(daemon.socket()).arg(sent).output().expect("setpriv and Python");
+    let welcome = Inbox::default().frame(&mut &output.stdout[..], FIRST, LONG).unwrap();
+    Welcome::decode(&welcome.expect("a greeting")).unwrap()
+}
