@@ -151,6 +151,20 @@ impl Store {
         Ok(())
     }
 
+    /// The directories in which files of the store come and go: its own, and that of the seal key.
+    pub fn places(&self) -> impl Iterator<Item = &Path> {
+        [Some(self.dir()), self.seal.path().and_then(Path::parent)].into_iter().flatten()
+    }
+
+    /// Makes those directories now, which else the first token does: for a process that will not be
+    /// able to.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`] or [`Error::Io`] if one can not be made.
+    pub fn make_places(&self) -> Result<()> {
+        self.places().try_for_each(make_dirs)
+    }
+
     pub(crate) fn dir(&self) -> &Path {
         &self.config.store
     }

@@ -19,6 +19,7 @@ use strongroom_functions::frame::Refusal;
 use strongroom_token::{Application, Config, Quota, Store};
 
 use crate::applications::Applications;
+use crate::confinement;
 use crate::connection;
 use crate::log::{Level, say};
 use crate::p11kit;
@@ -86,6 +87,10 @@ impl Server {
         }
         raise_file_limit(self.settings.connections);
         let doors = self.doors()?;
+        self.store.make_places().unwrap_or_else(|error| {
+            say(Level::Warning, &format!("there will be no new token: {error}"));
+        });
+        confinement::enter(&self);
         for Door { path, wire, .. } in &doors {
             let (store, path) = (self.config.store.display(), path.display());
             say(Level::Info, &format!("serves the store {store} at {path}, {}", wire.name));

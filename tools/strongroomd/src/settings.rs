@@ -10,6 +10,7 @@
 //! sessions = 16384              # at once, of all callers together
 //! frame = 16777216              # the most bytes of a request
 //! idle = 600                    # seconds until a connection that nobody needs is closed; 0: never
+//! relax = ["locked memory"]     # protections to go without, by the names that the log has
 //! ```
 
 use std::fs;
@@ -43,6 +44,8 @@ pub(crate) struct Settings {
     pub(crate) frame: u32,
     /// Nothing: for ever.
     pub(crate) idle: Option<Duration>,
+    /// The protections of the process to go without, by their names.
+    pub(crate) relaxed: Vec<String>,
 }
 
 /// The file, of which only one table is looked at here: the keystore has read the others.
@@ -63,6 +66,7 @@ struct Table {
     sessions: usize,
     frame: u32,
     idle: u64,
+    relax: Vec<String>,
 }
 
 /// A user or group, by name or number.
@@ -84,6 +88,7 @@ impl Default for Table {
             sessions: 16 << 10,
             frame: 16 << 20,
             idle: 600,
+            relax: Vec::new(),
         }
     }
 }
@@ -118,6 +123,11 @@ impl Settings {
         if table.frame < LEAST_FRAME {
             return Err(format!("[daemon] frame is too small; give {LEAST_FRAME} or more"));
         }
+        let known = |name: &String| strongroom_confine::names().any(|known| known == name);
+        if let Some(unknown) = table.relax.iter().find(|name| !known(name)) {
+            let names = strongroom_confine::names().collect::<Vec<_>>().join(", ");
+            return Err(format!("[daemon] relax: there is no {unknown:?}; there are: {names}"));
+        }
         let named = table.users.is_some() || table.groups.is_some();
         let users = numbers(table.users.unwrap_or_default(), "user", "/etc/passwd")?;
         let groups = match table.groups {
@@ -135,7 +145,21 @@ impl Settings {
             sessions: table.sessions,
             frame: table.frame,
             idle: (table.idle > 0).then(|| Duration::from_secs(table.idle)),
+            relaxed: table.relax,
         })
+    }
+
+    /// Every socket that the daemon listens on.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = &Path> {
+        [Some(&self.socket), self.p11kit.as_ref()].into_iter().flatten().map(PathBuf::as_path)
+    }
+}
+
+#[cfg(test)]
+impl Default for Settings {
+    /// As if nothing were said.
+    fn default() -> Self {
+        Self::read("", Path::new("/")).unwrap_or_else(|why| panic!("{why}"))
     }
 }
 
@@ -198,6 +222,7 @@ mod tests {
             ("[daemon]\nconnections = 0\n", "connections"),
             ("[daemon]\nsessions = 0\n", "sessions"),
             ("[daemon]\nframe = 10\n", "frame"),
+            ("[daemon]\nrelax = ['everything']\n", "locked memory"),
         ] {
             let why = read(text).unwrap_err();
             assert!(why.contains(word), "{why}");

@@ -1,9 +1,9 @@
 //! Locks a process in that keeps keys: its memory stays out of swap and core dumps, it gains no
-//! privileges, opens no file but its own, starts no program, talks to nobody but through Unix
-//! sockets, and runs no code that it did not bring along.
+//! privileges, opens no file but its own, starts no program and no process, talks to nobody but through
+//! Unix sockets, and runs no code that it did not bring along.
 //!
 //! Each protection is a step of a list. What the machine does not grant is told, with what it costs;
-//! the others hold all the same. Nothing of this can be taken back.
+//! the others hold all the same. So is what the configuration relaxes. Nothing of this can be taken back.
 //!
 //! Most of it belongs to the thread that asks for it and to those that it starts, so it comes first
 //! in `main`, after the files that lie elsewhere have been opened and before any thread.
@@ -25,6 +25,8 @@ pub struct Confinement {
     pub writable: Vec<PathBuf>,
     /// Those that it may read.
     pub readable: Vec<PathBuf>,
+    /// The protections, by their names, that it goes without because somebody wants it so.
+    pub relaxed: Vec<String>,
 }
 
 /// A protection that the machine does not grant.
@@ -84,22 +86,34 @@ static STEPS: &[Step] = &[
         apply: |_| privileges::drop_capabilities(),
     },
     Step {
-        name: "own files only (Landlock)",
+        name: "Landlock",
         cost: "whoever takes the process over can open all files of its user",
         apply: files::restrict,
     },
     Step {
-        name: "few system calls (seccomp)",
-        cost: "whoever takes the process over can start programs and use the network",
+        name: "seccomp",
+        cost: "whoever takes the process over can start programs and use the network; and a child \
+               process could have the memory",
         apply: |_| system_calls::restrict(),
     },
 ];
 
+/// The names of all protections.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    STEPS.iter().map(|step| step.name)
+}
+
 impl Confinement {
-    /// Locks the process in, and tells what the machine does not grant.
-    #[must_use = "what is not granted is for the operator to know"]
+    /// Locks the process in, and tells what does not hold: because the machine does not grant it, or
+    /// because it is relaxed.
+    #[must_use = "what does not hold is for the operator to know"]
     pub fn apply(&self) -> Vec<Shortfall> {
-        let failed = STEPS.iter().map(|step| (step, (step.apply)(self)));
+        let relaxed = |step: &Step| self.relaxed.iter().any(|name| name == step.name);
+        let outcome = |step: &'static Step| match relaxed(step) {
+            true => (step, Err("the configuration relaxes it".into())),
+            false => (step, (step.apply)(self)),
+        };
+        let failed = STEPS.iter().map(outcome);
         failed
             .filter_map(|(step, outcome)| {
                 let why = outcome.err()?;

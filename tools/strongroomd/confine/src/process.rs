@@ -27,7 +27,9 @@ pub(crate) fn lock_memory() -> Result<(), String> {
         // A process whose future memory is locked can not have more than the limit in all.
         return Err(format!("the limit of locked memory is {bytes} bytes"));
     }
-    mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE).map_err(|error| error.to_string())
+    // As soon as it is used: the stack of a thread is mostly not.
+    let all = MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT;
+    mlockall(all).map_err(|error| error.to_string())
 }
 
 /// Whether locked memory is without limit by `CAP_IPC_LOCK` alone, which must then be kept.

@@ -1,5 +1,6 @@
 //! Which system calls the process makes.
 
+use std::collections::BTreeMap;
 use std::env::consts::ARCH;
 
 use seccompiler::{
@@ -48,40 +49,61 @@ static REFUSED: &[i64] = &[
     libc::SYS_request_key,
     libc::SYS_personality,
     libc::SYS_pkey_mprotect,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_fork,
+    #[cfg(target_arch = "x86_64")]
+    libc::SYS_vfork,
 ];
 
-/// Calls that are refused if an argument, as far as a mask goes, is such a value.
-static REFUSED_IF: &[(i64, u8, SeccompCmpOp)] = &[
+/// Calls that are refused if an argument compares so with a value.
+static REFUSED_IF: &[(i64, u8, SeccompCmpOp, u64)] = &[
     // No network: none but Unix sockets.
-    (libc::SYS_socket, 0, SeccompCmpOp::Ne),
-    (libc::SYS_socketpair, 0, SeccompCmpOp::Ne),
+    (libc::SYS_socket, 0, SeccompCmpOp::Ne, UNIX),
+    (libc::SYS_socketpair, 0, SeccompCmpOp::Ne, UNIX),
     // No memory that is written and run, and none that becomes what is run.
-    (libc::SYS_mmap, 2, SeccompCmpOp::MaskedEq(WRITE_AND_EXEC)),
-    (libc::SYS_mprotect, 2, SeccompCmpOp::MaskedEq(EXEC)),
+    (libc::SYS_mmap, 2, SeccompCmpOp::MaskedEq(WRITE_AND_EXEC), WRITE_AND_EXEC),
+    (libc::SYS_mprotect, 2, SeccompCmpOp::MaskedEq(EXEC), EXEC),
+    // No child process, which would have a copy of the memory: threads only.
+    (libc::SYS_clone, 0, SeccompCmpOp::MaskedEq(THREAD), 0),
 ];
 
 const WRITE_AND_EXEC: u64 = 0x2 | 0x4;
 const EXEC: u64 = 0x4;
 const UNIX: u64 = 1;
+const THREAD: u64 = 0x1_0000;
+
+/// Calls that a C library tries first, and then does as well without: their arguments lie in memory,
+/// where a filter does not see them.
+static ABSENT: &[i64] = &[libc::SYS_clone3];
 
 /// The calls are refused from now on, in all threads.
 pub(crate) fn restrict() -> Result<(), String> {
-    let filter = filter().map_err(|error| error.to_string())?;
-    apply_filter_all_threads(&filter).map_err(|error| error.to_string())
+    for filter in [refused(), absent()] {
+        let filter = filter.map_err(|error| error.to_string())?;
+        apply_filter_all_threads(&filter).map_err(|error| error.to_string())?;
+    }
+    Ok(())
 }
 
-fn filter() -> Result<BpfProgram, seccompiler::BackendError> {
+fn refused() -> Result<BpfProgram, seccompiler::BackendError> {
     let always = REFUSED.iter().map(|call| Ok((*call, Vec::new())));
-    let by_argument = REFUSED_IF.iter().map(|(call, argument, operator)| {
-        let value = match operator {
-            SeccompCmpOp::MaskedEq(mask) => *mask,
-            _ => UNIX,
-        };
+    let by_argument = REFUSED_IF.iter().map(|(call, argument, operator, value)| {
         let argument =
-            SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, operator.clone(), value)?;
+            SeccompCondition::new(*argument, SeccompCmpArgLen::Dword, operator.clone(), *value)?;
         Ok((*call, vec![SeccompRule::new(vec![argument])?]))
     });
     let rules = always.chain(by_argument).collect::<Result<_, _>>()?;
-    let refused = SeccompAction::Errno(libc::EPERM.unsigned_abs());
+    filter(rules, libc::EPERM)
+}
+
+fn absent() -> Result<BpfProgram, seccompiler::BackendError> {
+    filter(ABSENT.iter().map(|call| (*call, Vec::new())).collect(), libc::ENOSYS)
+}
+
+fn filter(
+    rules: BTreeMap<i64, Vec<SeccompRule>>,
+    errno: i32,
+) -> Result<BpfProgram, seccompiler::BackendError> {
+    let refused = SeccompAction::Errno(errno.unsigned_abs());
     SeccompFilter::new(rules, SeccompAction::Allow, refused, ARCH.try_into()?)?.try_into()
 }

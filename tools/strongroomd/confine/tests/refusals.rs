@@ -49,6 +49,7 @@ static TRIALS: &[Trial] = &[
     refused("traces its parent", |_| trace_the_parent()),
     refused("has memory that is written and run", |_| memory_that_is_written_and_run()),
     refused("makes code of what it wrote", |_| memory_that_becomes_code()),
+    refused("makes a child process", |_| make_a_child()),
     possible("writes its own files", |state| {
         fs::write(state.join("own"), "content")?;
         fs::rename(state.join("own"), state.join("renamed"))?;
@@ -93,7 +94,7 @@ fn main() {
         return;
     }
     let trials = TRIALS.iter().map(|trial| trial.name);
-    for name in trials.clone().chain(["is bound", "has another thread"]) {
+    for name in trials.clone().chain(["is bound", "is relaxed", "has another thread"]) {
         succeed(name, false);
     }
     // Root is refused none of it otherwise, so it is the confinement that refuses.
@@ -101,7 +102,7 @@ fn main() {
         trials.for_each(|name| succeed(name, true));
     }
     a_crash_leaves_no_core_dump();
-    println!("{} trials and a crash", TRIALS.len() + 2);
+    println!("{} trials and a crash", TRIALS.len() + 3);
 }
 
 fn succeed(name: &str, free: bool) {
@@ -127,7 +128,7 @@ fn start(name: &str, dir: &Path) -> Command {
 fn child(name: &str) {
     let state = env::var(STATE).unwrap();
     let state = Path::new(&state);
-    let confinement = Confinement { writable: vec![state.to_owned()], readable: vec![] };
+    let confinement = Confinement { writable: vec![state.to_owned()], ..Confinement::default() };
     if name == "has another thread" {
         let (stop, stopped) = std::sync::mpsc::channel::<()>();
         let other = thread::spawn(move || stopped.recv());
@@ -137,6 +138,9 @@ fn child(name: &str) {
         assert!(said.starts_with("one thread: there are 2 threads; so "), "{said}");
         drop(stop);
         return drop(other.join());
+    }
+    if name == "is relaxed" {
+        return is_relaxed(confinement);
     }
     if env::var_os(FREE).is_some() {
         let trial = TRIALS.iter().find(|trial| trial.name == name).unwrap();
@@ -159,6 +163,16 @@ fn child(name: &str) {
         None if name == "is bound" => is_bound(),
         None => std::process::abort(),
     }
+}
+
+/// What somebody wants to go without is told, and possible; the rest holds.
+fn is_relaxed(mut confinement: Confinement) {
+    confinement.relaxed = vec!["Landlock".into()];
+    let said: Vec<_> = confinement.apply().iter().map(ToString::to_string).collect();
+    assert_eq!(said.len(), 1, "{said:?}");
+    assert!(said.concat().starts_with("Landlock: the configuration relaxes it; so "), "{said:?}");
+    File::open("/etc/passwd").unwrap();
+    assert!(UdpSocket::bind("127.0.0.1:0").is_err());
 }
 
 /// What the process says of itself.
@@ -196,6 +210,16 @@ fn memory_that_becomes_code() -> io::Result<()> {
     // SAFETY: the memory is ours, and nobody uses it.
     unsafe { mprotect(memory, 4096, MprotectFlags::READ | MprotectFlags::EXEC) }?;
     Ok(())
+}
+
+fn make_a_child() -> io::Result<()> {
+    // SAFETY: the child does nothing but end.
+    match unsafe { libc::fork() } {
+        -1 => Err(io::Error::last_os_error()),
+        // SAFETY: ends the child at once; nothing is used afterwards.
+        0 => unsafe { libc::_exit(0) },
+        _ => Ok(()),
+    }
 }
 
 fn trace_the_parent() -> io::Result<()> {

@@ -1,0 +1,59 @@
+//! What the daemon goes on being able to do once its sockets are there: the one place that knows which
+//! files it uses afterwards.
+
+use std::path::{Path, PathBuf};
+
+use strongroom_confine::Confinement;
+use strongroom_token::{Config, Store};
+
+use crate::log::{Level, say};
+use crate::server::Server;
+use crate::settings::Settings;
+
+/// Says who calls, and how much memory is left.
+const KERNEL: [&str; 2] = ["/proc", "/sys/fs/cgroup"];
+
+/// Locks the process in, and says what does not hold and what that costs.
+pub(crate) fn enter(server: &Server) {
+    for shortfall in files(&server.store, &server.config, &server.settings).apply() {
+        say(Level::Warning, &format!("not protected by {shortfall}"));
+    }
+}
+
+/// Directories, where files come and go.
+fn files(store: &Store, config: &Config, settings: &Settings) -> Confinement {
+    let sockets = settings.sockets().filter_map(Path::parent);
+    Confinement {
+        writable: store.places().chain(sockets).map(Path::to_path_buf).collect(),
+        readable: KERNEL.iter().map(PathBuf::from).chain(config.source.clone()).collect(),
+        relaxed: settings.relaxed.clone(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+
+    #[test]
+    fn the_store_the_seal_key_and_the_sockets_are_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let source = dir.path().join("strongroom.toml");
+        fs::write(&source, "[store]\npath = 'tokens'\n[seal]\nfile = 'key/seal.key'\n").unwrap();
+        let config = Config::load(&source).unwrap();
+        let store = Store::open(&config).unwrap();
+        let settings = Settings {
+            socket: "/run/strongroom/strongroom.sock".into(),
+            p11kit: Some("/run/p11kit/p11kit.sock".into()),
+            relaxed: vec!["seccomp".into()],
+            ..Settings::default()
+        };
+        let confinement = files(&store, &config, &settings);
+        let own = [dir.path().join("tokens"), dir.path().join("key")];
+        let sockets = ["/run/strongroom", "/run/p11kit"].map(PathBuf::from);
+        assert_eq!(confinement.writable, [own, sockets].concat());
+        assert_eq!(confinement.readable, ["/proc".into(), "/sys/fs/cgroup".into(), source]);
+        assert_eq!(confinement.relaxed, settings.relaxed);
+    }
+}
