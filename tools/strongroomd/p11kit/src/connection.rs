@@ -27,7 +27,7 @@ pub(crate) fn serve(
     module: Module<'_>,
     limits: &Limits,
 ) -> io::Result<()> {
-    let mut frames = Frames::new(input);
+    let mut frames = Frames::new(input, limits.patience);
     let Some(offered) = frames.first_byte()? else { return Ok(()) };
     let generation = Generation::offering(offered);
     output.write_all(&[generation.version])?;

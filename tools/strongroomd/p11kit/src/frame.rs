@@ -1,6 +1,7 @@
 //! Frames: a code that goes with question and answer, options that nobody reads, and a body.
 
 use std::io::{self, ErrorKind, Read};
+use std::time::{Duration, Instant};
 
 use strongroom_types::Bytes;
 use zeroize::{Zeroize, Zeroizing};
@@ -18,11 +19,16 @@ pub struct Limits {
     pub attributes: u32,
     /// The most calls of a connection that run at the same time.
     pub workers: usize,
+    /// How long a client may take over a frame that it has begun, and over the byte before the
+    /// first. A stream that gives up waiting (by a time limit of its socket) is asked again until
+    /// then, and for ever where a frame may begin.
+    pub patience: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { options: 4 << 10, body: 1 << 20, attributes: 4096, workers: 4 }
+        let patience = Duration::from_secs(10);
+        Self { options: 4 << 10, body: 1 << 20, attributes: 4096, workers: 4, patience }
     }
 }
 
@@ -43,6 +49,9 @@ pub(crate) struct Frame {
 /// Frames that come out of a stream.
 pub(crate) struct Frames<R> {
     input: R,
+    patience: Duration,
+    /// Since when there has been a wait for the rest of a frame.
+    waiting: Option<Instant>,
     buffer: Bytes,
     start: usize,
     end: usize,
@@ -50,19 +59,22 @@ pub(crate) struct Frames<R> {
 
 impl<R: Read> Frames<R> {
     /// The frames of a stream.
-    pub(crate) fn new(input: R) -> Self {
-        Self { input, buffer: Zeroizing::new(vec![0; BUFFER]), start: 0, end: 0 }
+    pub(crate) fn new(input: R, patience: Duration) -> Self {
+        let buffer = Zeroizing::new(vec![0; BUFFER]);
+        Self { input, patience, waiting: None, buffer, start: 0, end: 0 }
     }
 
     /// The byte before the first frame; `None` if the client hung up.
     pub(crate) fn first_byte(&mut self) -> io::Result<Option<u8>> {
         let mut byte = [0];
+        self.waiting = Some(Instant::now());
         Ok(self.fill(&mut byte, true)?.then_some(byte[0]))
     }
 
     /// The next frame; `None` if the client hung up after the last one.
     pub(crate) fn next(&mut self, limits: &Limits) -> io::Result<Option<Frame>> {
         let mut header = [0; HEADER];
+        self.waiting = None;
         if !self.fill(&mut header, true)? {
             return Ok(None);
         }
@@ -80,7 +92,7 @@ impl<R: Read> Frames<R> {
     fn fill(&mut self, mut wanted: &mut [u8], beginning: bool) -> io::Result<bool> {
         let mut none_yet = true;
         while !wanted.is_empty() {
-            let count = self.some(wanted)?;
+            let count = self.some(wanted, !beginning || !none_yet)?;
             if count == 0 {
                 let between = beginning && none_yet;
                 return if between { Ok(false) } else { Err(ErrorKind::UnexpectedEof.into()) };
@@ -92,13 +104,18 @@ impl<R: Read> Frames<R> {
     }
 
     /// Some bytes: from the buffer, which is wiped where it has been read, or from the stream.
-    fn some(&mut self, wanted: &mut [u8]) -> io::Result<usize> {
+    fn some(&mut self, wanted: &mut [u8], inside: bool) -> io::Result<usize> {
         if self.start == self.end {
+            if inside {
+                self.waiting.get_or_insert_with(Instant::now);
+            }
+            let end = self.waiting.map(|since| since + self.patience);
             if wanted.len() >= BUFFER {
-                return read(&mut self.input, wanted);
+                return read(&mut self.input, wanted, end);
             }
             self.start = 0;
-            self.end = read(&mut self.input, &mut self.buffer)?;
+            self.end = 0;
+            self.end = read(&mut self.input, &mut self.buffer, end)?;
         }
         let there = self.buffer.get_mut(self.start..self.end).unwrap_or_default();
         let count = there.len().min(wanted.len());
@@ -111,11 +128,16 @@ impl<R: Read> Frames<R> {
     }
 }
 
-fn read(input: &mut impl Read, into: &mut [u8]) -> io::Result<usize> {
+/// Reads until there is something, or it is too late for it.
+fn read(input: &mut impl Read, into: &mut [u8], end: Option<Instant>) -> io::Result<usize> {
     loop {
-        match input.read(into) {
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            other => return other,
+        let outcome = input.read(into);
+        if end.is_some_and(|end| end <= Instant::now()) {
+            return Err(ErrorKind::TimedOut.into());
+        }
+        match outcome.as_ref().map_err(io::Error::kind) {
+            Err(ErrorKind::Interrupted | ErrorKind::WouldBlock) => {}
+            _ => return outcome,
         }
     }
 }
@@ -156,6 +178,56 @@ pub(crate) fn restart(answer: &mut Writer) {
 mod tests {
     use super::*;
 
+    const LONG: Duration = Duration::from_secs(60);
+
+    /// A stream that gives a few bytes, and then is not ready for ever.
+    struct Silent<'a>(&'a [u8]);
+
+    impl Read for Silent<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            if self.0.is_empty() { Err(ErrorKind::WouldBlock.into()) } else { self.0.read(into) }
+        }
+    }
+
+    #[test]
+    fn who_falls_silent_inside_a_frame_is_not_waited_for() {
+        let all = frame(16, b"client", b"body");
+        for end in 1..all.len() {
+            let mut frames = Frames::new(Silent(&all[..end]), Duration::from_millis(1));
+            let error = frames.next(&Limits::default()).err().unwrap();
+            assert_eq!(error.kind(), ErrorKind::TimedOut, "after {end} bytes");
+        }
+        let error = Frames::new(Silent(&[]), Duration::from_millis(1)).first_byte().err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "before the first byte");
+        let mut slow = Frames::new(Slowly(&all, 1), Duration::ZERO);
+        let error = slow.next(&Limits::default()).err().unwrap();
+        assert_eq!(error.kind(), ErrorKind::TimedOut, "byte after byte");
+    }
+
+    /// Not ready once before each byte.
+    struct Hesitant<'a>(&'a [u8], bool);
+
+    impl Read for Hesitant<'_> {
+        fn read(&mut self, into: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                Err(ErrorKind::WouldBlock.into())
+            } else {
+                Slowly(self.0, 1).read(into).inspect(|count| self.0 = &self.0[*count..])
+            }
+        }
+    }
+
+    #[test]
+    fn who_hesitates_is_waited_for() {
+        let all = [frame(16, b"client", b"one"), frame(17, b"", b"two")].concat();
+        let mut frames = Frames::new(Hesitant(&all, false), LONG);
+        for body in [b"one", b"two"] {
+            let frame = frames.next(&Limits::default()).unwrap().unwrap();
+            assert_eq!(frame.body[..], body[..]);
+        }
+    }
+
     /// A stream that gives a few bytes at a time.
     struct Slowly<'a>(&'a [u8], usize);
 
@@ -183,7 +255,7 @@ mod tests {
         let all =
             [frame(16, b"client", b"one"), frame(17, b"", b""), frame(18, b"x", &long)].concat();
         for piece in [1, 7, 12, 1000, BUFFER, all.len()] {
-            let mut frames = Frames::new(Slowly(&all, piece));
+            let mut frames = Frames::new(Slowly(&all, piece), LONG);
             for (code, body) in [(16, b"one".as_slice()), (17, b""), (18, &long)] {
                 let frame = frames.next(&Limits::default()).unwrap().unwrap();
                 assert_eq!((frame.code, &frame.body[..]), (code, body));
@@ -197,7 +269,7 @@ mod tests {
     fn a_frame_that_is_cut_off_is_an_error_wherever() {
         let all = frame(16, b"client", b"body");
         for end in 1..all.len() {
-            let error = Frames::new(&all[..end]).next(&Limits::default()).err().unwrap();
+            let error = Frames::new(&all[..end], LONG).next(&Limits::default()).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::UnexpectedEof, "after {end} bytes");
         }
     }
@@ -208,7 +280,7 @@ mod tests {
         for (options, body) in [(limits.options + 1, 0), (0, limits.body + 1), (0, u32::MAX)] {
             let mut all = 16_u32.to_be_bytes().to_vec();
             all.extend([options, body].iter().flat_map(|len| len.to_be_bytes()));
-            let error = Frames::new(&all[..]).next(&limits).err().unwrap();
+            let error = Frames::new(&all[..], LONG).next(&limits).err().unwrap();
             assert_eq!(error.kind(), ErrorKind::InvalidData);
         }
     }

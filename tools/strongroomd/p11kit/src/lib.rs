@@ -44,8 +44,9 @@ pub struct Module<'a> {
 /// Serves a client until it hangs up. Calls of several sessions run at the same time, each on a
 /// thread; those of one session run in the order in which they came.
 ///
-/// A connected socket is both streams: `serve(&socket, &socket, …)`. A time limit of the socket ends
-/// the connection as any other failure to read does.
+/// A connected socket is both streams: `serve(&socket, &socket, …)`. If it has a time limit for
+/// reading, a client that falls silent in the middle of a frame is not waited for longer than
+/// [`Limits::patience`]; between frames a client may be silent for ever.
 ///
 /// # Errors
 ///
