@@ -8,11 +8,13 @@
 #![forbid(unsafe_code)]
 
 pub mod frame;
+mod observed;
 mod remote;
 mod revival;
 mod serve;
 mod status;
 
+pub use observed::{Observed, Observer};
 pub use remote::{Broken, Remote, Transport};
 pub use serve::{refusal, serve};
 pub use status::{FUNCTIONS, Function, Since, Status};
@@ -311,6 +313,14 @@ macro_rules! declare {
                 })*
                 _ => serve::for_host(token, number, from),
             }
+        }
+
+        impl<O: Observer> Cryptoki for Observed<'_, O> {
+            $(
+                fn $name(&self, $($arg: $ty),*) -> Result<$reply> {
+                    self.call(stringify!($c_name), |application| application.$name($($arg),*))
+                }
+            )*
         }
 
         impl<T: Transport> Cryptoki for Remote<T> {

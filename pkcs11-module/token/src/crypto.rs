@@ -6,7 +6,7 @@ use strongroom_keystore::config::{Config, Mechanisms};
 use strongroom_mechanisms::{Key, Mechanism, Messages, Policy};
 use strongroom_types::{
     Attribute, Attributes, Error, MechanismCall, MechanismType, ObjectHandle, Params, Result,
-    attribute, attribute::kind,
+    attribute, attribute::kind, used,
 };
 
 use crate::application::Application;
@@ -44,6 +44,7 @@ impl Application {
             let refused = || format!("the configuration does not allow {}", mechanism.name);
             return Err(Error::MechanismInvalid.because(refused));
         }
+        used::mechanism(mechanism.name);
         Ok(mechanism)
     }
 
@@ -106,7 +107,8 @@ impl Application {
             let chosen = self.choose(session, key, mechanism, attribute::VERIFY, &KEY)?;
             let verify = start(&chosen.key, &params)?;
             let running = Running::VerifySignature(verify, signature.to_vec());
-            Ok(Operation::new(running, chosen.object.private(), chosen.object.authenticates()))
+            let Chosen { object, .. } = chosen;
+            Ok(Operation::new(running, object.private(), object.authenticates()).by(mechanism))
         })
     }
 
@@ -126,7 +128,7 @@ impl Application {
                 let start = mechanism.digest.ok_or(Error::MechanismInvalid)?;
                 let running = Running::Digest(start(&params)?);
                 let source = params.is_empty().then_some(Source { mechanism: id, key: None });
-                return Ok(Operation::new(running, false, false).of(source));
+                return Ok(Operation::new(running, false, false).by(mechanism).of(source));
             }
             Kind::Encrypt => {
                 let start = mechanism.encrypt.ok_or(Error::MechanismInvalid)?;
@@ -190,7 +192,8 @@ impl Application {
         // A login for one use is not for a copy of it.
         let source = (plain && !object.authenticates())
             .then_some(Source { mechanism: id, key: Some(object.id) });
-        Ok(Operation::new(running, object.private(), object.authenticates()).of(source))
+        let operation = Operation::new(running, object.private(), object.authenticates());
+        Ok(operation.by(mechanism).of(source))
     }
 }
 

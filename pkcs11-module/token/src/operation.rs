@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use strongroom_keystore::ObjectId;
 use strongroom_mechanisms::{Cipher, Digest, Key, Mechanism, Messages, Recover, Sign, Verify};
-use strongroom_types::{Bytes, Error, MechanismType, Output, Params, Result, Room, ck};
+use strongroom_types::{Bytes, Error, MechanismType, Output, Params, Result, Room, ck, used};
 
 use crate::message::{Signing, Verifying};
 use crate::object::Object;
@@ -28,6 +28,8 @@ pub(crate) struct Operation {
     always: bool,
     /// Its number among those of its session.
     pub(crate) serial: u64,
+    /// The name of its mechanism.
+    mechanism: Option<&'static str>,
     /// What it was started with, if that is all there is to say beside its state: nothing else can
     /// be saved.
     pub(crate) source: Option<Source>,
@@ -118,7 +120,14 @@ const AT_ONCE: u64 =
 impl Operation {
     pub(crate) fn new(running: Running, private: bool, authenticate: bool) -> Self {
         let always = authenticate;
-        Self { running, updated: false, private, authenticate, always, serial: 0, source: None }
+        let (mechanism, source) = (None, None);
+        let updated = false;
+        Self { running, updated, private, authenticate, always, serial: 0, mechanism, source }
+    }
+
+    /// The same, by this mechanism.
+    pub(crate) fn by(self, mechanism: &Mechanism) -> Self {
+        Self { mechanism: Some(mechanism.name), ..self }
     }
 
     /// The same, started with this.
@@ -172,6 +181,13 @@ impl Operation {
             Running::MessageSign(_) => Kind::MessageSign,
             Running::MessageVerify(_) => Kind::MessageVerify,
             Running::Use(kind, ..) => kind,
+        }
+    }
+
+    /// Tells whoever counts calls that this operation is what the call is about.
+    fn tell(&self) {
+        if let Some(name) = self.mechanism {
+            used::mechanism(name);
         }
     }
 
@@ -236,6 +252,7 @@ pub(crate) fn step<T>(
 ) -> Result<T> {
     let mut activity = lock(&session.activity);
     let operation = activity.take(kind).ok_or(Error::OperationNotInitialized)?;
+    operation.tell();
     if operation.authenticate {
         return Err(Error::UserNotLoggedIn);
     }
@@ -252,10 +269,10 @@ type Outcome = Result<Next<Output>>;
 
 /// `C_Sign`, `C_Digest`, `C_Encrypt`, `C_Decrypt`: the whole input in one call.
 pub(crate) fn whole(operation: Operation, input: &[u8], room: Room) -> Outcome {
-    let Operation { private, authenticate, serial, source, .. } = operation;
+    let Operation { private, authenticate, serial, mechanism, source, .. } = operation;
     let keep = |running, len| {
         let operation = Operation::new(running, private, authenticate);
-        Ok(Next::Keep(Operation { serial, source, ..operation }, Output::Needs(len)))
+        Ok(Next::Keep(Operation { serial, mechanism, source, ..operation }, Output::Needs(len)))
     };
     match operation.whole()? {
         Running::Sign(sign) => match sign.signature_len() {
@@ -331,6 +348,7 @@ pub(crate) fn in_process<T>(
 ) -> Result<T> {
     let mut activity = lock(&session.activity);
     let operation = activity.get_mut(kind).ok_or(Error::OperationNotInitialized)?;
+    operation.tell();
     if operation.authenticate {
         activity.end(|ended| ended == kind);
         return Err(Error::UserNotLoggedIn);
@@ -356,6 +374,7 @@ pub(crate) fn step_both(
     }
     let mut take = |kind| activity.take(kind).ok_or(Error::OperationNotInitialized);
     let (running, other) = (take(cipher)?, take(other)?);
+    running.tell();
     if running.authenticate || other.authenticate {
         return Err(Error::UserNotLoggedIn);
     }

@@ -13,6 +13,7 @@ mod output;
 mod params;
 pub mod reason;
 pub mod rule;
+pub mod used;
 mod value;
 
 pub use attribute::{Attribute, Info as AttributeInfo, Kind};

@@ -65,6 +65,11 @@ impl Applications {
         Some(Share { all: self, served: Arc::clone(served) })
     }
 
+    /// How many there are.
+    pub(crate) fn count(&self) -> usize {
+        self.map().len()
+    }
+
     fn map(&self) -> MutexGuard<'_, HashMap<Secret, Arc<Served>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use strongroom_functions::frame::{
     FIRST, Hello, Inbox, Refusal, Terms, VERSION, Welcome, Wish, send,
 };
-use strongroom_functions::{refusal, serve};
-use strongroom_token::Application;
+use strongroom_functions::{Cryptoki, Observed, refusal, serve};
 use strongroom_types::{Bytes, Error};
 
 use crate::applications::Share;
@@ -43,11 +42,12 @@ fn converse(server: &Server, mut stream: &UnixStream, peer: &Peer) -> io::Result
     let Some(share) = welcome(server, stream, &mut inbox, peer)? else { return Ok(()) };
     stream.set_read_timeout(Some(look))?;
     let most = usize::try_from(server.settings.frame).unwrap_or(usize::MAX);
+    let application = Observed::new(&share.application, &server.metrics);
     let mut last = Instant::now();
     loop {
         match inbox.frame(&mut stream, most, PATIENCE) {
             Ok(Some(request)) => {
-                send(&mut stream, &answer(&share.application, &request, peer))?;
+                send(&mut stream, &answer(&application, &request, peer))?;
                 last = Instant::now();
             }
             Ok(None) => return Ok(()),
@@ -85,7 +85,10 @@ fn welcome<'s>(
             most: server.settings.frame,
             compatible: server.config.compatible,
         }),
-        Err(why) => Welcome::Refused(*why),
+        Err(why) => {
+            server.metrics.refused(*why);
+            Welcome::Refused(*why)
+        }
     };
     send(&mut stream, &welcome.encode())?;
     Ok(found.ok())
@@ -116,7 +119,7 @@ fn share<'s>(server: &'s Server, peer: &Peer, wish: &Wish) -> Result<Share<'s>, 
 
 /// What comes of a request. What is no request, and what goes wrong in here, is answered too: the
 /// frames tell where the next one begins.
-fn answer(application: &Application, request: &[u8], peer: &Peer) -> Bytes {
+fn answer(application: &dyn Cryptoki, request: &[u8], peer: &Peer) -> Bytes {
     match catch_unwind(AssertUnwindSafe(|| serve(application, request))) {
         Ok(Ok(answer)) => answer,
         Ok(Err(malformed)) => {

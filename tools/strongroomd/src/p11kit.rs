@@ -3,6 +3,7 @@
 use std::io::{self, ErrorKind};
 use std::os::unix::net::UnixStream;
 
+use strongroom_functions::Observed;
 use strongroom_p11kit::{Limits, Module, serve};
 
 use crate::connection::PATIENCE;
@@ -23,10 +24,14 @@ pub(crate) fn run(server: &Server, stream: &UnixStream, peer: &Peer) {
 }
 
 fn converse(server: &Server, stream: &UnixStream) -> io::Result<()> {
+    stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let application = server
         .application(0)
         .map_err(|error| io::Error::other(format!("the store can not be opened: {error}")))?;
+    let application = Observed::new(&application, &server.metrics);
     let module = Module { application: &application, layouts: strongroom_token::layouts };
-    serve(stream, stream, module, &Limits::default())
+    let mut limits = Limits { patience: PATIENCE, ..Limits::default() };
+    limits.body = limits.body.min(server.settings.frame);
+    serve(stream, stream, module, &limits)
 }

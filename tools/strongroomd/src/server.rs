@@ -22,6 +22,7 @@ use crate::applications::Applications;
 use crate::confinement;
 use crate::connection;
 use crate::log::{Level, say};
+use crate::metrics::{self, Metrics, Now};
 use crate::p11kit;
 use crate::peer::Peer;
 use crate::settings::Settings;
@@ -36,6 +37,7 @@ pub(crate) struct Server {
     pub(crate) store: Arc<Store>,
     pub(crate) quota: Arc<Quota>,
     pub(crate) applications: Applications,
+    pub(crate) metrics: Metrics,
     connections: Mutex<Connections>,
     /// A connection ended.
     ended: Condvar,
@@ -64,6 +66,7 @@ impl Server {
             store: Arc::new(store),
             quota: Quota::new(settings.sessions),
             applications: Applications::default(),
+            metrics: Metrics::new(&settings),
             connections: Mutex::default(),
             ended: Condvar::new(),
             config,
@@ -73,8 +76,8 @@ impl Server {
 
     /// A new application, whose handles are of this turn.
     pub(crate) fn application(&self, turn: u16) -> strongroom_types::Result<Application> {
-        let (store, quota) = (Arc::clone(&self.store), Arc::clone(&self.quota));
-        Application::over(store, self.config.clone(), turn, quota)
+        let quota = Quota::within(&self.quota, self.settings.application_sessions);
+        Application::over(Arc::clone(&self.store), self.config.clone(), turn, quota)
     }
 
     /// Serves until SIGTERM or SIGINT; then finishes the requests that are under way.
@@ -112,8 +115,11 @@ impl Server {
 
     /// A door for each wire that is wanted. Errors are sentences.
     fn doors(&self) -> Result<Vec<Door>, String> {
-        let wanted =
-            [(Some(&self.settings.socket), &MODULE), (self.settings.p11kit.as_ref(), &P11KIT)];
+        let wanted = [
+            (Some(&self.settings.socket), &MODULE),
+            (self.settings.p11kit.as_ref(), &P11KIT),
+            (self.settings.metrics.as_ref(), &METRICS),
+        ];
         let open = |(path, wire): (Option<&PathBuf>, _)| {
             let path = path?.clone();
             let opened = self.listen(&path).map_err(|error| format!("{}: {error}", path.display()));
@@ -181,27 +187,30 @@ impl Server {
     ) -> io::Result<()> {
         if !peer.may_connect(geteuid().as_raw(), &self.settings) {
             say(Level::Warning, &format!("{peer}: is not on the list, and is refused"));
+            self.metrics.refused(Refusal::User);
             (wire.refuse)(&stream, Refusal::User);
             return Ok(());
         }
         let stream = Arc::new(stream);
-        let Some(number) = self.enter(&stream) else {
-            let most = self.settings.connections;
+        let most = self.settings.connections.saturating_add(wire.beyond);
+        let Some(number) = self.enter(&stream, most) else {
             say(Level::Warning, &format!("{peer}: is refused: {most} connections are open"));
+            self.metrics.refused(Refusal::Full);
             (wire.refuse)(&stream, Refusal::Full);
             return Ok(());
         };
         let server = Arc::clone(self);
         let serve = move || {
+            let _connected = server.metrics.connected(wire.label);
             (wire.serve)(&server, &stream, &peer);
             server.leave(number);
         };
         Builder::new().stack_size(STACK).spawn(serve).map(drop).inspect_err(|_| self.leave(number))
     }
 
-    fn enter(&self, stream: &Arc<UnixStream>) -> Option<u64> {
+    fn enter(&self, stream: &Arc<UnixStream>, most: usize) -> Option<u64> {
         let mut open = self.connections();
-        if open.streams.len() >= self.settings.connections {
+        if open.streams.len() >= most {
             return None;
         }
         open.count += 1;
@@ -227,6 +236,14 @@ impl Server {
         }
     }
 
+    /// What is so at the moment.
+    pub(crate) fn now(&self) -> Now {
+        Now {
+            applications: self.applications.count() + self.metrics.alone(P11KIT.label),
+            sessions: self.quota.taken(),
+        }
+    }
+
     fn connections(&self) -> MutexGuard<'_, Connections> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -243,17 +260,40 @@ struct Door {
 struct Wire {
     /// Whom it is for.
     name: &'static str,
+    /// What it is called where it is counted.
+    label: &'static str,
+    /// How many may come by it where there are as many connections as there may be.
+    beyond: usize,
     serve: fn(&Server, &UnixStream, &Peer),
     /// Turns a caller away.
     refuse: fn(&UnixStream, Refusal),
 }
 
-static MODULE: Wire =
-    Wire { name: "for the module", serve: connection::run, refuse: connection::refuse };
+static MODULE: Wire = Wire {
+    name: "for the module",
+    label: "module",
+    beyond: 0,
+    serve: connection::run,
+    refuse: connection::refuse,
+};
 
 /// It has no word for a refusal but to hang up.
-static P11KIT: Wire =
-    Wire { name: "for the client of p11-kit", serve: p11kit::run, refuse: |_, _| {} };
+static P11KIT: Wire = Wire {
+    name: "for the client of p11-kit",
+    label: "p11-kit",
+    beyond: 0,
+    serve: p11kit::run,
+    refuse: |_, _| {},
+};
+
+/// A daemon that is full is one that somebody wants to look at.
+static METRICS: Wire = Wire {
+    name: "for metrics",
+    label: "metrics",
+    beyond: 4,
+    serve: metrics::run,
+    refuse: |_, _| {},
+};
 
 /// Waits for a caller, or for the signal to stop: then it says so.
 fn wait(doors: &[Door], stopped: &UnixStream) -> io::Result<bool> {

@@ -4,10 +4,12 @@
 //! [daemon]
 //! socket = "/run/strongroom/strongroom.sock"
 //! p11kit = "/run/strongroom/p11kit.sock"  # for the stock client of p11-kit; without it there is none
+//! metrics = "/run/strongroom/metrics.sock"  # OpenMetrics over HTTP; without it there are none
 //! users = ["www-data", 1000]    # who may connect, beside the daemon's own user
 //! groups = ["strongroom"]       # and whose members
 //! connections = 1024            # at once
 //! sessions = 16384              # at once, of all callers together
+//! application_sessions = 4096   # at once, of one application
 //! frame = 16777216              # the most bytes of a request
 //! idle = 600                    # seconds until a connection that nobody needs is closed; 0: never
 //! relax = ["locked memory"]     # protections to go without, by the names that the log has
@@ -34,6 +36,8 @@ pub(crate) struct Settings {
     pub(crate) socket: PathBuf,
     /// For the stock client of p11-kit.
     pub(crate) p11kit: Option<PathBuf>,
+    /// For those who watch.
+    pub(crate) metrics: Option<PathBuf>,
     /// User numbers, the daemon's own not among them.
     pub(crate) users: Vec<u32>,
     pub(crate) groups: Vec<u32>,
@@ -41,6 +45,8 @@ pub(crate) struct Settings {
     pub(crate) named: bool,
     pub(crate) connections: usize,
     pub(crate) sessions: usize,
+    /// Those of one application.
+    pub(crate) application_sessions: usize,
     pub(crate) frame: u32,
     /// Nothing: for ever.
     pub(crate) idle: Option<Duration>,
@@ -60,10 +66,12 @@ struct File {
 struct Table {
     socket: PathBuf,
     p11kit: Option<PathBuf>,
+    metrics: Option<PathBuf>,
     users: Option<Vec<Name>>,
     groups: Option<Vec<Name>>,
     connections: usize,
     sessions: usize,
+    application_sessions: usize,
     frame: u32,
     idle: u64,
     relax: Vec<String>,
@@ -82,10 +90,12 @@ impl Default for Table {
         Self {
             socket: SOCKET.into(),
             p11kit: None,
+            metrics: None,
             users: None,
             groups: None,
             connections: 1024,
             sessions: 16 << 10,
+            application_sessions: 4 << 10,
             frame: 16 << 20,
             idle: 600,
             relax: Vec::new(),
@@ -113,10 +123,12 @@ impl Settings {
                 return Err(format!("[daemon]: {why}; correct or remove this entry"));
             }
         };
-        for (name, none) in
-            [("connections", table.connections == 0), ("sessions", table.sessions == 0)]
-        {
-            if none {
+        for (name, most) in [
+            ("connections", table.connections),
+            ("sessions", table.sessions),
+            ("application_sessions", table.application_sessions),
+        ] {
+            if most == 0 {
                 return Err(format!("[daemon] {name} = 0 would serve nobody; give 1 or more"));
             }
         }
@@ -138,11 +150,13 @@ impl Settings {
         Ok(Self {
             socket: beside.join(table.socket),
             p11kit: table.p11kit.map(|path| beside.join(path)),
+            metrics: table.metrics.map(|path| beside.join(path)),
             users,
             groups,
             named,
             connections: table.connections,
             sessions: table.sessions,
+            application_sessions: table.application_sessions,
             frame: table.frame,
             idle: (table.idle > 0).then(|| Duration::from_secs(table.idle)),
             relaxed: table.relax,
@@ -151,7 +165,8 @@ impl Settings {
 
     /// Every socket that the daemon listens on.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = &Path> {
-        [Some(&self.socket), self.p11kit.as_ref()].into_iter().flatten().map(PathBuf::as_path)
+        let all = [Some(&self.socket), self.p11kit.as_ref(), self.metrics.as_ref()];
+        all.into_iter().flatten().map(PathBuf::as_path)
     }
 }
 
@@ -196,6 +211,7 @@ mod tests {
         let settings = read("[store]\npath = '/x'\n").unwrap();
         assert_eq!(settings.socket, Path::new(SOCKET));
         assert_eq!((settings.connections, settings.sessions), (1024, 16384));
+        assert_eq!((settings.application_sessions, settings.frame), (4096, 16 << 20));
         assert_eq!(settings.idle, Some(Duration::from_secs(600)));
         assert!(settings.users.is_empty() && !settings.named);
         assert_eq!(read("directories.tokendir = /var/lib/x\n"), Ok(settings), "SoftHSM2's file");
@@ -221,6 +237,7 @@ mod tests {
             ("[daemon]\nusers = ['nobody at all']\n", "nobody at all"),
             ("[daemon]\nconnections = 0\n", "connections"),
             ("[daemon]\nsessions = 0\n", "sessions"),
+            ("[daemon]\napplication_sessions = 0\n", "application_sessions"),
             ("[daemon]\nframe = 10\n", "frame"),
             ("[daemon]\nrelax = ['everything']\n", "locked memory"),
         ] {

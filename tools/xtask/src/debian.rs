@@ -64,6 +64,10 @@ pub(crate) const CI: &[Package] = &[
         sign: Sign::Library("ipsec/plugins/libstrongswan-pkcs11.so"),
     },
     Package { name: "python3", sign: Sign::Program("python3") },
+    Package {
+        name: "python3-prometheus-client",
+        sign: Sign::File("/usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py"),
+    },
     Package { name: "python3-pip", sign: Sign::Program("pip3") },
     Package { name: "nodejs", sign: Sign::Program("node") },
     Package { name: "libnode-dev", sign: Sign::File("/usr/include/node/node.h") },

@@ -10,13 +10,15 @@
 )]
 
 mod journal;
+mod killed;
+mod limits;
+mod metrics;
 mod namespace;
 mod world;
 
 use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -26,7 +28,7 @@ use strongroom_functions::frame::{Hello, Refusal, VERSION, Welcome, Wish, send};
 use strongroom_functions::{Cryptoki, Remote, Transport};
 use strongroom_types::{Attributes, Error, SessionState, UserType, attribute};
 
-use crate::world::{Caller, Daemon, LONG, PIN, hung_up, run, slot, stranger, token};
+use crate::world::{Caller, Daemon, LONG, PIN, hung_up, over_p11kit, run, slot, stranger, token};
 
 #[test]
 fn logins_belong_to_the_application_and_not_to_the_connection() {
@@ -293,27 +295,6 @@ fn a_thousand_connections_and_ten_thousand_sessions() {
     let remote = Remote::new(&callers[999]);
     let session = remote.open_session(slot, false).unwrap();
     assert_eq!(remote.generate_random(session, 16).unwrap().len(), 16);
-}
-
-/// Runs OpenSC's tool over the stock client of p11-kit.
-fn over_p11kit(daemon: &Daemon, args: &[&str]) -> String {
-    let client = fs::read_dir("/usr/lib")
-        .unwrap()
-        .filter_map(|entry| Some(entry.ok()?.path().join("pkcs11/p11-kit-client.so")))
-        .find(|path| path.exists())
-        .expect("p11-kit-modules is installed");
-    let socket = daemon.dir.path().join("p11kit.sock");
-    let output = Command::new("pkcs11-tool")
-        .env("P11_KIT_SERVER_ADDRESS", format!("unix:path={}", socket.display()))
-        .arg("--module")
-        .arg(client)
-        .args(["--login", "--pin", "1234567"])
-        .args(args)
-        .output()
-        .expect("opensc is installed");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{args:?}: {output:?} {}", daemon.log());
-    said
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! A daemon of a test's own, and who calls it.
 
 use std::fs::{self, File, OpenOptions, Permissions};
-use std::io::{self, Read};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -76,20 +76,25 @@ impl Daemon {
     }
 
     pub(crate) fn ask(&self, wish: Wish) -> Result<Caller, Refusal> {
-        let mut stream = UnixStream::connect(self.socket()).unwrap();
-        // A daemon that refuses may have closed the connection by now.
-        let _ = send(&mut stream, &Hello { version: VERSION, wish }.encode());
-        let mut inbox = Inbox::default();
-        let welcome = inbox.frame(&mut stream, FIRST, LONG).unwrap().expect("a greeting");
-        match Welcome::decode(&welcome).unwrap() {
-            Welcome::Served(terms) => Ok(Caller { terms, line: Mutex::new((stream, inbox)) }),
-            Welcome::Refused(why) => Err(why),
-        }
+        greet(&self.socket(), wish).unwrap()
     }
 
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
+}
+
+/// What a caller with this wish is told. The daemon may go away meanwhile.
+pub(crate) fn greet(socket: &Path, wish: Wish) -> io::Result<Result<Caller, Refusal>> {
+    let mut stream = UnixStream::connect(socket)?;
+    // A daemon that refuses may have closed the connection by now.
+    let _ = send(&mut stream, &Hello { version: VERSION, wish }.encode());
+    let mut inbox = Inbox::default();
+    let welcome = inbox.frame(&mut stream, FIRST, LONG)?.ok_or(ErrorKind::UnexpectedEof)?;
+    Ok(match Welcome::decode(&welcome).unwrap() {
+        Welcome::Served(terms) => Ok(Caller { terms, line: Mutex::new((stream, inbox)) }),
+        Welcome::Refused(why) => Err(why),
+    })
 }
 
 /// Starts a daemon over what another has left behind.
@@ -197,4 +202,25 @@ pub(crate) fn stranger(daemon: &Daemon, rights: &[&str], hello: &[u8]) -> Welcom
     let output = command.arg(daemon.socket()).arg(sent).output().expect("setpriv and Python");
     let welcome = Inbox::default().frame(&mut &output.stdout[..], FIRST, LONG).unwrap();
     Welcome::decode(&welcome.expect("a greeting")).unwrap()
+}
+
+/// Runs OpenSC's tool over the stock client of p11-kit.
+pub(crate) fn over_p11kit(daemon: &Daemon, args: &[&str]) -> String {
+    let client = fs::read_dir("/usr/lib")
+        .unwrap()
+        .filter_map(|entry| Some(entry.ok()?.path().join("pkcs11/p11-kit-client.so")))
+        .find(|path| path.exists())
+        .expect("p11-kit-modules is installed");
+    let socket = daemon.dir.path().join("p11kit.sock");
+    let output = Command::new("pkcs11-tool")
+        .env("P11_KIT_SERVER_ADDRESS", format!("unix:path={}", socket.display()))
+        .arg("--module")
+        .arg(client)
+        .args(["--login", "--pin", "1234567"])
+        .args(args)
+        .output()
+        .expect("opensc is installed");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{args:?}: {output:?} {}", daemon.log());
+    said
 }

@@ -1,0 +1,52 @@
+//! An application somebody looks at: each call of it passes an [`Observer`], whichever wire it came
+//! over.
+
+use strongroom_types::{MechanismType, Result, SessionHandle};
+
+use crate::{Cryptoki, Direction, Host};
+
+/// Who looks at the calls of an application.
+pub trait Observer: Send + Sync {
+    /// Makes a call of the function with this name.
+    ///
+    /// # Errors
+    ///
+    /// Those of the call.
+    fn observe<T>(&self, function: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T>;
+}
+
+/// An application, and who looks at it.
+pub struct Observed<'a, O> {
+    application: &'a dyn Cryptoki,
+    observer: &'a O,
+}
+
+impl<'a, O: Observer> Observed<'a, O> {
+    /// Has the calls of an application looked at.
+    pub fn new(application: &'a dyn Cryptoki, observer: &'a O) -> Self {
+        Self { application, observer }
+    }
+
+    pub(crate) fn call<T>(
+        &self,
+        function: &'static str,
+        call: impl FnOnce(&dyn Cryptoki) -> Result<T>,
+    ) -> Result<T> {
+        self.observer.observe(function, || call(self.application))
+    }
+}
+
+/// What the edge asks for itself is no call.
+impl<O: Observer> Host for Observed<'_, O> {
+    fn message_mechanism(
+        &self,
+        session: SessionHandle,
+        direction: Direction,
+    ) -> Result<MechanismType> {
+        self.application.message_mechanism(session, direction)
+    }
+
+    fn end_waits(&self) {
+        self.application.end_waits();
+    }
+}
