@@ -51,6 +51,7 @@ pub use self::{
     gate::{Quiesced, quiesce},
     login::Unlocked,
     objects::{Change, Changes, Found, Record, Term},
+    pages::keep_secrets_on_heap,
     store::Store,
     token::{PinState, Status, Token},
 };

@@ -78,13 +78,59 @@ impl Drop for Pages {
     }
 }
 
+/// Whether secrets that are made from now on lie on the heap.
+static ON_HEAP: AtomicBool = AtomicBool::new(false);
+
+/// Has secrets lie on the heap from now on: for a process whose heap is a better place than any page
+/// of ours, and that has no children.
+pub fn keep_secrets_on_heap() {
+    ON_HEAP.store(true, Ordering::Relaxed);
+}
+
 /// A few secret bytes on a page of their own.
 ///
 /// Not swapped out where the limit on locked memory allows, not in a core dump, wiped when
 /// dropped, and gone in a forked child: there [`Secret::bytes`] gives nothing.
 pub(crate) struct Secret {
-    pages: Pages,
+    place: Place,
     len: usize,
+}
+
+enum Place {
+    Page(Pages),
+    Heap(Box<[u8]>),
+}
+
+impl Place {
+    fn new(len: usize) -> io::Result<Self> {
+        if ON_HEAP.load(Ordering::Relaxed) {
+            return Ok(Self::Heap(vec![0; len].into()));
+        }
+        let pages = Pages::new(PAGE)?;
+        // SAFETY: the range is the mapping just made. Failure (the limit) costs the hardening.
+        let _ = unsafe { mlock(pages.start.as_ptr().cast(), pages.len) };
+        Ok(Self::Page(pages))
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            // SAFETY: the mapping is readable for `len` bytes while `self` lives, any byte is a
+            // `u8`, and only `&mut self` writes.
+            Self::Page(pages) => unsafe { slice::from_raw_parts(pages.start.as_ptr(), pages.len) },
+            Self::Heap(bytes) => bytes,
+        }
+    }
+
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            // SAFETY: the mapping is writable for `len` bytes while `self` lives, any byte is a
+            // `u8`, and `&mut self` is the only reference.
+            Self::Page(pages) => unsafe {
+                slice::from_raw_parts_mut(pages.start.as_ptr(), pages.len)
+            },
+            Self::Heap(bytes) => bytes,
+        }
+    }
 }
 
 impl Secret {
@@ -93,11 +139,9 @@ impl Secret {
         if len >= PAGE {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let pages = Pages::new(PAGE)?;
-        // SAFETY: the range is the mapping just made. Failure (the limit) costs the hardening.
-        let _ = unsafe { mlock(pages.start.as_ptr().cast(), pages.len) };
-        let mut secret = Self { pages, len };
-        if let Some((alive, rest)) = secret.page_mut().split_first_mut() {
+        let place = Place::new(len.saturating_add(1))?;
+        let mut secret = Self { place, len };
+        if let Some((alive, rest)) = secret.place.bytes_mut().split_first_mut() {
             *alive = 1;
             fill(rest.get_mut(..len).unwrap_or_default());
         }
@@ -106,23 +150,14 @@ impl Secret {
 
     /// The bytes, or nothing in a child of the process that made them.
     pub(crate) fn bytes(&self) -> Option<&[u8]> {
-        // SAFETY: the mapping is readable for `len` bytes while `self` lives, any byte is a `u8`,
-        // and only `&mut self` writes.
-        let page = unsafe { slice::from_raw_parts(self.pages.start.as_ptr(), self.pages.len) };
-        let (alive, rest) = page.split_first()?;
+        let (alive, rest) = self.place.bytes().split_first()?;
         if *alive == 1 { rest.get(..self.len) } else { None }
-    }
-
-    fn page_mut(&mut self) -> &mut [u8] {
-        // SAFETY: the mapping is writable for `len` bytes while `self` lives, any byte is a `u8`,
-        // and `&mut self` is the only reference.
-        unsafe { slice::from_raw_parts_mut(self.pages.start.as_ptr(), self.pages.len) }
     }
 }
 
 impl Drop for Secret {
     fn drop(&mut self) {
-        self.page_mut().zeroize();
+        self.place.bytes_mut().zeroize();
     }
 }
 
@@ -225,6 +260,12 @@ mod tests {
         let secret = Secret::new(4, |bytes| bytes.copy_from_slice(b"abcd")).unwrap();
         assert_eq!(secret.bytes(), Some(b"abcd".as_slice()));
         assert!(Secret::new(PAGE, |_| ()).is_err());
+    }
+
+    #[test]
+    fn a_secret_on_the_heap_is_one_too() {
+        let place = Place::Heap(vec![1, 7, 8].into());
+        assert_eq!(Secret { place, len: 2 }.bytes(), Some([7, 8].as_slice()));
     }
 
     #[test]

@@ -29,11 +29,16 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
+use strongroom_heap::Heap;
 use strongroom_token::Config;
 
 use crate::log::Level;
 use crate::server::Server;
 use crate::settings::Settings;
+
+/// Keys are on it, those that AWS-LC computes with among them.
+#[global_allocator]
+static HEAP: Heap = Heap;
 
 /// Holds the keys of Strongroom in one process, and lets others use them through a socket.
 #[derive(Parser)]
@@ -65,6 +70,13 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     log::up_to(config.log.level);
     for remark in &config.remarks {
         log::say(Level::Warning, remark);
+    }
+    match HEAP.shortfall() {
+        None => strongroom_token::keep_secrets_on_heap(),
+        Some(why) => {
+            let cost = "whoever may look into the process, as root may, can read its keys";
+            log::say(Level::Warning, &format!("not protected by secret memory: {why}; so {cost}"));
+        }
     }
     let settings = Settings::load(config.source.as_deref())?;
     Server::open(config, settings)?.run()
