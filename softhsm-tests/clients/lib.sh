@@ -47,14 +47,34 @@ finish() {
 trap finish EXIT
 trap 'exit 1' INT TERM
 
-# new_store NAME: an empty store of its own, and a daemon that serves it where one is under test.
+# new_store NAME [SETTING]: an empty store of its own, and a daemon that serves it where one is under
+# test. The setting is one of ours.
 new_store() {
     mkdir -p "$WORK/$1/softhsm2"
     printf 'directories.tokendir = %s\nlog.level = ERROR\n' "$WORK/$1/softhsm2" \
         >"$WORK/$1/softhsm2.conf"
-    printf 'legacy = true\n[store]\npath = "%s"\n' "$WORK/$1/store" >"$WORK/$1/strongroom.toml"
+    printf 'legacy = true\n%s\n[store]\npath = "%s"\n' "${2:-}" "$WORK/$1/store" \
+        >"$WORK/$1/strongroom.toml"
     export SOFTHSM2_CONF="$WORK/$1/softhsm2.conf" STRONGROOM_CONF="$WORK/$1/strongroom.toml"
     test -z "${DAEMON_UNDER_TEST:-}" || start_daemon "$WORK/$1"
+}
+
+# stand_in NAME: an empty store of its own for a module in SoftHSM2's place: by a softhsm2.conf alone,
+# or at a daemon, which is told so.
+stand_in() {
+    new_store "$1" "compatible = true"
+    test -n "${DAEMON_UNDER_TEST:-}" || unset STRONGROOM_CONF STRONGROOM_LOG
+}
+
+# drop_store NAME: the end of the store that was made last, and of its daemon.
+drop_store() {
+    if test -n "${DAEMON_UNDER_TEST:-}"; then
+        last=${DAEMONS##* }
+        DAEMONS=${DAEMONS% *}
+        kill "$last"
+        wait "$last" 2>/dev/null || true
+    fi
+    rm -rf "${WORK:?}/$1"
 }
 
 # start_daemon DIRECTORY: a daemon for the store in it, until the script ends.
