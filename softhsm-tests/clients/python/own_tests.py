@@ -1,11 +1,13 @@
 """Runs the tests of a package, all in one process, and writes down what came of each.
 
-    own_tests.py DIRECTORY OUTCOMES
+    own_tests.py DIRECTORY OUTCOMES [MODULE]
 
 DIRECTORY holds the package of tests, called `tests`. A line of OUTCOMES is the name of a test, its
-outcome (`pass`, `fail` or `skip`), and the reason; the last line is for having come to it.
+outcome (`pass`, `fail` or `skip`), and the reason; the last line is for having come to it. MODULE is
+imported first.
 """
 
+import importlib
 import sys
 import unittest
 
@@ -55,7 +57,9 @@ class Outcomes(unittest.TestResult):
 
 
 def main():
-    directory, outcomes = sys.argv[1:]
+    directory, outcomes, *first = sys.argv[1:]
+    for module in first:
+        importlib.import_module(module)
     suite = unittest.defaultTestLoader.discover(f"{directory}/tests", top_level_dir=directory)
     written = Outcomes(outcomes)
     suite.run(written)
