@@ -40,9 +40,10 @@ pub(crate) mod c {
     pub(crate) use super::verify::c::*;
 }
 
-use strongroom_types::{ObjectHandle, SessionHandle, SlotId, reason};
+use strongroom_types::{Error, ObjectHandle, Result, SessionHandle, SlotId, reason};
 
-use crate::abi::{CkUlong, wide};
+use crate::abi::{CkUlong, InPtr, wide};
+use crate::module::compatible;
 
 /// A session handle as the application wrote it.
 fn session(handle: CkUlong) -> SessionHandle {
@@ -60,4 +61,13 @@ fn object(handle: CkUlong) -> ObjectHandle {
 fn slot(id: CkUlong) -> SlotId {
     reason::about("slot", wide(id));
     SlotId(wide(id))
+}
+
+/// A PIN as the application wrote it. A null one is empty, as all that is read; but SoftHSM2 has no
+/// protected authentication path to send its callers to, and refuses it.
+fn read_pin<'call>(pin: &InPtr<'call, u8>, len: CkUlong) -> Result<&'call [u8]> {
+    if compatible() && pin.is_null() {
+        return Err(Error::ArgumentsBad);
+    }
+    pin.slice(len)
 }

@@ -7,7 +7,7 @@ use cryptoki_sys::{
 };
 use strongroom_types::{Error, UserType};
 
-use super::{object, session, slot};
+use super::{object, read_pin, session, slot};
 use crate::abi::{CStructure, CkUlong, InPtr, OutBuf, OutPtr, narrow, wide};
 use crate::module::module;
 
@@ -83,7 +83,7 @@ functions! {
     fn C_Login(handle: CkUlong, user: CkUlong, pin: InPtr<'_, u8>, pin_len: CkUlong) {
         let module = module()?;
         let session = session(handle);
-        let pin = module.read(session, pin.slice(pin_len))?;
+        let pin = module.read(session, read_pin(&pin, pin_len))?;
         module.login(session, UserType(wide(user)), pin)
     }
 
@@ -98,7 +98,7 @@ functions! {
     ) {
         let module = module()?;
         let session = session(handle);
-        let pin = module.read(session, pin.slice(pin_len))?;
+        let pin = module.read(session, read_pin(&pin, pin_len))?;
         let name = module.read(session, name.slice(name_len))?;
         module.login_user(session, UserType(wide(user)), pin, name)
     }

@@ -5,7 +5,7 @@ use core::ffi::c_void;
 use cryptoki_sys::{CK_MECHANISM_INFO, CK_SLOT_INFO, CK_TOKEN_INFO, CKF_DONT_BLOCK};
 use strongroom_types::{Error, MechanismType};
 
-use super::{session, slot};
+use super::{read_pin, session, slot};
 use crate::abi::{CStructure, CkUlong, InPtr, OutList, OutPtr, narrow, numbers, wide};
 use crate::module::{self, module};
 
@@ -89,14 +89,14 @@ functions! {
         label: InPtr<'_, u8>,
     ) {
         let module = module()?;
-        module.init_token(slot(slot_id), pin.slice(pin_len)?, &label.array()?)
+        module.init_token(slot(slot_id), read_pin(&pin, pin_len)?, &label.array()?)
     }
 
     /// Sets the user's PIN, by the security officer.
     fn C_InitPIN(handle: CkUlong, pin: InPtr<'_, u8>, pin_len: CkUlong) {
         let module = module()?;
         let session = session(handle);
-        let pin = module.read(session, pin.slice(pin_len))?;
+        let pin = module.read(session, read_pin(&pin, pin_len))?;
         module.init_pin(session, pin)
     }
 
@@ -110,8 +110,8 @@ functions! {
     ) {
         let module = module()?;
         let session = session(handle);
-        let old = module.read(session, old.slice(old_len))?;
-        let new = module.read(session, new.slice(new_len))?;
+        let old = module.read(session, read_pin(&old, old_len))?;
+        let new = module.read(session, read_pin(&new, new_len))?;
         module.set_pin(session, old, new)
     }
 }

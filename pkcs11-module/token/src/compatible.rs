@@ -32,6 +32,14 @@ impl Application {
         }
     }
 
+    /// What it is called that the data of a derivation is too short for the key.
+    pub(crate) fn short(&self, error: Error) -> Error {
+        match error {
+            Error::DataLenRange if self.config.compatible => Error::FunctionFailed,
+            error => error,
+        }
+    }
+
     /// The bytes of a private key that is to be wrapped. SoftHSM2 fills them up with zeros for a
     /// mechanism that takes whole blocks alone. The structure says where they begin.
     pub(crate) fn filled(&self, mechanism: MechanismType, mut key: Bytes) -> Bytes {

@@ -63,7 +63,7 @@ impl Application {
         let (attributes, params) = (&base.attributes, &call.params);
         let named = |id| self.mechanism(id);
         let inputs = Inputs { key: &key, attributes, params, other: &other, mechanism: &named };
-        let gives = compute(derivation, &inputs, &mut heirs)?;
+        let gives = compute(derivation, &inputs, &mut heirs).map_err(|error| self.short(error))?;
 
         let ancestry = Ancestry { base: &base, others: &others.borrow() };
         let finish = |heir: Heir| heir.finish(derivation.heritage, &ancestry);

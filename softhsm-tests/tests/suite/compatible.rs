@@ -5,7 +5,7 @@ use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::{Fails, Passes};
 use strongroom_softhsm_tests::world::{blank_slot, slot_of, slots, text};
 use strongroom_softhsm_tests::{
-    In, InitArgs, LABEL, Mechanism, PLENTY, Param, Room, Rv, SO_PIN, Session, Template, USER_PIN,
+    In, InitArgs, LABEL, Mechanism, PLENTY, Param, Room, Rv, SO_PIN, Session, Template, USER_PIN, Word,
     case_as_softhsm2, merge, t, table_as_softhsm2,
 };
 
@@ -493,5 +493,48 @@ fn templates_that_are_null() {
             CKR_ARGUMENTS_BAD
         );
         assert_eq!(session.module.find_objects_init(session.handle, Template::Null(0)), Rv::OK);
+    });
+}
+
+#[test]
+fn pins_that_are_null() {
+    case_as_softhsm2(Passes, |world| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        for len in [0, 4] {
+            let null = In::Null(len);
+            let blank = blank_slot(module);
+            assert_eq!(module.init_token(blank, null, "token"), CKR_ARGUMENTS_BAD);
+            assert_eq!(session.logout(), Rv::OK);
+            for user in [CKU_SO, CKU_USER, CKU_CONTEXT_SPECIFIC, 7] {
+                assert_eq!(session.login(user, null), CKR_ARGUMENTS_BAD, "user {user}");
+            }
+            assert_eq!(module.set_pin(handle, null, USER_PIN.into()), CKR_ARGUMENTS_BAD);
+            assert_eq!(module.set_pin(handle, USER_PIN.into(), null), CKR_ARGUMENTS_BAD);
+            assert_eq!(session.login(CKU_USER, USER_PIN), Rv::OK);
+            assert_eq!(session.login(CKU_USER, null), CKR_ARGUMENTS_BAD, "logged in already");
+            assert_eq!(session.logout(), Rv::OK);
+            assert_eq!(session.login(CKU_SO, SO_PIN), Rv::OK);
+            assert_eq!(module.init_pin(handle, null), CKR_ARGUMENTS_BAD);
+        }
+        assert_eq!(module.login(0x7777, CKU_USER, In::Null(0)), CKR_SESSION_HANDLE_INVALID);
+    });
+}
+
+#[test]
+fn data_that_is_too_short_for_a_key() {
+    case_as_softhsm2(Passes, |world| {
+        let session = world.user();
+        let base = session.generate(CKM_AES_KEY_GEN, &merge(&keys::aes(), &t![CKA_DERIVE => true]));
+        let base = base.expect("a key");
+        let derive = |data: &[u8]| {
+            let params = [Word::Bytes(In::Bytes(data))];
+            let mechanism = Mechanism::with(CKM_AES_ECB_ENCRYPT_DATA, Param::Words(&params));
+            let class = t![CKA_CLASS => CKO_SECRET_KEY, CKA_KEY_TYPE => CKK_AES];
+            session.derive(mechanism, base, &merge(&class, &t![CKA_VALUE_LEN => 32_u64]))
+        };
+        assert_eq!(only_rv(derive(&[0; 32])), Rv::OK);
+        assert_eq!(only_rv(derive(&[0; 16])), CKR_FUNCTION_FAILED);
+        assert_eq!(only_rv(derive(&[0; 31])), CKR_MECHANISM_PARAM_INVALID);
     });
 }
