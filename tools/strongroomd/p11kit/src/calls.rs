@@ -87,6 +87,9 @@ calls! {
         if flags & ck!(CKF_SERIAL_SESSION) == 0 {
             return Err(Error::SessionParallelNotSupported);
         }
+        if flags & ck!(CKF_ASYNC_SESSION) != 0 {
+            return Err(Error::SessionAsyncNotSupported);
+        }
         c.open_session(slot, flags & ck!(CKF_RW_SESSION) != 0)
     };
     None 11 C_CloseSession(session: SessionHandle) -> () = |c| c.close_session(session);

@@ -470,6 +470,17 @@ fn a_connection_begins_once_and_ends_once() {
 }
 
 #[test]
+fn sessions_that_can_not_be_had_are_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut client = Client::new(dir.path(), 2);
+    // CKF_RW_SESSION without CKF_SERIAL_SESSION; both with CKF_ASYNC_SESSION; and both.
+    for (flags, refusal) in [(2, 0xB4), (0xE, 0x205), (6, 0xE1)] {
+        let opened = client.call(10, "uu", "u", &Body::new().u(0).u(flags)).map(drop);
+        assert_eq!(opened, Err(refusal), "{flags:#x}");
+    }
+}
+
+#[test]
 fn random_bytes_are_as_many_as_wanted_within_the_limit() {
     let mut session = Session::new(2);
     for (room, len) in [(0, 0), (u32::MAX, 0), (1, 1), (1 << 20, 1 << 20)] {
