@@ -81,7 +81,7 @@ run "certtool signs a request, EC" signed_by_ca ec
 serve() {
     gnutls-serv --provider "$MODULE" --port 5556 --echo "$@" >"$WORK/server.log" 2>&1 </dev/null &
     SERVER=$!
-    trap 'kill "$SERVER" 2>/dev/null || true; cat "$WORK/server.log"' EXIT
+    trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" || true; cat "$WORK/server.log"' EXIT
     tries=0
     until grep -q 'listening.*done' "$WORK/server.log"; do
         kill -0 "$SERVER"

@@ -131,7 +131,7 @@ tls() {
         -key "$(key "$name")" -cert "$WORK/$name.pem" -accept 127.0.0.1:0 -naccept 1 \
         "$version" "$@" <>"$WORK/server.in" >"$WORK/server.log" 2>&1 &
     SERVER=$!
-    trap 'kill "$SERVER" 2>/dev/null || true; rm -f "$WORK/server.in"; cat "$WORK/server.log"' EXIT
+    trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" || true; rm -f "$WORK/server.in"; cat "$WORK/server.log"' EXIT
     tries=0
     until grep -q '^ACCEPT 127' "$WORK/server.log"; do
         kill -0 "$SERVER"

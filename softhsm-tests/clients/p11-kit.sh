@@ -20,9 +20,9 @@ echo "module: $MODULE" >"$XDG_CONFIG_HOME/pkcs11/modules/under-test.module"
 
 as_user() {
     if test "$(id -u)" -eq 0; then
-        timeout 60 setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
+        ${EXEC:-} timeout 60 setpriv --reuid=65534 --regid=65534 --clear-groups "$@"
     else
-        timeout 60 "$@"
+        ${EXEC:-} timeout 60 "$@"
     fi
 }
 pkcs11_tool() {
@@ -85,10 +85,11 @@ need "${CLIENT_MODULE:-p11-kit-client.so}" p11-kit-modules
 need /usr/libexec/p11-kit/p11-kit-server p11-kit
 
 serve() {
-    as_user p11-kit server --foreground --provider "$MODULE" --name "$WORK/socket" \
+    # Its own process, and no shell's, so that the signal reaches it.
+    EXEC=exec as_user p11-kit server --foreground --provider "$MODULE" --name "$WORK/socket" \
         'pkcs11:token=box' >"$WORK/server.log" 2>&1 &
     SERVER=$!
-    trap 'kill "$SERVER" 2>/dev/null || true; cat "$WORK/server.log"' EXIT
+    trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" || true; cat "$WORK/server.log"' EXIT
     tries=0
     until test -S "$WORK/socket"; do
         kill -0 "$SERVER"
