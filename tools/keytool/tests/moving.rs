@@ -10,7 +10,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use common::{Run, SO_PIN, World};
+use common::{Run, SO_PIN, World, old_token};
 use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
 use cryptoki::object::{Attribute, AttributeType};
 use cryptoki::session::UserType;
@@ -479,51 +479,18 @@ fn attributes_of(bytes: &[u8]) -> Vec<(u64, usize, Value)> {
     all
 }
 
-/// Puts a token of the file back end into a database, as the other back end would have. Debian
-/// builds SoftHSM2 without it.
+/// Puts a token of the file back end into a database, as the other back end would have.
 fn into_database(dir: &Path) {
-    let database = rusqlite::Connection::open(dir.join("sqlite3.db")).unwrap();
-    let mut schema = String::from("CREATE TABLE object (id INTEGER PRIMARY KEY AUTOINCREMENT);");
-    for (kind, sql) in [
-        ("text", "TEXT"),
-        ("integer", "INTEGER"),
-        ("binary", "BLOB"),
-        ("array", "BLOB"),
-        ("boolean", "BOOLEAN"),
-        ("datetime", "DATETIME"),
-        ("real", "REAL"),
-    ] {
-        schema.push_str(&format!(
-            "CREATE TABLE attribute_{kind} (value {sql}, type INTEGER, object_id INTEGER \
-             REFERENCES object(id) ON DELETE CASCADE, id INTEGER PRIMARY KEY AUTOINCREMENT);"
-        ));
-    }
-    database.execute_batch(&schema).unwrap();
-    let token = dir.join("token.object");
-    let objects = object_files(dir);
-    for path in std::iter::once(&token).chain(&objects) {
-        database.execute("INSERT INTO object DEFAULT VALUES", ()).unwrap();
-        let object = database.last_insert_rowid();
+    let read = |path: &PathBuf| {
+        let mut object = Attributes::default();
         for (id, _, value) in attributes_of(&fs::read(path).unwrap()) {
-            let id = id.cast_signed();
-            let (table, value): (_, rusqlite::types::Value) = match value {
-                Value::Bool(value) => ("boolean", i64::from(value).into()),
-                Value::Ulong(value) => ("integer", value.cast_signed().into()),
-                Value::Bytes(value) => ("binary", value.to_vec().into()),
-                Value::Ulongs(list) => {
-                    let list: Vec<u8> = list.iter().flat_map(|n| n.to_ne_bytes()).collect();
-                    ("binary", list.into())
-                }
-                Value::Attributes(_) => ("array", Vec::new().into()),
-            };
-            let sql =
-                format!("INSERT INTO attribute_{table} (value, type, object_id) VALUES (?, ?, ?)");
-            database.execute(&sql, (value, id, object)).unwrap();
+            object.put(id, value);
         }
-    }
-    for path in objects.iter().chain([&token]) {
         fs::remove_file(path).unwrap();
-    }
+        object
+    };
+    let objects: Vec<Attributes> = object_files(dir).iter().map(read).collect();
+    old_token::write_database(dir, &read(&dir.join("token.object")), &objects);
 }
 
 #[test]
