@@ -6,7 +6,7 @@ use strongroom_types::Room;
 use super::message::settle;
 use super::{object, session};
 use crate::abi::{CkUlong, InPtr, OutBuf, OutPtr, narrow};
-use crate::module::{layouts, message_layouts, module};
+use crate::module::{compatible, layouts, message_layouts, module};
 
 functions! {
     /// Generates a secret key, or domain parameters.
@@ -202,7 +202,9 @@ functions! {
         let key = module.read(session, key.place())?;
         let mechanism = module.read(session, mechanism.mechanism(layouts))?;
         let template = module.read(session, template.template(count))?;
-        let ciphertext = module.read(session, ciphertext.slice(ciphertext_len))?;
+        // SoftHSM2 takes one that is null for an empty one, which it refuses.
+        let len = if compatible() && ciphertext.is_null() { 0 } else { ciphertext_len };
+        let ciphertext = module.read(session, ciphertext.slice(len))?;
         let private_key = object(private_key);
         let made = module.decapsulate_key(session, mechanism, private_key, template, ciphertext)?;
         key.put(narrow(made.0)?)

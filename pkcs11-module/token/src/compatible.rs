@@ -32,6 +32,11 @@ impl Application {
         }
     }
 
+    /// Whether the other key of a derivation need not have `CKA_DERIVE`.
+    pub(crate) fn asks_the_base_alone(&self, mechanism: MechanismType) -> bool {
+        self.config.compatible && mechanism.0 == ck!(CKM_CONCATENATE_BASE_AND_KEY)
+    }
+
     /// What it is called that the data of a derivation is too short for the key.
     pub(crate) fn short(&self, error: Error) -> Error {
         match error {
@@ -52,6 +57,29 @@ impl Application {
             return whole;
         }
         key
+    }
+
+    /// Cuts a secret of ML-KEM to the length of a shorter key, of which SoftHSM2 keeps the start.
+    pub(crate) fn cut(&self, mechanism: MechanismType, len: Option<usize>, secret: &mut Bytes) {
+        if let (true, Some(len)) = (self.config.compatible && mechanism.0 == ck!(CKM_ML_KEM), len) {
+            secret.truncate(len);
+        }
+    }
+
+    /// What it is called that no key of its type has the length of a secret.
+    pub(crate) fn uncut(&self, error: Error) -> Error {
+        match error {
+            Error::TemplateInconsistent if self.config.compatible => Error::AttributeValueInvalid,
+            error => error,
+        }
+    }
+
+    /// What SoftHSM2 says to a ciphertext that is not there.
+    pub(crate) fn judge_ciphertext(&self, ciphertext: &[u8]) -> Result<()> {
+        match ciphertext {
+            [] if self.config.compatible => Err(Error::AttributeValueInvalid),
+            _ => Ok(()),
+        }
     }
 
     /// The mechanism that makes a pair of keys. SoftHSM2 makes keys for X25519 and X448 by the mechanism

@@ -240,7 +240,7 @@ fn begin(
 }
 
 /// Checks `CKA_ALLOWED_MECHANISMS`: an empty list allows all.
-fn allows(key: &Attributes, mechanism: MechanismType) -> Result<()> {
+pub(crate) fn allows(key: &Attributes, mechanism: MechanismType) -> Result<()> {
     match key.get(attribute::ALLOWED_MECHANISMS) {
         Some(allowed) if !allowed.is_empty() && !allowed.contains(&mechanism.0) => {
             let listed = || "it is not among the key's CKA_ALLOWED_MECHANISMS".into();

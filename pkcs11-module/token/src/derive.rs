@@ -134,7 +134,11 @@ impl Application {
             Some(Class::PUBLIC_KEY | Class::PRIVATE_KEY) => return Err(Error::KeyTypeInconsistent),
             _ => return Err(Error::KeyHandleInvalid),
         }
-        crate::crypto::permits(&object.attributes, mechanism.id, attribute::DERIVE)?;
+        if self.asks_the_base_alone(mechanism.id) {
+            crate::crypto::allows(&object.attributes, mechanism.id)?;
+        } else {
+            crate::crypto::permits(&object.attributes, mechanism.id, attribute::DERIVE)?;
+        }
         Ok(object)
     }
 }

@@ -36,12 +36,14 @@ impl Application {
         let chosen = self.choose(session, public_key, mechanism, attribute::ENCAPSULATE, &KEY)?;
         let secret =
             self.secret(session, &chosen.object, attribute::ENCAPSULATE_TEMPLATE, template)?;
-        let encapsulated = encapsulate(&chosen.key, &call.params, secret.len)?;
+        let mut encapsulated = encapsulate(&chosen.key, &call.params, secret.len)?;
+        self.cut(call.mechanism, secret.len, &mut encapsulated.secret);
         let ciphertext = encapsulated.ciphertext;
         if !room.fits(ciphertext.len()) {
             return Ok((Output::Needs(ciphertext.len()), None));
         }
-        let key = self.keep(session, vec![secret.finish(encapsulated.secret)?]).and_then(one)?;
+        let secret = secret.finish(encapsulated.secret).map_err(|error| self.uncut(error))?;
+        let key = self.keep(session, vec![secret]).and_then(one)?;
         Ok((Output::Bytes(Bytes::new(ciphertext)), Some(key)))
     }
 
@@ -61,8 +63,11 @@ impl Application {
         authorize(session, Kind::Decapsulate, &chosen.object, mechanism.id)?;
         let secret =
             self.secret(session, &chosen.object, attribute::DECAPSULATE_TEMPLATE, template)?;
-        let value = decapsulate(&chosen.key, &call.params, ciphertext, secret.len)?;
-        self.keep(session, vec![secret.finish(value)?]).and_then(one)
+        self.judge_ciphertext(ciphertext)?;
+        let mut value = decapsulate(&chosen.key, &call.params, ciphertext, secret.len)?;
+        self.cut(call.mechanism, secret.len, &mut value);
+        let secret = secret.finish(value).map_err(|error| self.uncut(error))?;
+        self.keep(session, vec![secret]).and_then(one)
     }
 
     /// Checks the template of the new key. Both sides know its value, so its history is that of a

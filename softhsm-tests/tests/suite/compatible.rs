@@ -5,8 +5,8 @@ use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::{Fails, Passes};
 use strongroom_softhsm_tests::world::{blank_slot, slot_of, slots, text};
 use strongroom_softhsm_tests::{
-    In, InitArgs, LABEL, Mechanism, PLENTY, Param, Room, Rv, SO_PIN, Session, Template, USER_PIN, Word,
-    case_as_softhsm2, merge, t, table_as_softhsm2,
+    In, InitArgs, LABEL, Mechanism, PLENTY, Param, Room, Rv, SO_PIN, Session, Template, USER_PIN,
+    Word, case_as_softhsm2, merge, t, table_as_softhsm2,
 };
 
 use crate::keys;
@@ -536,5 +536,106 @@ fn data_that_is_too_short_for_a_key() {
         assert_eq!(only_rv(derive(&[0; 32])), Rv::OK);
         assert_eq!(only_rv(derive(&[0; 16])), CKR_FUNCTION_FAILED);
         assert_eq!(only_rv(derive(&[0; 31])), CKR_MECHANISM_PARAM_INVALID);
+    });
+}
+
+#[test]
+fn secrets_of_ml_kem_are_cut() {
+    const LATER: &str = "there is no ML-KEM; it came since";
+    let rows = &[
+        ("512, 16 bytes", Fails(LATER), (CKP_ML_KEM_512, 16)),
+        ("768, 24 bytes", Fails(LATER), (CKP_ML_KEM_768, 24)),
+        ("1024, 32 bytes", Fails(LATER), (CKP_ML_KEM_1024, 32)),
+    ];
+    table_as_softhsm2(rows, |world, (set, len)| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let set = t![CKA_PARAMETER_SET => *set];
+        let pair = session.pair(CKM_ML_KEM_KEY_PAIR_GEN, &set, &[]);
+        let (public, private) = pair.expect("C_GenerateKeyPair");
+        let kem = Mechanism::plain(CKM_ML_KEM);
+        let key = |len: CK_ULONG| t![CKA_KEY_TYPE => CKK_AES, CKA_VALUE_LEN => len];
+        let open = |template: &[_]| merge(template, &t![CKA_SENSITIVE => false]);
+        let (made, ours) =
+            module.encapsulate_key(handle, Some(&kem), public, &open(&key(*len)), PLENTY);
+        let ciphertext = made.ok().expect("C_EncapsulateKey");
+        let value = session.get(ours, CKA_VALUE).expect("a value");
+        assert_eq!(session.number(ours, CKA_VALUE_LEN), Ok(*len));
+
+        let decapsulate = |template: &[_]| {
+            let template = open(template);
+            module.decapsulate_key(handle, Some(&kem), private, &template, (&ciphertext).into())
+        };
+        let theirs = decapsulate(&key(*len)).expect("C_DecapsulateKey");
+        assert_eq!(session.get(theirs, CKA_VALUE).as_ref(), Ok(&value));
+        let whole = decapsulate(&t![CKA_KEY_TYPE => CKK_GENERIC_SECRET]).expect("all of it");
+        let whole = session.get(whole, CKA_VALUE).expect("a value");
+        assert_eq!(value, whole[..value.len()], "the start of it");
+        assert!(decapsulate(&key(10)).is_err(), "no AES key has this length");
+    });
+}
+
+#[test]
+fn what_ml_kem_refuses() {
+    case_as_softhsm2(Fails("there is no ML-KEM; it came since"), |world| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let set = t![CKA_PARAMETER_SET => CKP_ML_KEM_512];
+        let pair = session.pair(CKM_ML_KEM_KEY_PAIR_GEN, &set, &[]);
+        let (public, private) = pair.expect("C_GenerateKeyPair");
+        let kem = Mechanism::plain(CKM_ML_KEM);
+        let short = t![CKA_KEY_TYPE => CKK_AES, CKA_VALUE_LEN => 10_u64];
+        let (made, none) = module.encapsulate_key(handle, Some(&kem), public, &short, PLENTY);
+        assert_eq!((made.rv, none), (Rv(CKR_ATTRIBUTE_VALUE_INVALID), CK_INVALID_HANDLE));
+        let aes = t![CKA_KEY_TYPE => CKK_AES];
+        for ciphertext in [In::Null(768), In::NONE, In::Bytes(&[])] {
+            let made = module.decapsulate_key(handle, Some(&kem), private, &aes, ciphertext);
+            assert_eq!(made, Err(Rv(CKR_ATTRIBUTE_VALUE_INVALID)), "{ciphertext:?}");
+        }
+    });
+}
+
+#[test]
+fn keys_put_together() {
+    const LATER: &str = "no such mechanism; it came since";
+    let data = [Word::Bytes(In::Bytes(b"\x01\x23\x45\x67"))];
+    let rows = &[
+        ("data and base", Fails(LATER), (CKM_CONCATENATE_DATA_AND_BASE, true)),
+        ("base and data", Fails(LATER), (CKM_CONCATENATE_BASE_AND_DATA, false)),
+    ];
+    table_as_softhsm2(rows, |world, (id, data_first)| {
+        let session = world.user();
+        let open = t![CKA_SENSITIVE => false, CKA_EXTRACTABLE => true];
+        let base = merge(&keys::secret(CKK_AES, &[7; 16]), &open);
+        let base = session.create(&merge(&base, &t![CKA_DERIVE => true])).expect("a key");
+        let derive = |key, more: &[_]| {
+            let mechanism = Mechanism::with(*id, Param::Words(&data));
+            session.derive(mechanism, key, &merge(&open, more)).expect("C_DeriveKey")
+        };
+        let mut whole = vec![7; 16];
+        whole.splice(if *data_first { 0..0 } else { 16..16 }, *b"\x01\x23\x45\x67");
+        let key = derive(base, &[]);
+        assert_eq!(session.get(key, CKA_VALUE).as_deref(), Ok(&whole[..]));
+        assert_eq!(session.number(key, CKA_KEY_TYPE), Ok(CKK_GENERIC_SECRET));
+        assert_eq!(session.get(key, CKA_CHECK_VALUE).map(|value| value.len()), Ok(3));
+        let key = derive(base, &t![CKA_VALUE_LEN => 16_u64]);
+        assert_eq!(session.get(key, CKA_VALUE).as_deref(), Ok(&whole[..16]));
+
+        let closed = t![CKA_SENSITIVE => true, CKA_EXTRACTABLE => false, CKA_DERIVE => true];
+        let closed = merge(&keys::secret(CKK_AES, &[8; 16]), &closed);
+        let closed = session.create(&closed).expect("a key");
+        let both = |one, other| {
+            let mechanism = Mechanism::with(CKM_CONCATENATE_BASE_AND_KEY, Param::Ulong(other));
+            session.derive(mechanism, one, &open).expect("C_DeriveKey")
+        };
+        for key in [derive(closed, &[]), both(base, closed), both(closed, base)] {
+            assert_eq!(session.flag(key, CKA_SENSITIVE), Ok(true), "as one of the two");
+            assert_eq!(session.flag(key, CKA_EXTRACTABLE), Ok(false), "as one of the two");
+        }
+        assert_eq!(session.flag(key, CKA_DERIVE), Ok(false), "the other key need not");
+        let key = both(base, key);
+        assert_eq!(session.get(key, CKA_VALUE), Ok([&[7; 16], &whole[..16]].concat()));
+        assert_eq!(session.flag(key, CKA_SENSITIVE), Ok(false));
+        assert_eq!(session.flag(key, CKA_EXTRACTABLE), Ok(true));
     });
 }

@@ -481,6 +481,10 @@ fn ed448() {
         let (public, private) = keys::edwards(&session, keys::ED448);
         let signature = session.sign(mechanism, private, DATA).expect("C_Sign");
         verifies(&session, mechanism, public, &signature);
+        if !matches!(param, Param::None) {
+            let pure = session.verify(CKM_EDDSA, public, DATA, &signature);
+            assert_eq!(pure, CKR_SIGNATURE_INVALID, "signatures of another kind");
+        }
     });
 }
 
