@@ -18,6 +18,8 @@ use crate::errors::{Failure, Result};
 use crate::public_key::{PublicKey, unsupported};
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+/// RSA keys whose file says that they are for PSS alone, which a token does not keep (RFC 4055).
+const RSA_PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 
 /// Attributes that hold key material, and wipe it. Not Debug on purpose.
@@ -81,7 +83,7 @@ impl PrivateKey {
             .map_err(|error| Failure::content("this is no PKCS#8 private key", error))?;
         let inner = info.private_key.as_bytes();
         let oid = info.algorithm.oid;
-        if oid == RSA {
+        if [RSA, RSA_PSS].contains(&oid) {
             return Self::from_pkcs1(inner);
         }
         if oid == EC {

@@ -210,6 +210,13 @@ fn what_came_with_2_7_works() {
     assert_eq!(run_it.code, 0, "{}", run_it.stderr);
     assert!(objects(&world).iter().any(|line| line.contains("X.509")));
     assert_eq!(run(&world, Ours, &import).code, 1);
+    let pss = ["genpkey", "-algorithm", "RSA-PSS", "-pkeyopt", "rsa_keygen_bits:2048"];
+    world.openssl(&[&pss[..], &["-out", "pss.pem"]].concat());
+    let to = ["--token", "a", "--label", "pss", "--id", "02", "--pin", PIN];
+    let run_it = run(&world, Ours, &[&["--import", "pss.pem"][..], &to].concat());
+    assert_eq!(run_it.code, 0, "{}", run_it.stderr);
+    let pss = |line: &&String| line.contains("Key Object; RSA");
+    assert_eq!(objects(&world).iter().filter(pss).count(), 2, "{:?}", objects(&world));
     let path = run(&world, Ours, &["--show-config", "default-pkcs11-lib"]);
     assert_eq!(path.text().trim(), MODULE);
 }
