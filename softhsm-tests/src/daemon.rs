@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{env, thread};
 
-use crate::raw::ends_with_this_thread;
+use crate::raw::{ends_with_this_thread, terminate};
 
 /// The path of the daemon under test.
 const DAEMON: &str = "DAEMON_UNDER_TEST";
@@ -48,6 +48,13 @@ impl Daemon {
             thread::sleep(Duration::from_millis(2));
         }
         Some(Self(daemon))
+    }
+
+    /// Has it end as a service manager does.
+    pub fn stop(mut self) {
+        terminate(&self.0);
+        let status = self.0.wait().expect("a child");
+        assert!(status.success(), "the daemon ends well: {status}");
     }
 
     /// The number of its process.

@@ -1503,6 +1503,13 @@ pub fn ends_with_this_thread(command: &mut std::process::Command) {
     unsafe { command.pre_exec(end) };
 }
 
+/// Asks a child of this process to end, as a service manager does.
+pub fn terminate(child: &std::process::Child) {
+    let pid = libc::pid_t::try_from(child.id()).expect("a process number");
+    // SAFETY: no pointer is involved, and the process is our child until it is waited for.
+    unsafe { libc::kill(pid, libc::SIGTERM) };
+}
+
 impl Forked {
     /// Forks; the child runs this body and ends with its status, without any exit handler.
     /// A child that hangs is ended by its alarm clock.

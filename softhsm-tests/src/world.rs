@@ -62,6 +62,17 @@ impl World {
         }
     }
 
+    /// Stops the daemon that the module is the client of, if it is, and starts another.
+    pub fn restart_daemon(&self) {
+        if let Some(daemon) = self.daemon.get() {
+            let mut daemon = daemon.lock().expect("no panic in here");
+            if let Some(daemon) = daemon.take() {
+                daemon.stop();
+            }
+            *daemon = Daemon::start();
+        }
+    }
+
     /// A directory of this test.
     pub fn directory(&self) -> &Path {
         &self.directory
