@@ -79,6 +79,8 @@ run "certtool signs a request, EC" signed_by_ca ec
 
 # serve ARGUMENTS: a server that gives back what it gets.
 serve() {
+    # What the one before said is not said by this one.
+    : >"$WORK/server.log"
     gnutls-serv --provider "$MODULE" --port 5556 --echo "$@" >"$WORK/server.log" 2>&1 </dev/null &
     SERVER=$!
     trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" || true; cat "$WORK/server.log"' EXIT

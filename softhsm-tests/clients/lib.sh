@@ -77,10 +77,11 @@ drop_store() {
     rm -rf "${WORK:?}/$1"
 }
 
-# start_daemon DIRECTORY: a daemon for the store in it, until the script ends.
+# start_daemon DIRECTORY: a daemon for the store in it, until the script ends. AS is a command that
+# starts it as somebody else.
 start_daemon() {
     printf '[daemon]\nsocket = "%s"\n' "$1/strongroom.sock" >>"$1/strongroom.toml"
-    "$DAEMON_UNDER_TEST" --config "$1/strongroom.toml" 2>"$1/strongroomd.log" &
+    ${AS:-} "$DAEMON_UNDER_TEST" --config "$1/strongroom.toml" 2>"$1/strongroomd.log" &
     DAEMONS="$DAEMONS $!"
     export STRONGROOM_SOCKET="$1/strongroom.sock"
     tries=0

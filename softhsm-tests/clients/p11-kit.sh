@@ -29,6 +29,15 @@ pkcs11_tool() {
     as_user pkcs11-tool "$@"
 }
 test "$(id -u)" -ne 0 || chown -R 65534:65534 "$WORK"
+# A daemon serves its own user.
+if test "$(id -u)" -eq 0 && test -n "${DAEMON_UNDER_TEST:-}"; then
+    drop_store first
+    cp "$DAEMON_UNDER_TEST" "$WORK/strongroomd"
+    DAEMON_UNDER_TEST="$WORK/strongroomd"
+    mkdir "$WORK/nobody"
+    chown 65534:65534 "$WORK/nobody"
+    AS="setpriv --reuid=65534 --regid=65534 --clear-groups" new_store nobody
+fi
 
 prepare() {
     pkcs11_tool --module "$MODULE" --init-token --slot-index 0 --label box --so-pin "$SO_PIN"
@@ -85,6 +94,7 @@ need "${CLIENT_MODULE:-p11-kit-client.so}" p11-kit-modules
 need /usr/libexec/p11-kit/p11-kit-server p11-kit
 
 serve() {
+    rm -f "$WORK/socket"
     # Its own process, and no shell's, so that the signal reaches it.
     EXEC=exec as_user p11-kit server --foreground --provider "$MODULE" --name "$WORK/socket" \
         'pkcs11:token=box' >"$WORK/server.log" 2>&1 &
