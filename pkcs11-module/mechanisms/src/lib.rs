@@ -62,6 +62,7 @@ mod rsa;
 mod rsa_key;
 mod rsa_oaep;
 mod rsa_pss;
+mod salsa20;
 mod sealed;
 mod secret;
 mod sha512_t;
@@ -121,6 +122,7 @@ pub static KEY_TYPES: &[&KeyTypeRow] = &[
     &aes_xts::AES_XTS,
     &chacha::CHACHA20,
     &poly1305::POLY1305,
+    &salsa20::SALSA20,
     &des::DES,
     &des::DES2,
     &des::DES3,

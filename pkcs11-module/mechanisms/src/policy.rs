@@ -12,8 +12,8 @@ use crate::{
     Legacy, Mechanism, aes, aes_block, aes_ccm, aes_cmac, aes_ctr, aes_cts, aes_gcm, aes_key_wrap,
     aes_stream, aes_xts, chacha, des, dh, digest, dsa, ec_key, ecdh, ecdsa, eddsa, encrypt_data,
     hash_derive, hkdf, hmac, ml_dsa, ml_kem, montgomery, pbkdf2, poly1305, public_from_private,
-    rsa, rsa_key, rsa_oaep, rsa_pss, secret, sha512_t, simple_derive, slh_dsa, sp800_108, tls,
-    transport,
+    rsa, rsa_key, rsa_oaep, rsa_pss, salsa20, secret, sha512_t, simple_derive, slh_dsa, sp800_108,
+    tls, transport,
 };
 
 /// Every mechanism of the token. Nobody else can see this list: whoever needs a mechanism asks a
@@ -42,6 +42,7 @@ static MECHANISMS: &[&[Mechanism]] = &[
     pbkdf2::ROWS,
     chacha::ROWS,
     poly1305::ROWS,
+    salsa20::ROWS,
     des::GENERATORS,
     des::CIPHERS,
     des::MACS,

@@ -29,6 +29,8 @@ enum Given {
     Ccm(&'static str, &'static str, CK_ULONG),
     /// Two pointers with their lengths, in bytes.
     Two(&'static str, &'static str),
+    /// `CK_SALSA20_PARAMS`: the first block, and the nonce.
+    Salsa(CK_ULONG, &'static str),
 }
 
 impl Known {
@@ -51,6 +53,11 @@ impl Known {
                 let words = [Word::Bytes(In::Bytes(&one)), Word::Bytes(In::Bytes(&other))];
                 run(Mechanism::with(self.id, Param::Words(&words)))
             }
+            Given::Salsa(block, nonce) => {
+                let (counter, nonce) = ([Word::Number(block)], keys::hex(nonce));
+                let words = [Word::Structure(&counter), Word::Bytes(In::Bytes(&nonce))];
+                run(Mechanism::with(self.id, Param::Words(&words)))
+            }
         }
     }
 
@@ -59,8 +66,8 @@ impl Known {
     }
 }
 
-/// NIST's vectors of SP 800-38A, AESAVS, CCMVS and XTSVS, the RFCs 3962 and 8439, and for CFB64 what
-/// OpenJDK computes.
+/// NIST's vectors of SP 800-38A, AESAVS, CCMVS and XTSVS, the RFCs 3962 and 8439, and ECRYPT's; for CFB64
+/// what OpenJDK computes, and for Salsa20-Poly1305 PyCryptodome's Salsa20 and a Poly1305 in Python.
 const KNOWN: &[(&str, SoftHsm2, Known)] = &[
     (
         "OFB",
@@ -187,6 +194,37 @@ const KNOWN: &[(&str, SoftHsm2, Known)] = &[
         },
     ),
     (
+        "Salsa20",
+        NO_MECHANISM,
+        Known {
+            id: CKM_SALSA20,
+            key_type: CKK_SALSA20,
+            key: "8000000000000000000000000000000000000000000000000000000000000000",
+            param: Given::Salsa(3, "0000000000000000"),
+            plain: "0000000000000000000000000000000000000000000000000000000000000000",
+            cipher: "57be81f47b17d9ae7c4ff15429a73e10acf250ed3a90a93c711308a74c6216a9",
+        },
+    ),
+    (
+        "Salsa20-Poly1305",
+        NO_MECHANISM,
+        Known {
+            id: CKM_SALSA20_POLY1305,
+            key_type: CKK_SALSA20,
+            key: "808182838485868788898a8b8c8d8e8f909192939495969798999a9b9c9d9e9f",
+            param: Given::Two("4041424344454647", "50515253c0c1c2c3c4c5c6c7"),
+            plain: "4c616469657320616e642047656e746c656d656e206f662074686520636c6173\
+                    73206f66202739393a204966204920636f756c64206f6666657220796f75206f\
+                    6e6c79206f6e652074697020666f7220746865206675747572652c2073756e73\
+                    637265656e20776f756c642062652069742e",
+            cipher: "58ed40b773a09844dac504839ad9d86b9e529b6eeb8b94fa22df5475505d7987\
+                     9140b30d88a5bbf99885addfd432a991ae83392a81ce76a85e7e6b9c94ce4b89\
+                     19ce7f8158529f9426ee5ae50f690fed26663b36889726a2e3f149cf80cc99ab\
+                     eb163b504919a5f4e60ebc2fdd6b61165e13e5252944e8ea100c7383ae8d35c9\
+                     4bfd",
+        },
+    ),
+    (
         "ChaCha20-Poly1305",
         NO_MECHANISM,
         Known {
@@ -282,6 +320,9 @@ fn data_that_is_shorter_than_a_block() {
 #[test]
 fn parameters_that_are_refused() {
     const AES: (CK_KEY_TYPE, usize) = (CKK_AES, 16);
+    const SALSA: (CK_KEY_TYPE, usize) = (CKK_SALSA20, 32);
+    let block = [Word::Number(0)];
+    let (first, nowhere) = (Word::Structure(&block), Word::Number(0));
     let bytes = |len: usize| Word::Bytes(In::Bytes(&[1; 64][..len]));
     let ccm =
         |nonce: usize, mac: CK_ULONG| [Word::Number(4), bytes(nonce), bytes(0), Word::Number(mac)];
@@ -296,6 +337,14 @@ fn parameters_that_are_refused() {
             CKM_CHACHA20_POLY1305,
             (CKK_CHACHA20, 32),
             &[bytes(8), bytes(0)],
+        ),
+        ("Salsa20, a nonce of 12 bytes", CKM_SALSA20, SALSA, &[first, bytes(12)]),
+        ("Salsa20, no first block", CKM_SALSA20, SALSA, &[nowhere, bytes(8)]),
+        (
+            "Salsa20-Poly1305, a nonce of 12 bytes",
+            CKM_SALSA20_POLY1305,
+            SALSA,
+            &[bytes(12), bytes(0)],
         ),
     ];
     let ivs: &[(&str, CK_MECHANISM_TYPE)] =
@@ -366,11 +415,15 @@ fn digests_of_any_length() {
 }
 
 #[test]
-fn messages_of_chacha20_poly1305() {
-    case(OLD, |world| {
+fn messages_of_poly1305() {
+    let rows = &[
+        ("ChaCha20-Poly1305", OLD, (CKM_CHACHA20_POLY1305, 8)),
+        ("Salsa20-Poly1305", OLD, (CKM_SALSA20_POLY1305, 12)),
+    ];
+    table(rows, |world, (id, other_nonce)| {
         let session = world.user();
         let (module, handle) = (session.module, session.handle);
-        let (_, _, known) = KNOWN.last().expect("ChaCha20-Poly1305");
+        let (_, _, known) = KNOWN.iter().find(|(_, _, row)| row.id == *id).expect("a known answer");
         let (key, id) = (known.key(&session), known.id);
         let (plain, cipher) = (keys::hex(known.plain), keys::hex(known.cipher));
         let Given::Two(nonce, header) = known.param else { panic!("a nonce and data") };
@@ -404,7 +457,7 @@ fn messages_of_chacha20_poly1305() {
         all.extend(next(&mut message, two, true).expect("the last part"));
         assert_eq!([&all[..], message.tag()].concat(), cipher);
 
-        let mut short = Message::ChaCha { nonce: vec![1; 8], tag: vec![0; 16] };
+        let mut short = Message::ChaCha { nonce: vec![1; *other_nonce], tag: vec![0; 16] };
         let refused = module.encrypt_message(handle, &mut short, In::NONE, (&plain).into(), PLENTY);
         assert_eq!(refused.rv, CKR_MECHANISM_PARAM_INVALID);
     });

@@ -18,7 +18,7 @@ fn key(value: &[u8]) -> Arc<Key> {
     secret(KeyType::CHACHA20, value).unwrap()
 }
 
-fn two(one: &[u8], other: &[u8]) -> Params {
+pub(crate) fn two(one: &[u8], other: &[u8]) -> Params {
     [Param::from(one), Param::from(other)].into_iter().collect()
 }
 
@@ -116,7 +116,7 @@ pub(crate) fn keys_of_poly1305() {
 }
 
 /// Generated keys are of the one length, and no two are the same.
-fn generated(id: MechanismType, key_type: KeyType) {
+pub(crate) fn generated(id: MechanismType, key_type: KeyType) {
     let row = mechanism(id).unwrap();
     let made = || {
         let mut key = object(Class::SECRET_KEY, key_type);

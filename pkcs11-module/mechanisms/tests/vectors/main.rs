@@ -24,6 +24,7 @@ mod key_wrap_vectors;
 mod ml_dsa_vectors;
 mod ml_kem_vectors;
 mod rsa_vectors;
+mod salsa20_vectors;
 mod secret_keys;
 mod sha512_t_vectors;
 mod slh_dsa_vectors;
@@ -50,6 +51,9 @@ table! {
     CKM_CHACHA20_POLY1305: chacha_vectors::chacha20_poly1305;
     CKM_POLY1305_KEY_GEN: chacha_vectors::keys_of_poly1305;
     CKM_POLY1305: chacha_vectors::poly1305;
+    CKM_SALSA20_KEY_GEN: salsa20_vectors::keys;
+    CKM_SALSA20: salsa20_vectors::streams_of_ecrypt, salsa20_vectors::streams_of_nacl;
+    CKM_SALSA20_POLY1305: salsa20_vectors::second_opinion;
     CKM_MD5: hash_vectors::digests;
     CKM_MD5_HMAC: hash_vectors::hmac_of_the_rfcs;
     CKM_MD5_HMAC_GENERAL: hash_vectors::hmac_of_the_rfcs;

@@ -1,0 +1,244 @@
+//! Salsa20 and Salsa20-Poly1305: `CKM_SALSA20_KEY_GEN`, `CKM_SALSA20` and `CKM_SALSA20_POLY1305`
+//! (PKCS#11 3.2, "Salsa20").
+//!
+//! A nonce of 64 bits is that of Salsa20, one of 192 that of XSalsa20. Salsa20-Poly1305 is RFC 8439's
+//! construction with this cipher in the place of ChaCha20: the standard describes both at once. NaCl's
+//! secretbox, which has no authenticated data, is another. Salsa20 by itself does not wrap keys, as
+//! ChaCha20 does not.
+
+use salsa20::Salsa20;
+use salsa20::cipher::consts::U10;
+use salsa20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
+use strongroom_awslc::equal;
+use strongroom_awslc::poly1305::{KEY, Poly1305, TAG};
+use strongroom_types::{
+    Bytes, Error, Field, KeyType, Param, Params, Result, attribute, ck, mechanism,
+};
+use zeroize::Zeroizing;
+
+use crate::aes::Refusal;
+use crate::sealed::{self, Whole};
+use crate::{Aead, Cipher, Key, KeyTypeRow, Mechanism, Parsed, chacha, message};
+
+const KEY_TYPE: KeyType = KeyType(ck!(CKK_SALSA20));
+
+/// The length of a block of the key stream in bytes.
+const BLOCK: u64 = 64;
+
+/// `CKK_SALSA20`. Its keys have the attributes of those of ChaCha20.
+pub(crate) static SALSA20: KeyTypeRow = KeyTypeRow {
+    id: KEY_TYPE,
+    name: "CKK_SALSA20",
+    secret: Some(chacha::RULES),
+    value_len: Some(KEY),
+    complete: |key| chacha::KIND.complete(key),
+    parse: |key| {
+        let value: [u8; KEY] =
+            key.need(attribute::VALUE)?.try_into().map_err(|_| Error::KeySizeRange)?;
+        Ok(Parsed::new(32, Salsa(Zeroizing::new(value))))
+    },
+    ..KeyTypeRow::NONE
+};
+
+/// A key, ready to compute.
+struct Salsa(Zeroizing<[u8; KEY]>);
+
+impl Salsa {
+    /// The key stream of a nonce, from its first block on.
+    fn stream(&self, nonce: &[u8]) -> Result<Salsa20> {
+        let Self(key) = self;
+        let (left, right) = nonce.split_at(nonce.len().saturating_sub(8));
+        let right = right.try_into().map_err(|_| Error::MechanismParamInvalid)?;
+        match left {
+            [] => Ok(Salsa20::new((&**key).into(), right)),
+            _ => {
+                let left = left.try_into().map_err(|_| Error::MechanismParamInvalid)?;
+                let key = Zeroizing::new(salsa20::hsalsa::<U10>((&**key).into(), left));
+                Ok(Salsa20::new(&key, right))
+            }
+        }
+    }
+}
+
+const ROW: Mechanism = Mechanism { keys: &[KEY_TYPE], key_size: 32..=32, ..Mechanism::NONE };
+
+/// The rows of this family.
+pub(crate) static ROWS: &[Mechanism] = &[
+    Mechanism {
+        id: mechanism!(CKM_SALSA20_KEY_GEN).0,
+        name: mechanism!(CKM_SALSA20_KEY_GEN).1,
+        generate: Some(chacha::generate),
+        ..ROW
+    },
+    Mechanism {
+        id: mechanism!(CKM_SALSA20).0,
+        name: mechanism!(CKM_SALSA20).1,
+        // `CK_SALSA20_PARAMS`: the first block's number, and the nonce.
+        params: &[&[Field::Ptr(&[Field::Fixed(8)]), Field::PtrBits(&[64, 192])]],
+        encrypt: Some(|key, params| Ok(Box::new(Stream::start(key, params)?))),
+        decrypt: Some(|key, params| Ok(Box::new(Stream::start(key, params)?))),
+        ..ROW
+    },
+    Mechanism {
+        id: mechanism!(CKM_SALSA20_POLY1305).0,
+        name: mechanism!(CKM_SALSA20_POLY1305).1,
+        // `CK_SALSA20_CHACHA20_POLY1305_PARAMS`: the nonce, and authenticated data.
+        params: &[&[Field::PtrBits(&[64, 192]), Field::PtrLen]],
+        encrypt: Some(|key, params| Ok(Whole::sealing(key, Terms::read(params)?))),
+        decrypt: Some(|key, params| Ok(Whole::opening(key, Terms::read(params)?))),
+        wrap: Some(|key, params, bytes| {
+            sealed::Terms::seal(&Terms::read(params)?, key, bytes, Refusal::WRAP)
+        }),
+        unwrap: Some(|key, params, bytes| {
+            sealed::Terms::open(&Terms::read(params)?, key, bytes, Refusal::UNWRAP)
+        }),
+        message: Some(&MESSAGE),
+        ..ROW
+    },
+];
+
+/// `CK_SALSA20_CHACHA20_POLY1305_MSG_PARAMS`, with the nonces of this cipher.
+static MESSAGE: Aead = Aead {
+    layouts: &[&[Field::InOutPtrLenOrBits(&[64, 192]), Field::InOutPtr(TAG)], &[]],
+    read: |params| {
+        let [Param::Bytes(nonce), Param::Bytes(tag)] = params.as_slice() else {
+            return Err(Error::MechanismParamInvalid);
+        };
+        let Terms { nonce, .. } = Terms::new(nonce, &[])?;
+        Ok(message::Terms {
+            nonce,
+            fixed_bits: 0,
+            generator: ck!(CKG_NO_GENERATE),
+            tag: tag.clone(),
+            data_len: None,
+        })
+    },
+    seal: |key, nonce, aad, data, _| {
+        sealed::Terms::seal(&Terms::new(nonce, aad)?, key, data, Refusal::ENCRYPT)
+    },
+    open: |key, nonce, aad, data, _| {
+        sealed::Terms::open(&Terms::new(nonce, aad)?, key, data, Refusal::DECRYPT)
+    },
+};
+
+/// What the parameter of Salsa20-Poly1305 says.
+struct Terms {
+    nonce: Bytes,
+    aad: Bytes,
+}
+
+impl Terms {
+    fn read(params: &Params) -> Result<Self> {
+        match params.as_slice() {
+            [Param::Bytes(nonce), Param::Bytes(aad)] => Self::new(nonce, aad),
+            _ => Err(Error::MechanismParamInvalid),
+        }
+    }
+
+    fn new(nonce: &[u8], aad: &[u8]) -> Result<Self> {
+        if !matches!(nonce.len(), 8 | 24) {
+            return Err(Error::MechanismParamInvalid);
+        }
+        Ok(Self { nonce: Bytes::new(nonce.to_vec()), aad: Bytes::new(aad.to_vec()) })
+    }
+
+    /// What encrypts, from the second block on, and what authenticates: its key is the beginning of
+    /// the first block, and the rest of that is not used (RFC 8439, 2.6).
+    fn begin(&self, key: &Key) -> Result<(Salsa20, Poly1305)> {
+        let salsa: &Salsa = key.material()?;
+        let mut stream = salsa.stream(&self.nonce)?;
+        let mut one_time = Zeroizing::new([0; KEY]);
+        let started = stream.try_apply_keystream(&mut *one_time);
+        started.and_then(|()| stream.try_seek(BLOCK)).map_err(|_| Error::FunctionFailed)?;
+        Ok((stream, Poly1305::new(&one_time)))
+    }
+
+    /// The tag over the authenticated data and the ciphertext, and their lengths (2.8).
+    fn tag(&self, mut mac: Poly1305, ciphertext: &[u8]) -> Result<Bytes> {
+        let parts = [self.aad.as_slice(), ciphertext];
+        for part in parts {
+            mac.update(part);
+            let padding = part.len().next_multiple_of(TAG) - part.len();
+            mac.update([0; TAG].get(..padding).unwrap_or_default());
+        }
+        for part in parts {
+            let len = u64::try_from(part.len()).map_err(|_| Error::FunctionFailed)?;
+            mac.update(&len.to_le_bytes());
+        }
+        Ok(mac.finish())
+    }
+}
+
+impl sealed::Terms for Terms {
+    fn tag_len(&self) -> usize {
+        TAG
+    }
+
+    /// More blocks than there can be memory.
+    fn longest(&self) -> usize {
+        usize::MAX
+    }
+
+    fn seal(&self, key: &Key, plaintext: &[u8], refusal: Refusal) -> Result<Bytes> {
+        let (mut stream, mac) = self.begin(key)?;
+        let mut out = Bytes::new(Vec::with_capacity(plaintext.len().saturating_add(TAG)));
+        out.extend_from_slice(plaintext);
+        stream.try_apply_keystream(&mut out).map_err(|_| refusal.len)?;
+        let tag = self.tag(mac, &out)?;
+        out.extend_from_slice(&tag);
+        Ok(out)
+    }
+
+    fn open(&self, key: &Key, sealed: &[u8], refusal: Refusal) -> Result<Bytes> {
+        let len = sealed.len().checked_sub(TAG).ok_or(refusal.len)?;
+        let (ciphertext, tag) = sealed.split_at_checked(len).ok_or(refusal.len)?;
+        let (mut stream, mac) = self.begin(key)?;
+        if !equal(&self.tag(mac, ciphertext)?, tag) {
+            return Err(refusal.content);
+        }
+        let mut out = Bytes::new(ciphertext.to_vec());
+        stream.try_apply_keystream(&mut out).map_err(|_| refusal.len)?;
+        Ok(out)
+    }
+}
+
+/// Salsa20 under way; both directions are the same.
+struct Stream(Salsa20);
+
+impl Stream {
+    fn start(key: &Key, params: &Params) -> Result<Self> {
+        let [Param::Structure(counter), Param::Bytes(nonce)] = params.as_slice() else {
+            return Err(Error::MechanismParamInvalid);
+        };
+        let salsa: &Salsa = key.material()?;
+        let mut stream = salsa.stream(nonce)?;
+        let block = u64::from_le_bytes(counter.array()?);
+        let at = u128::from(block) * u128::from(BLOCK);
+        stream.try_seek(at).map_err(|_| Error::MechanismParamInvalid)?;
+        Ok(Self(stream))
+    }
+}
+
+impl Cipher for Stream {
+    fn update_len(&self, part: usize) -> usize {
+        part
+    }
+
+    fn update(&mut self, part: &[u8]) -> Result<Bytes> {
+        let mut out = Bytes::new(part.to_vec());
+        self.0.try_apply_keystream(&mut out).map_err(|_| Error::DataLenRange)?;
+        Ok(out)
+    }
+
+    fn finish_len(&self, _part: usize) -> usize {
+        0
+    }
+
+    fn finish(self: Box<Self>) -> Result<Bytes> {
+        Ok(Bytes::default())
+    }
+
+    fn whole(mut self: Box<Self>, input: &[u8]) -> Result<Bytes> {
+        self.update(input)
+    }
+}
