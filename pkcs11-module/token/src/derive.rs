@@ -223,10 +223,10 @@ impl Heir {
             always_sensitive: ancestry.all(|key| key.is(attribute::ALWAYS_SENSITIVE)),
             never_extractable: ancestry.all(|key| key.is(attribute::NEVER_EXTRACTABLE)),
         };
-        self.draft.finish().map_err(|error| match error {
+        self.draft.finish_or(match self.len {
             // The natural length of the secret does not suit the key type: say which to take.
-            Error::AttributeValueInvalid if self.len.is_none() => Error::TemplateIncomplete,
-            error => error,
+            None => Error::TemplateIncomplete,
+            Some(_) => Error::AttributeValueInvalid,
         })
     }
 }

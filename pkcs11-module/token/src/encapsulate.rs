@@ -104,10 +104,6 @@ impl Secret {
             return Err(Error::TemplateInconsistent);
         }
         self.draft.attributes.set(attribute::VALUE, value);
-        self.draft.finish().map_err(|error| match error {
-            // The secret does not suit the key type.
-            Error::AttributeValueInvalid => Error::TemplateInconsistent,
-            error => error,
-        })
+        self.draft.finish_or(Error::TemplateInconsistent)
     }
 }

@@ -218,11 +218,7 @@ impl Application {
             error => error,
         })?;
         fill(&mut draft.attributes, class, bytes, len)?;
-        let attributes = draft.finish().map_err(|error| match error {
-            Error::AttributeValueInvalid => Error::WrappedKeyInvalid,
-            error => error,
-        })?;
-        self.keep(session, vec![attributes]).and_then(one)
+        self.keep(session, vec![draft.finish_or(Error::WrappedKeyInvalid)?]).and_then(one)
     }
 }
 

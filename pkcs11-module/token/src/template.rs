@@ -133,7 +133,13 @@ impl Draft {
     }
 
     /// The whole object: defaults, what its history says, and what follows from its key material.
-    pub(crate) fn finish(mut self) -> Result<Attributes> {
+    pub(crate) fn finish(self) -> Result<Attributes> {
+        self.finish_or(Error::AttributeValueInvalid)
+    }
+
+    /// The same where the template does not say the value of a key: the error if that is none of
+    /// its type.
+    pub(crate) fn finish_or(mut self, unsuitable: Error) -> Result<Attributes> {
         let object = &mut self.attributes;
         for rule in self.rules.iter().filter(|rule| rule.attribute.id != attribute::PRIVATE.info.id)
         {
@@ -152,8 +158,7 @@ impl Draft {
         history(object, self.rules, self.origin);
         match object.get(attribute::CLASS).map(Class) {
             Some(Class::PUBLIC_KEY | Class::PRIVATE_KEY | Class::SECRET_KEY) => {
-                let key_type = KeyType(object.need(attribute::KEY_TYPE)?);
-                (strongroom_mechanisms::key_type(key_type)?.complete)(object)?;
+                complete(object, unsuitable)?;
             }
             Some(Class::CERTIFICATE) => {
                 // What another token has is better than nothing.
@@ -167,6 +172,20 @@ impl Draft {
         }
         Ok(self.attributes)
     }
+}
+
+/// Adds what follows from the material of a key. A check value is compared when the rest is known to be
+/// right: if it is wrong, the template is, whoever says the value of the key.
+fn complete(key: &mut Attributes, unsuitable: Error) -> Result<()> {
+    let row = strongroom_mechanisms::key_type(KeyType(key.need(attribute::KEY_TYPE)?))?;
+    let check_value = key.remove(attribute::CHECK_VALUE.info);
+    (row.complete)(key).map_err(|error| match error {
+        Error::AttributeValueInvalid => unsuitable,
+        error => error,
+    })?;
+    let Some(check_value) = check_value else { return Ok(()) };
+    key.put(attribute::CHECK_VALUE.info.id, check_value);
+    (row.complete)(key)
 }
 
 /// Sets what the function implies, unless the template says it; it must not say otherwise.

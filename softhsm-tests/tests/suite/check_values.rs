@@ -2,7 +2,7 @@
 
 use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::{Fails, Passes};
-use strongroom_softhsm_tests::{Rv, case, merge, t, table};
+use strongroom_softhsm_tests::{Attribute, In, Mechanism, Param, Rv, Word, case, merge, t, table};
 
 use crate::keys;
 
@@ -25,6 +25,7 @@ fn what_they_are() {
         ("SHA3-256 HMAC", Fails(NO_KEY_TYPE), (CKK_SHA3_256_HMAC, b"abc", ABC)),
         ("HKDF", Fails(NO_KEY_TYPE), (CKK_HKDF, b"abc", ABC)),
         ("ChaCha20", Fails(NO_KEY_TYPE), (CKK_CHACHA20, &[0; 32], "de8a84")),
+        ("Salsa20", Fails(NO_KEY_TYPE), (CKK_SALSA20, &[0; 32], "de8a84")),
     ];
     table(rows, |world, (kind, value, wanted)| {
         let session = world.user();
@@ -59,6 +60,36 @@ fn whoever_makes_the_key() {
         let template = t![CKA_CLASS => CKO_SECRET_KEY, CKA_KEY_TYPE => CKK_AES];
         let unwrapped = session.unwrap(CKM_AES_KEY_WRAP, by, &wrapped, &template).expect("a key");
         assert_eq!(session.get(unwrapped, CKA_CHECK_VALUE), wanted);
+    });
+}
+
+/// The template is wrong, even where it does not say the value.
+#[test]
+fn a_wrong_one_for_a_key_that_the_token_knows_better() {
+    const OLD: &str = "it does not look at it";
+    case(Fails(OLD), |world| {
+        let session = world.user();
+        let base = session.create(&keys::secret(CKK_AES, &[0; 16])).expect("a key");
+        let by = session.create(&keys::secret(CKK_AES, &[1; 16])).expect("a key");
+        let wrapped = session.wrap(CKM_AES_KEY_WRAP, by, base).expect("C_WrapKey");
+        let open = t![CKA_CLASS => CKO_SECRET_KEY, CKA_KEY_TYPE => CKK_AES, CKA_SENSITIVE => false];
+        let said = |value: &[u8]| merge(&open, &t![CKA_CHECK_VALUE => value]);
+        let unwrap =
+            |template: &[Attribute]| session.unwrap(CKM_AES_KEY_WRAP, by, &wrapped, template);
+        let derive = |template: &[Attribute]| {
+            let data = [Word::Bytes(In::Bytes(&[2; 16]))];
+            let mechanism = Mechanism::with(CKM_AES_ECB_ENCRYPT_DATA, Param::Words(&data));
+            session.derive(mechanism, by, template)
+        };
+        let makers: [&dyn Fn(&[Attribute]) -> Result<CK_OBJECT_HANDLE, Rv>; 2] = [&unwrap, &derive];
+        for make in makers {
+            let key = make(&open).expect("a key");
+            let value = session.get(key, CKA_CHECK_VALUE).expect("a check value");
+            assert!(make(&said(&value)).is_ok(), "the right one");
+            let none = make(&said(b"")).expect("a key without");
+            assert_eq!(session.get(none, CKA_CHECK_VALUE), Ok(vec![]));
+            assert_eq!(make(&said(b"\0\0\0")), Err(Rv(CKR_ATTRIBUTE_VALUE_INVALID)));
+        }
     });
 }
 
