@@ -29,7 +29,7 @@ pub mod world;
 
 pub use harness::{SoftHsm2, case, case_as_softhsm2, table, table_as_softhsm2};
 pub use raw::{
-    Dual, In, InitArgs, Mechanism, Message, Module, PLENTY, Param, Room, Template, Word,
+    Dual, In, InitArgs, Mechanism, Message, Module, PLENTY, Param, Room, Template, Word, address,
 };
 pub use rv::{FUNCTIONS, Rv};
 pub use template::{Attribute, Value, merge};

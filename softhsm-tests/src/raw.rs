@@ -14,6 +14,7 @@ mod later;
 pub use later::Message;
 
 use std::any::Any;
+use std::cell::Cell;
 use std::ffi::{CStr, CString, c_int, c_void};
 use std::path::Path;
 use std::ptr;
@@ -154,6 +155,13 @@ pub enum Word<'a> {
     Len(In<'a>),
     /// A pointer to another structure of such members.
     Structure(&'a [Word<'a>]),
+    /// A pointer to a structure of numbers, which the module may change.
+    Place(&'a [Cell<CK_ULONG>]),
+}
+
+/// The address of such a place, for a structure in which it is a number.
+pub fn address(place: &[Cell<CK_ULONG>]) -> CK_ULONG {
+    ulong(place.as_ptr().expose_provenance())
 }
 
 /// The parameter of a mechanism.
@@ -310,7 +318,7 @@ impl<'a> Mechanism<'a> {
 impl Word<'_> {
     fn size(&self) -> usize {
         match self {
-            Self::Number(_) | Self::Structure(_) => size_of::<CK_ULONG>(),
+            Self::Number(_) | Self::Structure(_) | Self::Place(_) => size_of::<CK_ULONG>(),
             Self::Bytes(_) | Self::Len(_) => 2 * size_of::<CK_ULONG>(),
         }
     }
@@ -336,6 +344,7 @@ impl Structure {
                     words.push(structure.pointer());
                     inner.push(structure);
                 }
+                Word::Place(cells) => words.push(cells.as_ptr().cast_mut().cast()),
             }
         }
         Self { words: words.into_boxed_slice(), _inner: inner }

@@ -101,13 +101,13 @@ pub struct Inputs<'a> {
 }
 
 impl Inputs<'_> {
-    /// The value of the base key, which is a secret key.
+    /// The value of the base key, which is a secret key, or a data object where the mechanism takes one.
     ///
     /// # Errors
     ///
     /// [`Error::KeyTypeInconsistent`] if it is another.
     pub fn value(&self) -> Result<&[u8]> {
-        if self.key.class() != Class::SECRET_KEY {
+        if !matches!(self.key.class(), Class::SECRET_KEY | Class::DATA) {
             return Err(Error::KeyTypeInconsistent);
         }
         self.attributes.get(attribute::VALUE).ok_or(Error::KeyTypeInconsistent)

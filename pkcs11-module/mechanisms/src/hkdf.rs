@@ -1,9 +1,12 @@
 //! HKDF (RFC 5869): `CKM_HKDF_DERIVE` and `CKM_HKDF_DATA` (PKCS#11 3.2, "HKDF mechanisms").
 //!
 //! The salt of a derivation that does not extract, and the information of one that does not expand,
-//! would not be used, and are refused.
+//! would not be used, and are refused. A data object may be extracted from, as TLS 1.3 does with zeros: it
+//! has the length of the digest, and there is a salt.
 
-use strongroom_types::{Bytes, Error, Field, Layout, MechanismType, Param, Result, ck, mechanism};
+use strongroom_types::{
+    Bytes, Class, Error, Field, Layout, MechanismType, Param, Result, ck, mechanism,
+};
 
 use crate::derive::leading;
 use crate::hash::Hash;
@@ -37,6 +40,7 @@ const fn row(named: (MechanismType, &'static str), makes: Makes) -> Mechanism {
         key_size: 1..=0x7fff_ffff,
         params: PARAMS,
         derive: Some(Derivation { makes, heritage: Heritage::Chosen }),
+        derives_from_data: true,
         ..Mechanism::named(named)
     }
 }
@@ -56,6 +60,14 @@ fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
     };
     let hash = Hash::of_mechanism(*hash).ok_or(Error::MechanismParamInvalid)?;
     let input = inputs.value()?;
+    if inputs.key.class() == Class::DATA {
+        if input.len() != hash.output_len() {
+            return Err(Error::KeySizeRange);
+        }
+        if !extracts || (*salt_type != SALT_KEY && salt.is_empty()) {
+            return Err(Error::MechanismParamInvalid);
+        }
+    }
     match (*extracts, *expands) {
         (false, false) => Err(Error::MechanismParamInvalid),
         (false, true) if !salt.is_empty() || *salt_type == SALT_KEY => {

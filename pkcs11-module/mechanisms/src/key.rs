@@ -108,7 +108,8 @@ pub struct Key {
 }
 
 impl Key {
-    /// Makes the attributes of a key object ready to compute.
+    /// Makes the attributes of a key object ready to compute. What a data object has is like a secret
+    /// without a structure.
     ///
     /// # Errors
     ///
@@ -116,8 +117,12 @@ impl Key {
     /// the key type's own parser.
     pub fn parse(attributes: &Attributes) -> Result<Self> {
         let class = Class(attributes.get(attribute::CLASS).ok_or(Error::GeneralError)?);
-        let key_type = attributes.get(attribute::KEY_TYPE).ok_or(Error::KeyTypeInconsistent)?;
-        let row = crate::key_type(KeyType(key_type)).map_err(|_| Error::KeyTypeInconsistent)?;
+        let key_type = match class {
+            Class::DATA => Some(KeyType::GENERIC_SECRET),
+            _ => attributes.get(attribute::KEY_TYPE).map(KeyType),
+        };
+        let row = key_type.and_then(|id| crate::key_type(id).ok());
+        let row = row.ok_or(Error::KeyTypeInconsistent)?;
         Ok(Self { class, key_type: row.id, parsed: (row.parse)(attributes)? })
     }
 

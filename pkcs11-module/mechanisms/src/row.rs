@@ -76,6 +76,8 @@ pub struct Mechanism {
     pub unwrap: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
     /// Derives keys.
     pub derive: Option<Derivation>,
+    /// Whether it also derives from a data object.
+    pub derives_from_data: bool,
     /// Makes a secret, and what it is encapsulated in for the holder of the private key. The secret
     /// has the length in bytes that is wanted, if the mechanism can choose it.
     pub encapsulate: Option<fn(&Key, &Params, Option<usize>) -> Result<Encapsulated>>,
@@ -120,6 +122,7 @@ impl Mechanism {
         wrap: None,
         unwrap: None,
         derive: None,
+        derives_from_data: false,
         encapsulate: None,
         decapsulate: None,
     };

@@ -38,8 +38,7 @@ impl Application {
         if derivation.tells_key() && !wanted {
             return Err(Error::ArgumentsBad);
         }
-        let Chosen { object: base, key } =
-            self.choose(session, base_key, mechanism, attribute::DERIVE, &KEY)?;
+        let Chosen { object: base, key } = self.base(session, base_key, mechanism)?;
         authorize(session, Kind::Derive, &base, mechanism.id)?;
         let (class, templates) = match &derivation.makes {
             Makes::Secret(_) => (Class::SECRET_KEY, vec![template]),
@@ -79,6 +78,23 @@ impl Application {
             placed: placed.collect::<Result<Vec<_>>>()?,
             key: derivation.tells_key().then(|| handle(0)).transpose()?,
         })
+    }
+
+    /// What is derived from: a key, or a data object, which has no flag that says so.
+    fn base(
+        &self,
+        session: &Session,
+        handle: ObjectHandle,
+        mechanism: &Mechanism,
+    ) -> Result<Chosen> {
+        if mechanism.derives_from_data
+            && let Ok(object) = self.object(session, handle)
+            && object.attributes.get(attribute::CLASS) == Some(Class::DATA.0)
+        {
+            let key = object.key()?;
+            return Ok(Chosen { object, key });
+        }
+        self.choose(session, handle, mechanism, attribute::DERIVE, &KEY)
     }
 
     /// Checks the template of an object that shall come of a key.

@@ -1,10 +1,12 @@
 //! 5.18.5: keys that come of other keys, by every mechanism but ECDH.
 
+use std::cell::Cell;
+
 use cryptoki_sys::*;
 use sha2::{Digest as _, Sha256};
 use strongroom_softhsm_tests::SoftHsm2::{self, Fails, Passes};
 use strongroom_softhsm_tests::{
-    Attribute, In, Mechanism, Param, Rv, Session, Word, case, merge, t, table,
+    Attribute, In, Mechanism, Param, Rv, Session, Word, address, case, merge, t, table,
 };
 
 use crate::keys;
@@ -139,6 +141,57 @@ fn hkdf_and_its_salt() {
             assert_eq!(session.number(derived, CKA_CLASS), Ok(CKO_DATA));
             assert_eq!(session.get(derived, CKA_VALUE), Ok(expected.clone()));
         }
+    });
+}
+
+/// RFC 8448, 3: the master secret of a handshake is extracted from as many zeros as a digest has.
+#[test]
+fn hkdf_extracts_from_a_data_object() {
+    case(NO_MECHANISM, |world| {
+        let session = world.user();
+        let hex = |hex: &str| hex::decode(hex).expect("hexadecimal");
+        let data = |value: &[u8]| {
+            let template = t![CKA_CLASS => CKO_DATA, CKA_VALUE => value];
+            session.create(&template).expect("a data object")
+        };
+        let derived = "43de77e0c77713859a944db9db2590b53190a65b3ee2e4f12dd7a0bb7ce254b4";
+        let salt = secret(&session, &hex(derived));
+        let derive = |mechanism, base, steps, kind, salt: &[u8], key| {
+            let params = [
+                Word::Number(steps),
+                Word::Number(CKM_SHA256),
+                Word::Number(kind),
+                Word::Bytes(In::Bytes(salt)),
+                Word::Number(key),
+                Word::Bytes(In::NONE),
+            ];
+            let template = match mechanism {
+                CKM_HKDF_DATA => t![CKA_CLASS => CKO_DATA],
+                _ => open_key(CKK_HKDF),
+            };
+            session.derive(words(mechanism, &params), base, &template)
+        };
+        let (extract, expand) = (1, 0x100);
+        let zeros = data(&[0; 32]);
+        let master = hex("18df06843d13a08bf2a449844c5f8a478001bc4d4c627984d5a41da8d0402919");
+        for mechanism in [CKM_HKDF_DERIVE, CKM_HKDF_DATA] {
+            let made = derive(mechanism, zeros, extract, CKF_HKDF_SALT_KEY, b"", salt);
+            assert_eq!(value(&session, made), master);
+            let made = derive(mechanism, zeros, extract, CKF_HKDF_SALT_DATA, &hex(derived), 0);
+            assert_eq!(value(&session, made), master);
+        }
+        let by_data =
+            |base, steps, kind, salt: &[u8]| derive(CKM_HKDF_DERIVE, base, steps, kind, salt, 0);
+        let refused = Err(Rv(CKR_MECHANISM_PARAM_INVALID));
+        assert_eq!(by_data(zeros, extract, CKF_HKDF_SALT_NULL, b""), refused, "no salt");
+        assert_eq!(by_data(zeros, extract, CKF_HKDF_SALT_DATA, b""), refused, "an empty salt");
+        assert_eq!(by_data(zeros, expand, CKF_HKDF_SALT_NULL, b""), refused, "no extraction");
+        for len in [0, 31, 33] {
+            let other = by_data(data(&vec![0; len]), extract, CKF_HKDF_SALT_DATA, b"salt");
+            assert_eq!(other, Err(Rv(CKR_KEY_SIZE_RANGE)), "{len} bytes");
+        }
+        let digest = session.derive(CKM_SHA256_KEY_DERIVATION, zeros, &open_key(CKK_HKDF));
+        assert_eq!(digest, Err(Rv(CKR_KEY_HANDLE_INVALID)), "no other mechanism takes data");
     });
 }
 
@@ -439,6 +492,115 @@ fn tls_1_2_keys_of_a_connection() {
         // No place for the IVs that are asked for.
         assert!(derive(0, 32, &none).is_err());
         assert_eq!(session.find(&[]).len(), before + 4, "all of them, or none");
+    });
+}
+
+/// Memory that a module fills.
+fn place<const N: usize>() -> [Cell<CK_ULONG>; N] {
+    [const { Cell::new(0) }; N]
+}
+
+/// What is in it.
+fn told(place: &[Cell<CK_ULONG>]) -> Vec<u8> {
+    place.iter().flat_map(|word| word.get().to_ne_bytes()).collect()
+}
+
+#[test]
+fn tls_1_2_tells_the_version() {
+    let rows: &[(&str, SoftHsm2, (CK_MECHANISM_TYPE, &[u8]))] = &[
+        ("master secret", NO_MECHANISM, (CKM_TLS12_MASTER_KEY_DERIVE, b"master secret")),
+        (
+            "extended master secret",
+            NO_MECHANISM,
+            (CKM_TLS12_EXTENDED_MASTER_KEY_DERIVE, b"extended master secret"),
+        ),
+    ];
+    table(rows, |world, (mechanism, label)| {
+        let session = world.user();
+        let premaster = [&[3, 4][..], &[7; 46]].concat();
+        let base = secret(&session, &premaster);
+        let derive = |version: Word<'_>| {
+            let (one, two) = (Word::Bytes(In::Bytes(&[1; 32])), Word::Bytes(In::Bytes(&[2; 32])));
+            let hash = Word::Number(CKM_SHA256);
+            let params = match *mechanism {
+                CKM_TLS12_MASTER_KEY_DERIVE => vec![one, two, version, hash],
+                _ => vec![hash, one, version],
+            };
+            session.derive(words(*mechanism, &params), base, &open_key(CKK_GENERIC_SECRET))
+        };
+        let seed = match *mechanism {
+            CKM_TLS12_MASTER_KEY_DERIVE => [label, &[1; 32][..], &[2; 32]].concat(),
+            _ => [label, &[1; 32][..]].concat(),
+        };
+        let version = place::<1>();
+        assert_eq!(value(&session, derive(Word::Place(&version))), prf(&premaster, &seed, 48));
+        assert_eq!(told(&version), [3, 4, 0, 0, 0, 0, 0, 0], "and nothing beside it");
+        let master = derive(Word::Number(0));
+        assert_eq!(value(&session, master), prf(&premaster, &seed, 48), "nobody asks");
+    });
+}
+
+#[test]
+fn tls_1_2_tells_keys_and_ivs() {
+    let rows = &[
+        ("key and MAC", NO_MECHANISM, (CKM_TLS12_KEY_AND_MAC_DERIVE, true)),
+        ("without IVs", NO_MECHANISM, (CKM_TLS12_KEY_SAFE_DERIVE, false)),
+    ];
+    table(rows, |world, (mechanism, tells_ivs)| {
+        let session = world.user();
+        let master = [7; 48];
+        let base = secret(&session, &master);
+        let ivs = [place::<3>(), place::<3>()];
+        let out = place::<6>();
+        let derive = |mac_bits, template: &[Attribute]| {
+            out.iter().for_each(|handle| handle.set(CK_INVALID_HANDLE));
+            out[4].set(address(&ivs[0]));
+            out[5].set(address(&ivs[1]));
+            let params = [
+                Word::Number(mac_bits),
+                Word::Number(256),
+                Word::Number(128),
+                Word::Number(0),
+                Word::Bytes(In::Bytes(&[0xc1; 32])),
+                Word::Bytes(In::Bytes(&[0x5e; 32])),
+                Word::Place(&out),
+                Word::Number(CKM_SHA256),
+            ];
+            session.derive(words(*mechanism, &params), base, template)
+        };
+        let seed = [&b"key expansion"[..], &[0x5e; 32], &[0xc1; 32]].concat();
+        let lens = [20, 20, 32, 32, 16, 16];
+        let block = prf(&master, &seed, lens.iter().sum());
+        let mut rest = &block[..];
+        let mut parts = lens.map(|len| {
+            let (part, left) = rest.split_at(len);
+            rest = left;
+            part.to_vec()
+        });
+        assert_eq!(derive(160, &open_key(CKK_AES)), Ok(0), "no key beside the parameter");
+        for (handle, part) in out.iter().zip(&parts).take(4) {
+            assert_eq!(session.get(handle.get(), CKA_VALUE).as_ref(), Ok(part));
+        }
+        for key in &out[..2] {
+            assert_eq!(session.number(key.get(), CKA_KEY_TYPE), Ok(CKK_GENERIC_SECRET));
+        }
+        for key in &out[2..4] {
+            assert_eq!(session.number(key.get(), CKA_KEY_TYPE), Ok(CKK_AES));
+        }
+        if !tells_ivs {
+            parts[4..].iter_mut().for_each(|iv| iv.fill(0));
+        }
+        for (iv, part) in ivs.iter().zip(&parts[4..]) {
+            assert_eq!(told(iv), [&part[..], &[0; 8]].concat(), "and nothing behind it");
+        }
+
+        // A cipher that authenticates has no MAC keys.
+        assert_eq!(derive(0, &open_key(CKK_AES)), Ok(0));
+        assert_eq!([out[0].get(), out[1].get()], [CK_INVALID_HANDLE; 2]);
+        let before = session.find(&[]).len();
+        let wrong = merge(&open_key(CKK_AES), &t![CKA_VALUE_LEN => 16_u64]);
+        assert_eq!(derive(160, &wrong), Err(Rv(CKR_TEMPLATE_INCONSISTENT)));
+        assert_eq!(session.find(&[]).len(), before, "all of them, or none");
     });
 }
 
