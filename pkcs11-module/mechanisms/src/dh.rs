@@ -165,9 +165,8 @@ fn generate(_: &Params, public: &mut Attributes, private: &mut Attributes) -> Re
         return Err(Error::AttributeValueInvalid);
     }
     let key = PrivateKey::generate(group, bits).map_err(or(Error::DomainParamsInvalid))?;
-    let (prime, base) = (Bytes::new(group.prime.to_vec()), Bytes::new(group.base.to_vec()));
-    private.set(attribute::PRIME, prime);
-    private.set(attribute::BASE, base);
+    private.set(attribute::PRIME, group.prime);
+    private.set(attribute::BASE, group.base);
     private.set(attribute::VALUE, key.value().map_err(or(Error::FunctionFailed))?);
     let value = key.public().map_err(or(Error::FunctionFailed))?;
     public.set(attribute::VALUE, value.as_slice());

@@ -46,7 +46,8 @@ pub(crate) static ROWS: &[Mechanism] = &[
     },
 ];
 
-const fn row(named: (MechanismType, &'static str)) -> Mechanism {
+/// A row for these keys.
+pub(crate) const fn row(named: (MechanismType, &'static str)) -> Mechanism {
     Mechanism {
         keys: &[KeyType::EC],
         key_size: 224..=521,

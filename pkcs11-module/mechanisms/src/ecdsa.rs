@@ -6,12 +6,12 @@ use std::sync::Arc;
 
 use k256::ecdsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
 use k256::ecdsa::{Signature, SigningKey, VerifyingKey};
-use strongroom_types::{Bytes, Error, KeyType, MechanismType, Result, mechanism};
+use strongroom_types::{Bytes, Error, Result, mechanism};
 
-use crate::ec_key::{Private, Public};
+use crate::ec_key::{Private, Public, row};
 use crate::failure::or;
 use crate::whole::{Direct, Hashed, Signer, Verifier};
-use crate::{Key, Mechanism, curve, hash};
+use crate::{Key, Mechanism, hash};
 
 macro_rules! rows {
     ($($ckm:ident: $hash:ident;)*) => {
@@ -42,15 +42,6 @@ rows! {
     CKM_ECDSA_SHA3_256: SHA3_256;
     CKM_ECDSA_SHA3_384: SHA3_384;
     CKM_ECDSA_SHA3_512: SHA3_512;
-}
-
-const fn row(named: (MechanismType, &'static str)) -> Mechanism {
-    Mechanism {
-        keys: &[KeyType::EC],
-        key_size: 224..=521,
-        flags: curve::FLAGS,
-        ..Mechanism::named(named)
-    }
 }
 
 /// The longest input of `CKM_ECDSA` in bytes. It is a digest, and those that exist are shorter;

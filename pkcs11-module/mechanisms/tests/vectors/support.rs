@@ -39,6 +39,21 @@ pub(crate) fn row(id: MechanismType, key: &Key) -> Result<&'static Mechanism> {
     Ok(row)
 }
 
+/// Digests in parts of so many bytes, and checks that the length was foretold.
+pub(crate) fn digest_parts(
+    id: MechanismType,
+    params: &Params,
+    message: &[u8],
+    part: usize,
+) -> Vec<u8> {
+    let mut operation = (mechanism(id).unwrap().digest.unwrap())(params).unwrap();
+    let len = operation.digest_len();
+    message.chunks(part).for_each(|part| operation.update(part).unwrap());
+    let digest = operation.finish().unwrap().to_vec();
+    assert_eq!(digest.len(), len);
+    digest
+}
+
 /// Signs in one part, and checks that the length was foretold.
 pub(crate) fn sign(
     id: MechanismType,
