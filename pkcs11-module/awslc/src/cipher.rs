@@ -8,6 +8,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 
 use aws_lc_sys as sys;
+use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, check, failed};
 use crate::owned::CipherContext;
@@ -17,6 +18,9 @@ pub const BLOCK: usize = 16;
 
 /// The length of a block of DES and 3DES in bytes.
 pub const DES_BLOCK: usize = 8;
+
+/// The length of a [`Running::state`] in bytes.
+const STATE: usize = 16 + 32 + 32 + 2 * size_of::<c_int>() + 1;
 
 /// The most that goes into one call: AWS-LC counts in `int`. A multiple of the block.
 const CHUNK: usize = 1 << 30;
@@ -241,6 +245,50 @@ pub struct Running(CipherContext);
 unsafe impl Send for Running {}
 
 impl Running {
+    /// What ECB or CBC has beside its key, for [`resume`](Self::resume): what the next block is
+    /// chained to, and what waits for the rest of its block or for the end.
+    pub fn state(&self) -> Zeroizing<Vec<u8>> {
+        // SAFETY: the context is alive, and nobody else reads or writes it.
+        let ctx = unsafe { &*self.raw() };
+        let mut state = Zeroizing::new(Vec::with_capacity(STATE));
+        state.extend_from_slice(&ctx.iv);
+        state.extend_from_slice(&ctx.buf);
+        state.extend_from_slice(&ctx.final_);
+        state.extend_from_slice(&ctx.buf_len.to_ne_bytes());
+        state.extend_from_slice(&ctx.final_used.to_ne_bytes());
+        state
+    }
+
+    /// Goes on from a [`state`](Self::state) of the same key, mode and direction.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for what is none.
+    pub fn resume(&mut self, state: &[u8]) -> Result<()> {
+        let parts = || {
+            let (iv, rest) = state.split_first_chunk()?;
+            let (waiting, rest) = rest.split_first_chunk()?;
+            let (last, rest) = rest.split_first_chunk()?;
+            let (waiting_len, rest) = rest.split_first_chunk()?;
+            let has_last = rest.try_into().ok()?;
+            let numbers = [*waiting_len, has_last].map(c_int::from_ne_bytes);
+            Some((*iv, *waiting, *last, numbers))
+        };
+        let (iv, waiting, last, [waiting_len, has_last]) = parts().ok_or(Error::Invalid)?;
+        // SAFETY: the context is alive and has its cipher.
+        let block = unsafe { sys::EVP_CIPHER_CTX_block_size(self.raw()) };
+        let block = c_int::try_from(block).map_err(|_| Error::Invalid)?;
+        if !(0..block).contains(&waiting_len) || !(0..=1).contains(&has_last) {
+            return Err(Error::Invalid);
+        }
+        // SAFETY: the context is alive, and nobody else reads or writes it. Any bytes are an IV and a
+        // block, less than a block is waiting, and whether there is a last one is a yes or a no.
+        let ctx = unsafe { &mut *self.raw() };
+        (ctx.iv, ctx.buf, ctx.final_) = (iv, waiting, last);
+        (ctx.buf_len, ctx.final_used) = (waiting_len, has_last);
+        Ok(())
+    }
+
     /// Adds input, and appends the output that is ready. With room for the input and a block
     /// reserved, the vector does not grow, and leaves no copies behind.
     ///
@@ -352,4 +400,59 @@ unsafe fn grow(out: &mut Vec<u8>, written: c_int) -> Result<()> {
     // SAFETY: as the caller promises.
     unsafe { out.set_len(len) };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn start(mode: Mode, direction: Direction, padding: bool) -> Running {
+        let iv = if mode == Mode::Ecb { &[][..] } else { &[9; BLOCK] };
+        Keyed::new(mode, direction, &[1; 16]).unwrap().start(iv, padding).unwrap()
+    }
+
+    #[test]
+    fn a_block_cipher_goes_on_from_its_state() {
+        for (mode, padding) in [(Mode::Ecb, false), (Mode::Cbc, false), (Mode::Cbc, true)] {
+            let plain = [7; 80];
+            let mut cipher = Vec::new();
+            let mut whole = start(mode, Direction::Encrypt, padding);
+            whole.update(&plain, &mut cipher).unwrap();
+            whole.finish(&mut cipher).unwrap();
+            let ways = [
+                (Direction::Encrypt, &plain[..], &cipher[..]),
+                (Direction::Decrypt, &cipher, &plain),
+            ];
+            for (direction, input, output) in ways {
+                for cut in [0, 1, 15, 16, 17, 64, input.len()] {
+                    let (first, rest) = input.split_at(cut);
+                    let mut made = Vec::new();
+                    let mut one = start(mode, direction, padding);
+                    one.update(first, &mut made).unwrap();
+                    let mut two = start(mode, direction, padding);
+                    two.update(&[3; 33], &mut Vec::new()).unwrap();
+                    two.resume(&one.state()).unwrap();
+                    two.update(rest, &mut made).unwrap();
+                    two.finish(&mut made).unwrap();
+                    assert_eq!(made, output, "{mode:?} {direction:?} {cut}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_state_that_none_can_be_is_refused() {
+        let mut running = start(Mode::Cbc, Direction::Encrypt, true);
+        let state = running.state();
+        assert!(running.resume(&state).is_ok());
+        assert!(running.resume(&state[1..]).is_err());
+        let number = size_of::<c_int>();
+        for (at, wrong) in [(state.len() - 2 * number, 16), (state.len() - number, 2)] {
+            for wrong in [wrong, -1] {
+                let mut state = state.clone();
+                state[at..at + number].copy_from_slice(&c_int::to_ne_bytes(wrong));
+                assert!(running.resume(&state).is_err(), "{wrong}");
+            }
+        }
+    }
 }

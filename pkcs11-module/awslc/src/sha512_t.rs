@@ -9,6 +9,10 @@ use crate::error::{Error, Result, check};
 /// The length of the digest of SHA-512 in bytes.
 const WHOLE: usize = 64;
 
+/// The length of a [`Running::state`] in bytes: the hash value, a block, two halves of a length, and how
+/// much of the block there is.
+const STATE: usize = 64 + 128 + 2 * 8 + 1;
+
 /// The function for one t.
 #[derive(Clone, Copy)]
 pub struct Sha512T {
@@ -56,6 +60,34 @@ impl Sha512T {
         Ok(running)
     }
 
+    /// Goes on from a [`Running::state`].
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] for what is none.
+    pub fn resume(&self, state: &[u8]) -> Result<Running> {
+        let parts = || {
+            let (h, rest) = state.split_first_chunk::<64>()?;
+            let (p, rest) = rest.split_first_chunk()?;
+            let (low, rest) = rest.split_first_chunk()?;
+            let (high, rest) = rest.split_first_chunk()?;
+            match rest {
+                [waiting] if usize::from(*waiting) < Self::BLOCK => {
+                    Some((h, p, low, high, waiting))
+                }
+                _ => None,
+            }
+        };
+        let (h, p, low, high, waiting) = parts().ok_or(Error::Invalid)?;
+        let mut running = self.start()?;
+        let ctx = &mut running.ctx;
+        let (words, _) = h.as_chunks();
+        ctx.h.iter_mut().zip(words).for_each(|(to, word)| *to = u64::from_ne_bytes(*word));
+        (ctx.p, ctx.num) = (*p, u32::from(*waiting));
+        (ctx.Nl, ctx.Nh) = (u64::from_ne_bytes(*low), u64::from_ne_bytes(*high));
+        Ok(running)
+    }
+
     /// The digest of data that is there at once.
     ///
     /// # Errors
@@ -94,6 +126,18 @@ impl Running {
         check(unsafe { sys::SHA512_Update(&mut self.ctx, data.as_ptr().cast(), data.len()) })
     }
 
+    /// What has been digested so far, for [`Sha512T::resume`].
+    pub fn state(&self) -> Zeroizing<Vec<u8>> {
+        let mut state = Zeroizing::new(Vec::with_capacity(STATE));
+        self.ctx.h.iter().for_each(|word| state.extend_from_slice(&word.to_ne_bytes()));
+        state.extend_from_slice(&self.ctx.p);
+        state.extend_from_slice(&self.ctx.Nl.to_ne_bytes());
+        state.extend_from_slice(&self.ctx.Nh.to_ne_bytes());
+        // Less than a block is waiting.
+        state.push(u8::try_from(self.ctx.num).unwrap_or(u8::MAX));
+        state
+    }
+
     /// The digest. Bits of its last byte that are beyond t are zero.
     ///
     /// # Errors
@@ -121,5 +165,33 @@ impl Drop for Running {
     fn drop(&mut self) {
         self.ctx.h.zeroize();
         self.ctx.p.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_digest_goes_on_from_its_state() {
+        let function = Sha512T::new(500).unwrap();
+        for len in [0, 1, 127, 128, 129, 300] {
+            let mut one = function.start().unwrap();
+            one.update(&vec![7; len]).unwrap();
+            let mut two = function.resume(&one.state()).unwrap();
+            one.update(b"the rest").unwrap();
+            two.update(b"the rest").unwrap();
+            assert_eq!(one.finish().unwrap(), two.finish().unwrap());
+        }
+    }
+
+    #[test]
+    fn a_state_that_none_can_be_is_refused() {
+        let function = Sha512T::new(500).unwrap();
+        let mut state = function.start().unwrap().state();
+        assert!(function.resume(&state).is_ok());
+        assert!(function.resume(&state[1..]).is_err());
+        *state.last_mut().unwrap() = 128;
+        assert!(function.resume(&state).is_err());
     }
 }

@@ -158,6 +158,19 @@ impl Cipher for Blocks {
         Ok(out)
     }
 
+    fn state(&self) -> Option<Bytes> {
+        let held = u8::try_from(self.held).ok()?;
+        let mut state = self.running.state();
+        state.push(held);
+        Some(state)
+    }
+
+    fn resume(&mut self, state: &[u8]) -> Result<()> {
+        let (held, running) = state.split_last().ok_or(Error::SavedStateInvalid)?;
+        self.held = usize::from(*held);
+        self.running.resume(running).map_err(or(Error::SavedStateInvalid))
+    }
+
     fn finish_len(&self, _part: usize) -> usize {
         match self.padding {
             None => 0,

@@ -162,6 +162,19 @@ pub trait Cipher: Send {
     ///
     /// Those of the standard for `C_EncryptFinal` and `C_DecryptFinal`.
     fn finish(self: Box<Self>) -> Result<Bytes>;
+    /// What goes on beside key and parameter; see [`Digest::state`]. Not where two ends of one state
+    /// would tell of each other: where a key stream would come twice, or a nonce be met again.
+    fn state(&self) -> Option<Bytes> {
+        None
+    }
+    /// Goes on from a state; see [`Digest::resume`].
+    ///
+    /// # Errors
+    ///
+    /// `CKR_SAVED_STATE_INVALID`.
+    fn resume(&mut self, _state: &[u8]) -> Result<()> {
+        Err(Error::SavedStateInvalid)
+    }
     /// An upper bound of what [`whole`](Self::whole) returns for an input of this length.
     fn whole_len(&self, input: usize) -> usize {
         self.update_len(input).saturating_add(self.finish_len(input))

@@ -84,10 +84,20 @@ impl Digest for Digesting {
     fn finish(self: Box<Self>) -> Result<Bytes> {
         self.running.finish().map_err(or(Error::FunctionFailed))
     }
+
+    fn state(&self) -> Option<Bytes> {
+        Some(self.running.state())
+    }
+
+    fn resume(&mut self, state: &[u8]) -> Result<()> {
+        self.running = self.function.resume(state).map_err(or(Error::SavedStateInvalid))?;
+        Ok(())
+    }
 }
 
 /// HMAC (FIPS 198-1), of which AWS-LC has none with these functions.
 struct Hmac {
+    function: Sha512T,
     inner: Running,
     outer: Running,
 }
@@ -114,7 +124,7 @@ impl Hmac {
             running.update(&block)?;
             Ok(running)
         };
-        Ok(Self { inner: padded(0x36)?, outer: padded(0x5c)? })
+        Ok(Self { function: *function, inner: padded(0x36)?, outer: padded(0x5c)? })
     }
 }
 
@@ -126,5 +136,14 @@ impl Mac for Hmac {
     fn finish(mut self) -> awslc::Result<Bytes> {
         self.outer.update(&self.inner.finish()?)?;
         self.outer.finish()
+    }
+
+    fn state(&self) -> Option<Bytes> {
+        Some(self.inner.state())
+    }
+
+    fn resume(&mut self, state: &[u8]) -> awslc::Result<()> {
+        self.inner = self.function.resume(state)?;
+        Ok(())
     }
 }

@@ -121,14 +121,13 @@ impl Application {
         key: ObjectHandle,
     ) -> Result<Operation> {
         let id = mechanism.id;
-        let plain = params.is_empty();
         let chosen = |usage| self.choose(session, key, mechanism, usage, &KEY);
         let (running, object) = match kind {
             Kind::Digest => {
                 let start = mechanism.digest.ok_or(Error::MechanismInvalid)?;
                 let running = Running::Digest(start(&params)?);
-                let source = params.is_empty().then_some(Source { mechanism: id, key: None });
-                return Ok(Operation::new(running, false, false).by(mechanism).of(source));
+                let source = Source { mechanism: id, params, key: None };
+                return Ok(Operation::new(running, false, false).by(mechanism).of(Some(source)));
             }
             Kind::Encrypt => {
                 let start = mechanism.encrypt.ok_or(Error::MechanismInvalid)?;
@@ -138,7 +137,8 @@ impl Application {
             Kind::Decrypt => {
                 let start = mechanism.decrypt.ok_or(Error::MechanismInvalid)?;
                 let Chosen { object, key } = chosen(attribute::DECRYPT)?;
-                (Running::Decrypt(start(&key, &params)?, Again { mechanism, key, params }), object)
+                let again = Again { mechanism, key, params: params.clone() };
+                (Running::Decrypt(start(&again.key, &params)?, again), object)
             }
             Kind::Sign => {
                 let start = mechanism.sign.ok_or(Error::MechanismInvalid)?;
@@ -175,13 +175,13 @@ impl Application {
             Kind::MessageSign => {
                 mechanism.sign.ok_or(Error::MechanismInvalid)?;
                 let Chosen { object, key } = chosen(attribute::SIGN)?;
-                let start = message::Start { mechanism, key, params };
+                let start = message::Start { mechanism, key, params: params.clone() };
                 (Running::MessageSign(Box::new(Signing::start(start)?)), object)
             }
             Kind::MessageVerify => {
                 mechanism.verify.ok_or(Error::MechanismInvalid)?;
                 let Chosen { object, key } = chosen(attribute::VERIFY)?;
-                let start = message::Start { mechanism, key, params };
+                let start = message::Start { mechanism, key, params: params.clone() };
                 (Running::MessageVerify(Box::new(Verifying::start(start)?)), object)
             }
             // These have a start of their own.
@@ -190,8 +190,10 @@ impl Application {
             }
         };
         // A login for one use is not for a copy of it.
-        let source = (plain && !object.authenticates())
-            .then_some(Source { mechanism: id, key: Some(object.id) });
+        let source = (!object.authenticates()).then(|| {
+            let key = Some(object.id);
+            Source { mechanism: id, params, key }
+        });
         let operation = Operation::new(running, object.private(), object.authenticates());
         Ok(operation.by(mechanism).of(source))
     }

@@ -30,15 +30,15 @@ pub(crate) struct Operation {
     pub(crate) serial: u64,
     /// The name of its mechanism.
     mechanism: Option<&'static str>,
-    /// What it was started with, if that is all there is to say beside its state: nothing else can
-    /// be saved.
+    /// What it was started with, if it may be saved.
     pub(crate) source: Option<Source>,
 }
 
-/// What an operation without a parameter was started with.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What an operation was started with: all there is to say beside its state.
+#[derive(Clone, PartialEq, Eq)]
 pub(crate) struct Source {
     pub(crate) mechanism: MechanismType,
+    pub(crate) params: Params,
     pub(crate) key: Option<ObjectId>,
 }
 
@@ -141,6 +141,7 @@ impl Operation {
             Running::Digest(digest) => digest.state(),
             Running::Sign(sign) => sign.state(),
             Running::Verify(verify) => verify.state(),
+            Running::Encrypt(cipher) | Running::Decrypt(cipher, _) => cipher.state(),
             _ => None,
         }
     }
@@ -152,6 +153,7 @@ impl Operation {
             Running::Digest(digest) => digest.resume(state),
             Running::Sign(sign) => sign.resume(state),
             Running::Verify(verify) => verify.resume(state),
+            Running::Encrypt(cipher) | Running::Decrypt(cipher, _) => cipher.resume(state),
             _ => Err(Error::SavedStateInvalid),
         }
     }
@@ -268,8 +270,9 @@ pub(crate) fn step<T>(
 type Outcome = Result<Next<Output>>;
 
 /// `C_Sign`, `C_Digest`, `C_Encrypt`, `C_Decrypt`: the whole input in one call.
-pub(crate) fn whole(operation: Operation, input: &[u8], room: Room) -> Outcome {
-    let Operation { private, authenticate, serial, mechanism, source, .. } = operation;
+pub(crate) fn whole(mut operation: Operation, input: &[u8], room: Room) -> Outcome {
+    let source = operation.source.take();
+    let Operation { private, authenticate, serial, mechanism, .. } = operation;
     let keep = |running, len| {
         let operation = Operation::new(running, private, authenticate);
         Ok(Next::Keep(Operation { serial, mechanism, source, ..operation }, Output::Needs(len)))

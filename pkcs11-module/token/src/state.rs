@@ -1,6 +1,9 @@
-//! `C_GetOperationState` and `C_SetOperationState` (5.6.6, 5.6.7): what digests and signatures have
-//! computed so far, sealed for this process alone.
+//! `C_GetOperationState` and `C_SetOperationState` (5.6.6, 5.6.7): what digests, signatures and ciphers
+//! have computed so far, sealed for this process alone.
 
+use std::cell::OnceCell;
+
+use strongroom_functions::wire::{Malformed, Reader, Taken, Wire, Writer};
 use strongroom_keystore::{ObjectId, Role};
 use strongroom_types::{Bytes, Error, MechanismType, ObjectHandle, Params, Result};
 
@@ -10,7 +13,13 @@ use crate::session::Session;
 use crate::sync::lock;
 
 /// The kinds of operations that can be saved, by the number that a state has for them.
-const KINDS: &[(u8, Kind)] = &[(1, Kind::Digest), (2, Kind::Sign), (3, Kind::Verify)];
+const KINDS: &[(u8, Kind)] = &[
+    (1, Kind::Digest),
+    (2, Kind::Sign),
+    (3, Kind::Verify),
+    (4, Kind::Encrypt),
+    (5, Kind::Decrypt),
+];
 
 /// An operation as a state has it.
 struct Saved<'state> {
@@ -19,6 +28,22 @@ struct Saved<'state> {
     updated: bool,
     private: bool,
     state: &'state [u8],
+}
+
+impl Saved<'_> {
+    /// Which of the two keys is the one it needs, if it needs one.
+    fn key(&self, keys: &Keys) -> Option<ObjectHandle> {
+        self.source.key.map(|_| match self.kind {
+            Kind::Encrypt | Kind::Decrypt => keys.encryption,
+            _ => keys.authentication,
+        })
+    }
+}
+
+/// The keys that the caller gives with a state.
+struct Keys {
+    encryption: ObjectHandle,
+    authentication: ObjectHandle,
 }
 
 /// A use that waits for its login computes nothing.
@@ -30,15 +55,16 @@ impl Application {
     /// The state of all operations of a session.
     pub(crate) fn save(&self, session: &Session) -> Result<Bytes> {
         let activity = lock(&session.activity);
-        let mut state = Bytes::new(session.token.stored.id().to_vec());
-        let start = state.len();
+        let mut state = Writer::default();
+        state.add(session.token.stored.id().as_slice());
+        let start = state.bytes().len();
         for operation in activity.operations().iter().filter(computes) {
             encode(operation, &mut state).ok_or(Error::StateUnsaveable)?;
         }
-        if state.len() == start {
+        if state.bytes().len() == start {
             return Err(Error::OperationNotInitialized);
         }
-        self.states.seal(&state)
+        self.states.seal(state.bytes())
     }
 
     /// Has the operations of a state take the place of those of a session.
@@ -51,38 +77,43 @@ impl Application {
     ) -> Result<()> {
         let state = self.states.open(sealed)?;
         let token = session.token.stored.id();
-        let mut rest = state.strip_prefix(token.as_slice()).ok_or(Error::SavedStateInvalid)?;
-        let mut saved = Vec::new();
-        while !rest.is_empty() {
-            saved.push(decode(&mut rest).ok_or(Error::SavedStateInvalid)?);
-        }
-        let keyed = saved.iter().any(|saved| saved.source.key.is_some());
-        match (keyed, authentication_key) {
-            (true, NO_KEY) => return Err(Error::KeyNeeded),
-            (true, _) | (false, NO_KEY) if encryption_key == NO_KEY => {}
-            // Encryptions can not be saved, so none needs a key.
-            _ => return Err(Error::KeyNotNeeded),
+        let rest = state.strip_prefix(token.as_slice()).ok_or(Error::SavedStateInvalid)?;
+        let no_list = OnceCell::new();
+        let saved = decode_all(Reader::new(rest, &no_list));
+        let saved = saved.map_err(|Malformed| Error::SavedStateInvalid)?;
+        let keys = Keys { encryption: encryption_key, authentication: authentication_key };
+        let needs = |ciphers| {
+            let mut keyed = saved.iter().filter(|saved| saved.source.key.is_some());
+            keyed.any(|saved| ciphers == matches!(saved.kind, Kind::Encrypt | Kind::Decrypt))
+        };
+        for (needed, key) in [(needs(true), encryption_key), (needs(false), authentication_key)] {
+            match (needed, key == NO_KEY) {
+                (true, true) => return Err(Error::KeyNeeded),
+                (false, false) => return Err(Error::KeyNotNeeded),
+                _ => {}
+            }
         }
         // Held from here: a logout that comes between ends what is restored.
         let mut activity = lock(&session.activity);
-        let resumed = saved.iter().map(|saved| self.resume(session, saved, authentication_key));
+        let resumed = saved.iter().map(|saved| self.resume(session, saved, &keys));
         let operations = resumed.collect::<Result<Vec<_>>>()?;
         activity.end(|kind| !matches!(kind, Kind::Unwrap | Kind::Derive | Kind::Decapsulate));
         operations.into_iter().for_each(|operation| activity.begin(operation));
         Ok(())
     }
 
-    fn resume(&self, session: &Session, saved: &Saved<'_>, key: ObjectHandle) -> Result<Operation> {
-        let key = if saved.source.key.is_some() { key } else { NO_KEY };
+    fn resume(&self, session: &Session, saved: &Saved<'_>, keys: &Keys) -> Result<Operation> {
+        let key = saved.key(keys);
+        let params = saved.source.params.clone();
         let mechanism = self.mechanism(saved.source.mechanism)?;
         let mut operation = self
-            .operation(session, saved.kind, mechanism, Params::NONE, key)
+            .operation(session, saved.kind, mechanism, params, key.unwrap_or(NO_KEY))
             .map_err(|error| match error {
                 Error::KeyHandleInvalid => error,
-                _ if saved.source.key.is_some() => Error::KeyChanged,
+                _ if key.is_some() => Error::KeyChanged,
                 _ => error,
             })?;
-        if operation.source != Some(saved.source) {
+        if operation.source.as_ref() != Some(&saved.source) {
             return Err(Error::KeyChanged);
         }
         operation.resume(saved.state, saved.updated)?;
@@ -97,45 +128,38 @@ impl Application {
 const NO_KEY: ObjectHandle = ObjectHandle(0);
 
 /// Adds an operation to a state; nothing if it can not be saved.
-fn encode(operation: &Operation, all: &mut Bytes) -> Option<()> {
+fn encode(operation: &Operation, all: &mut Writer) -> Option<()> {
     let (number, _) = KINDS.iter().find(|(_, kind)| *kind == operation.kind())?;
-    let source = operation.source?;
+    let source = operation.source.as_ref()?;
     let state = operation.state()?;
-    let len = u32::try_from(state.len()).ok()?;
     let flags = [source.key.is_some(), operation.updated(), operation.private].map(u8::from);
-    let parts: [&[u8]; 6] = [
-        &[*number],
-        &flags,
-        &source.mechanism.0.to_be_bytes(),
-        source.key.as_ref().map_or(&[], ObjectId::as_slice),
-        &len.to_be_bytes(),
-        &state,
-    ];
-    // Reserved first: a vector that grows leaves a copy behind.
-    let mut grown = Bytes::new(Vec::with_capacity(
-        all.len() + parts.iter().map(|part| part.len()).sum::<usize>(),
-    ));
-    grown.extend_from_slice(all);
-    parts.iter().for_each(|part| grown.extend_from_slice(part));
-    *all = grown;
+    all.add(&[*number]);
+    all.add(&flags);
+    all.add(&source.mechanism.0.to_be_bytes());
+    all.add(source.key.as_ref().map_or(&[], ObjectId::as_slice));
+    source.params.put(all);
+    all.count(state.len());
+    all.add(&state);
     Some(())
 }
 
-/// Reads the next operation of a state.
-fn decode<'state>(rest: &mut &'state [u8]) -> Option<Saved<'state>> {
-    let [number] = take(rest)?;
-    let (_, kind) = *KINDS.iter().find(|(known, _)| *known == number)?;
-    let [keyed, updated, private] = take(rest)?.map(|flag| flag != 0);
-    let mechanism = MechanismType(u64::from_be_bytes(take(rest)?));
-    let key = if keyed { Some(take(rest)?) } else { None };
-    let len = usize::try_from(u32::from_be_bytes(take(rest)?)).ok()?;
-    let (state, after) = rest.split_at_checked(len)?;
-    *rest = after;
-    Some(Saved { kind, source: Source { mechanism, key }, updated, private, state })
+/// Reads the operations of a state.
+fn decode_all(mut from: Reader<'_>) -> Taken<Vec<Saved<'_>>> {
+    let mut all = Vec::new();
+    while !from.rest().is_empty() {
+        all.push(decode(&mut from)?);
+    }
+    Ok(all)
 }
 
-fn take<const N: usize>(rest: &mut &[u8]) -> Option<[u8; N]> {
-    let (taken, after) = rest.split_first_chunk()?;
-    *rest = after;
-    Some(*taken)
+fn decode<'state>(from: &mut Reader<'state>) -> Taken<Saved<'state>> {
+    let number = from.byte()?;
+    let (_, kind) = *KINDS.iter().find(|(known, _)| *known == number).ok_or(Malformed)?;
+    let [keyed, updated, private] = from.array()?.map(|flag: u8| flag != 0);
+    let mechanism = MechanismType(u64::from_be_bytes(from.array()?));
+    let key = if keyed { Some(from.array()?) } else { None };
+    let params = Params::take(from)?;
+    let len = from.count(1)?;
+    let state = from.bytes(len)?;
+    Ok(Saved { kind, source: Source { mechanism, params, key }, updated, private, state })
 }

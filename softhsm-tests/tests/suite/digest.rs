@@ -3,7 +3,7 @@
 use cryptoki_sys::*;
 use sha2::Digest;
 use strongroom_softhsm_tests::SoftHsm2::{self, Fails, Passes};
-use strongroom_softhsm_tests::{In, Mechanism, PLENTY, Room, Rv, case, merge, t, table};
+use strongroom_softhsm_tests::{In, Mechanism, PLENTY, Param, Room, Rv, case, merge, t, table};
 
 use crate::keys;
 
@@ -295,10 +295,129 @@ fn the_state_of_an_hmac() {
     });
 }
 
+/// What a mechanism with a parameter begins, goes on with it.
+#[test]
+fn the_state_of_what_has_a_parameter() {
+    const NONE: &str = "CKR_FUNCTION_NOT_SUPPORTED";
+    let rows = &[
+        ("HMAC of any length", Fails(NONE), (CKM_SHA256_HMAC_GENERAL, 20)),
+        ("HMAC of SHA-512/t", Fails(NONE), (CKM_SHA512_T_HMAC, 200)),
+    ];
+    table(rows, |world, (mechanism, number)| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let key = session.create(&keys::secret(CKK_GENERIC_SECRET, &[1; 16])).expect("a key");
+        let mechanism = || Mechanism::with(*mechanism, Param::Ulong(*number));
+        for len in [0, 1, 127, 128, 300] {
+            let message = [&vec![7; len][..], b"second"].concat();
+            let whole = session.sign(mechanism(), key, &message).expect("C_Sign");
+            assert_eq!(session.sign_init(mechanism(), key), Rv::OK);
+            assert_eq!(module.sign_update(handle, message[..len].into()), Rv::OK);
+            let state = module.operation_state(handle, PLENTY).ok().expect("a state");
+            assert_eq!(module.sign_update(handle, b"lost".into()), Rv::OK);
+            let set = |key| module.set_operation_state_with(handle, (&state).into(), 0, key);
+            assert_eq!(set(0), CKR_KEY_NEEDED);
+            assert_eq!(set(key), Rv::OK);
+            assert_eq!(module.sign_update(handle, b"second".into()), Rv::OK);
+            assert_eq!(module.sign_final(handle, PLENTY).ok(), Ok(whole));
+        }
+        let digest = Mechanism::with(CKM_SHA512_T, Param::Ulong(256));
+        assert_eq!(module.digest_init(handle, Some(&digest)), Rv::OK);
+        assert_eq!(module.digest_update(handle, b"a".into()), Rv::OK);
+        let state = module.operation_state(handle, PLENTY).ok().expect("a state");
+        assert_eq!(module.digest_update(handle, b"lost".into()), Rv::OK);
+        assert_eq!(module.set_operation_state(handle, (&state).into()), Rv::OK);
+        assert_eq!(module.digest_update(handle, b"bc".into()), Rv::OK);
+        let wanted = sha2::Sha512_256::digest(b"abc").to_vec();
+        assert_eq!(module.digest_final(handle, PLENTY).ok(), Ok(wanted));
+    });
+}
+
+/// A block cipher goes on from where it was, with what waited for its block.
+#[test]
+fn the_state_of_a_cipher() {
+    const NONE: &str = "CKR_FUNCTION_NOT_SUPPORTED";
+    let rows = &[
+        ("ECB", Fails(NONE), CKM_AES_ECB),
+        ("CBC", Fails(NONE), CKM_AES_CBC),
+        ("CBC with padding", Fails(NONE), CKM_AES_CBC_PAD),
+    ];
+    table(rows, |world, id| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let key = |byte| session.create(&keys::secret(CKK_AES, &[byte; 16])).expect("a key");
+        let (mine, other) = (key(1), key(2));
+        let mechanism = || match *id {
+            CKM_AES_ECB => Mechanism::plain(CKM_AES_ECB),
+            id => Mechanism::iv(id, &[9; 16]),
+        };
+        let plain: Vec<u8> = (0..64).collect();
+        let cipher = session.encrypt(mechanism(), mine, &plain).expect("C_Encrypt");
+        for cut in [0, 1, 15, 16, 17, 32, 63, 64] {
+            let set =
+                |state: &[u8], key| module.set_operation_state_with(handle, state.into(), key, 0);
+            assert_eq!(session.encrypt_init(mechanism(), mine), Rv::OK);
+            let before = module.encrypt_update(handle, plain[..cut].into(), PLENTY);
+            let mut made = before.ok().expect("C_EncryptUpdate");
+            let state = module.operation_state(handle, PLENTY).ok().expect("a state");
+            assert!(module.encrypt_update(handle, (&[0; 20]).into(), PLENTY).ok().is_ok());
+            assert_eq!(set(&state, 0), CKR_KEY_NEEDED);
+            assert_eq!(set(&state, other), CKR_KEY_CHANGED);
+            assert_eq!(set(&state, mine), Rv::OK);
+            let rest = module.encrypt_update(handle, plain[cut..].into(), PLENTY);
+            made.extend(rest.ok().expect("C_EncryptUpdate"));
+            made.extend(module.encrypt_final(handle, PLENTY).ok().expect("C_EncryptFinal"));
+            assert_eq!(made, cipher, "{cut}");
+
+            assert_eq!(session.decrypt_init(mechanism(), mine), Rv::OK);
+            let before = module.decrypt_update(handle, cipher[..cut].into(), PLENTY);
+            let mut made = before.ok().expect("C_DecryptUpdate");
+            let state = module.operation_state(handle, PLENTY).ok().expect("a state");
+            assert!(!state.windows(8).any(|bytes| bytes == &plain[..8]), "it is sealed");
+            assert_eq!(set(&state, mine), Rv::OK);
+            let rest = module.decrypt_update(handle, cipher[cut..].into(), PLENTY);
+            made.extend(rest.ok().expect("C_DecryptUpdate"));
+            made.extend(module.decrypt_final(handle, PLENTY).ok().expect("C_DecryptFinal"));
+            assert_eq!(made, plain, "{cut}");
+        }
+    });
+}
+
+/// Each of two keys has its place.
+#[test]
+fn the_state_of_two_operations_with_keys() {
+    case(Fails("CKR_FUNCTION_NOT_SUPPORTED"), |world| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let aes = session.create(&keys::secret(CKK_AES, &[1; 16])).expect("a key");
+        let hmac = session.create(&keys::secret(CKK_GENERIC_SECRET, &[2; 16])).expect("a key");
+        let mechanism = || Mechanism::iv(CKM_AES_CBC_PAD, &[9; 16]);
+        let cipher = session.encrypt(mechanism(), aes, b"first second").expect("C_Encrypt");
+        let mac = session.sign(CKM_SHA256_HMAC, hmac, b"first second").expect("C_Sign");
+        assert_eq!(session.encrypt_init(mechanism(), aes), Rv::OK);
+        assert_eq!(session.sign_init(CKM_SHA256_HMAC, hmac), Rv::OK);
+        assert!(module.encrypt_update(handle, b"first ".into(), PLENTY).ok().is_ok());
+        assert_eq!(module.sign_update(handle, b"first ".into()), Rv::OK);
+        let state = module.operation_state(handle, PLENTY).ok().expect("a state");
+        let set = |one, two| module.set_operation_state_with(handle, (&state).into(), one, two);
+        assert_eq!(set(aes, 0), CKR_KEY_NEEDED);
+        assert_eq!(set(0, hmac), CKR_KEY_NEEDED);
+        assert_eq!(set(hmac, aes), CKR_KEY_CHANGED);
+        assert_eq!(set(aes, hmac), Rv::OK);
+        let mut made =
+            module.encrypt_update(handle, b"second".into(), PLENTY).ok().expect("a part");
+        made.extend(module.encrypt_final(handle, PLENTY).ok().expect("C_EncryptFinal"));
+        assert_eq!(made, cipher);
+        assert_eq!(module.sign_update(handle, b"second".into()), Rv::OK);
+        assert_eq!(module.sign_final(handle, PLENTY).ok(), Ok(mac));
+    });
+}
+
 #[test]
 fn operations_whose_state_is_not_told() {
     let rows = &[
-        ("an encryption", Fails("CKR_FUNCTION_NOT_SUPPORTED"), CKM_AES_CBC),
+        ("a key stream", Fails("CKR_FUNCTION_NOT_SUPPORTED"), CKM_AES_OFB),
+        ("an authenticated encryption", Fails("CKR_FUNCTION_NOT_SUPPORTED"), CKM_AES_GCM),
         ("a CMAC", Fails("CKR_FUNCTION_NOT_SUPPORTED"), CKM_AES_CMAC),
         ("a key for one login each", Fails("CKR_FUNCTION_NOT_SUPPORTED"), CKM_SHA256_RSA_PKCS),
     ];
@@ -308,9 +427,14 @@ fn operations_whose_state_is_not_told() {
         let digest = Mechanism::plain(CKM_SHA256);
         assert_eq!(module.digest_init(handle, Some(&digest)), Rv::OK);
         let rv = match *mechanism {
-            CKM_AES_CBC => {
+            CKM_AES_OFB => {
                 let key = session.create(&keys::secret(CKK_AES, &[1; 16])).expect("a key");
-                session.encrypt_init(Mechanism::iv(CKM_AES_CBC, &[1; 16]), key)
+                session.encrypt_init(Mechanism::iv(CKM_AES_OFB, &[1; 16]), key)
+            }
+            CKM_AES_GCM => {
+                let key = session.create(&keys::secret(CKK_AES, &[1; 16])).expect("a key");
+                let param = Param::Gcm { iv: In::Bytes(&[1; 12]), aad: In::NONE, tag_bits: 128 };
+                session.encrypt_init(Mechanism::with(CKM_AES_GCM, param), key)
             }
             CKM_AES_CMAC => {
                 let key = session.create(&keys::secret(CKK_AES, &[1; 16])).expect("a key");
