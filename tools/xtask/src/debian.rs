@@ -74,6 +74,11 @@ pub(crate) const CI: &[Package] = &[
     Package { name: "npm", sign: Sign::Program("npm") },
     Package { name: "g++", sign: Sign::Program("g++") },
     Package { name: "make", sign: Sign::Program("make") },
+    Package { name: "bubblewrap", sign: Sign::Program("bwrap") },
+    Package { name: "podman", sign: Sign::Program("podman") },
+    Package { name: "runc", sign: Sign::Program("runc") },
+    Package { name: "systemd", sign: Sign::Program("systemd-analyze") },
+    Package { name: "util-linux", sign: Sign::Program("setpriv") },
 ];
 
 /// The library directories of Debian and of others.

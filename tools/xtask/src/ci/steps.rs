@@ -19,6 +19,12 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "docs", about: "the documentation has no dead link", needs: &[], run: docs },
     Step { name: "tests", about: "unit and integration tests", needs: &["packages"], run: tests },
     Step {
+        name: "units",
+        about: "systemd's own judgement of the daemon's unit: 1.0 or less of 10",
+        needs: &["packages"],
+        run: units,
+    },
+    Step {
         name: "examples",
         about: "the examples in the documentation",
         needs: &[],
@@ -54,6 +60,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "the black-box tests on Strongroom as the client of a daemon",
         needs: &["packages", "release"],
         run: black_box_daemon,
+    },
+    Step {
+        name: "containers",
+        about: "containers without a key use those of a daemon outside",
+        needs: &["packages", "release"],
+        run: containers,
     },
     Step {
         name: "p11test-softhsm2",
@@ -100,6 +112,13 @@ fn tests() -> Result {
     tool("cargo-nextest")?;
     run(cargo(["nextest", "run", "--workspace", "--locked", "--no-fail-fast"])
         .arg("--exclude=strongroom-softhsm-tests"))
+}
+
+/// What an intruder in the daemon could still do, as systemd counts it.
+fn units() -> Result {
+    let unit = "tools/strongroomd/deploy/systemd/strongroomd.service";
+    let command = ["security", "--offline=true", "--threshold=10", "--no-pager", unit];
+    run(&mut program("systemd-analyze", command))
 }
 
 fn examples() -> Result {
@@ -153,6 +172,13 @@ fn black_box_daemon() -> Result {
 fn black_box(module: &Path, daemon: Option<&Path>) -> Result {
     tool("cargo-nextest")?;
     run(program("softhsm-tests/run", []).arg(module).args(daemon))
+}
+
+fn containers() -> Result {
+    let release = release::build()?;
+    run(program("tools/strongroomd/tests/containers/run", [])
+        .arg(&release.module)
+        .arg(&release.daemon))
 }
 
 fn own_tests_softhsm2() -> Result {
