@@ -8,7 +8,7 @@
 //!
 //! Rooms: `settings` reads `[daemon]`, `peer` says who calls, `applications` whose sessions are
 //! whose, `connection` serves one caller and `p11kit` one that speaks as p11-kit's client does,
-//! `confinement` locks the process in, `metrics` counts and tells, `server` takes callers in and stops.
+//! `manager` tells systemd, `confinement` locks the process in, `metrics` counts and tells, `server` takes callers in and stops.
 //!
 //! Locks, outermost first: the connections, the applications. Neither is held while a request is
 //! served.
@@ -19,6 +19,7 @@ mod applications;
 mod confinement;
 mod connection;
 mod log;
+mod manager;
 mod metrics;
 mod p11kit;
 mod peer;

@@ -11,7 +11,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder};
 use std::time::Duration;
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Gid, Mode, chmod, chown};
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit, umask};
 use signal_hook::consts::{SIGINT, SIGTERM};
@@ -22,6 +22,7 @@ use crate::applications::Applications;
 use crate::confinement;
 use crate::connection;
 use crate::log::{Level, say};
+use crate::manager::Manager;
 use crate::metrics::{self, Metrics, Now};
 use crate::p11kit;
 use crate::peer::Peer;
@@ -93,15 +94,19 @@ impl Server {
         self.store.make_places().unwrap_or_else(|error| {
             say(Level::Warning, &format!("there will be no new token: {error}"));
         });
+        let manager = Manager::find();
         confinement::enter(&self);
         for Door { path, wire, .. } in &doors {
             let (store, path) = (self.config.store.display(), path.display());
             say(Level::Info, &format!("serves the store {store} at {path}, {}", wire.name));
         }
         let server = Arc::new(self);
-        while !wait(&doors, &stopped).map_err(failed)? {
+        manager.ready();
+        while !wait(&doors, &stopped, manager.patience()).map_err(failed)? {
             doors.iter().for_each(|door| server.accept(door));
+            manager.alive();
         }
+        manager.stopping();
         let _ = stopped.read(&mut [0]);
         for Door { path, listener, .. } in doors {
             drop(listener);
@@ -295,12 +300,13 @@ static METRICS: Wire = Wire {
     refuse: |_, _| {},
 };
 
-/// Waits for a caller, or for the signal to stop: then it says so.
-fn wait(doors: &[Door], stopped: &UnixStream) -> io::Result<bool> {
+/// Waits for a caller, so long at the most, or for the signal to stop: then it says so.
+fn wait(doors: &[Door], stopped: &UnixStream, patience: Option<Duration>) -> io::Result<bool> {
+    let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
     let listeners = doors.iter().map(|door| PollFd::new(&door.listener, PollFlags::IN));
     let stop = PollFd::new(stopped, PollFlags::IN);
     let mut all: Vec<_> = listeners.chain([stop]).collect();
-    match poll(&mut all, None) {
+    match poll(&mut all, patience.as_ref()) {
         Ok(_) => Ok(all.last().is_some_and(|stopped| !stopped.revents().is_empty())),
         Err(rustix::io::Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),

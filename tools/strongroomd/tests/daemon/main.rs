@@ -13,6 +13,7 @@ mod journal;
 mod killed;
 mod limits;
 mod locked;
+mod manager;
 mod metrics;
 mod namespace;
 mod world;
