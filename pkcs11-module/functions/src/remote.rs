@@ -4,7 +4,7 @@ use core::cell::OnceCell;
 
 use strongroom_types::{Bytes, Error, MechanismType, Result, SessionHandle, reason};
 
-use crate::revival::{LASTING, OPEN_SESSION, Sessions};
+use crate::revival::{INFO, LASTING, OPEN_SESSION, READING, Sessions};
 use crate::serve::{END_WAITS, MESSAGE_MECHANISM};
 use crate::wire::{Malformed, Reader, Taken, Wire, Writer};
 use crate::{Direction, Host, IN_SESSION};
@@ -31,7 +31,7 @@ pub trait Transport: Send + Sync {
 pub enum Broken {
     /// The request has not been looked at, and another application is there: it may be sent there.
     Lost,
-    /// Nobody knows whether the request was carried out. Another application is there.
+    /// Nobody knows whether the request was carried out. The application may be lost or not.
     Unanswered,
     /// It can not be sent at all, for this reason.
     Refused(Error),
@@ -113,15 +113,39 @@ impl<T: Transport> Remote<T> {
                     return outcome;
                 }
                 Err(Broken::Lost) => {}
-                Err(Broken::Unanswered) if may_repeat(request.number) => {}
+                Err(Broken::Unanswered) if self.may_repeat(request.number, turn)? => {}
                 Err(Broken::Unanswered) => {
-                    let why = || "the daemon went away before it answered".into();
+                    let why = || "the connection broke before the answer came".into();
                     return Err(Error::DeviceRemoved.because(why));
                 }
                 Err(Broken::Refused(error)) => return Err(error),
             }
         }
-        Err(Error::DeviceError.because(|| "the daemon goes away again and again".into()))
+        Err(again_and_again())
+    }
+
+    /// Whether what was not answered in this turn may be asked a second time: nothing but an answer
+    /// comes of it, or nothing that lasts longer than the application, and that is lost.
+    fn may_repeat(&self, number: u16, turn: u64) -> Result<bool> {
+        if READING.contains(&number) {
+            return Ok(true);
+        }
+        Ok(!LASTING.contains(&number) && self.is_lost(turn)?)
+    }
+
+    /// Whether the application of a turn is lost. Where only a connection broke, it is not: then its
+    /// operations and searches are where the call that was not answered has left them.
+    fn is_lost(&self, turn: u64) -> Result<bool> {
+        let ask = Request::new(INFO);
+        for _ in 0..TRIES {
+            match self.transport.exchange(turn, ask.frame.bytes()) {
+                Ok(_) => return Ok(false),
+                Err(Broken::Lost) if self.transport.turn() != turn => return Ok(true),
+                Err(Broken::Lost | Broken::Unanswered) => {}
+                Err(Broken::Refused(error)) => return Err(error),
+            }
+        }
+        Err(again_and_again())
     }
 
     /// What a session is called by the application of a turn: as it was given, unless that is
@@ -169,8 +193,6 @@ fn read<R: for<'f> Wire<'f>>(answer: &[u8]) -> Taken<Result<R>> {
     }
 }
 
-/// Whether nothing but the answer comes of a function, or nothing that lasts longer than the
-/// application that is lost: then it may be called a second time.
-fn may_repeat(number: u16) -> bool {
-    !LASTING.contains(&number)
+fn again_and_again() -> Error {
+    Error::DeviceError.because(|| "the daemon goes away again and again".into())
 }

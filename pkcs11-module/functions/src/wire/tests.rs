@@ -450,3 +450,51 @@ fn sessions_live_on_where_nobody_was_logged_in() {
     assert_eq!(daemons.opened.lock().unwrap().len(), 4);
     remote.logout(user).unwrap();
 }
+
+#[test]
+fn what_was_not_answered_is_repeated_only_where_that_does_no_harm() {
+    /// A daemon whose first answer does not come: its connection breaks, or it is replaced.
+    struct Breaks {
+        lost: bool,
+        turn: Mutex<u64>,
+        heard: Mutex<Vec<u16>>,
+    }
+    impl Transport for &Breaks {
+        fn turn(&self) -> u64 {
+            *self.turn.lock().unwrap()
+        }
+        fn exchange(&self, turn: u64, request: &[u8]) -> core::result::Result<Bytes, Broken> {
+            if turn != self.turn() {
+                return Err(Broken::Lost);
+            }
+            let mut heard = self.heard.lock().unwrap();
+            heard.push(u16::from_le_bytes([request[0], request[1]]));
+            if heard.len() == 1 {
+                *self.turn.lock().unwrap() += u64::from(self.lost);
+                return Err(Broken::Unanswered);
+            }
+            Ok(refusal(Error::DataInvalid))
+        }
+    }
+    type Call = fn(&Remote<&Breaks>) -> Result<()>;
+    const SESSION: SessionHandle = SessionHandle(1);
+    const TWICE: Result<()> = Err(Error::DataInvalid);
+    const REMOVED: Result<()> = Err(Error::DeviceRemoved);
+    let rows: &[(Call, [Result<()>; 2])] = &[
+        (|remote| remote.session_info(SESSION).map(drop), [TWICE, TWICE]),
+        (|remote| remote.generate_random(SESSION, 1).map(drop), [TWICE, TWICE]),
+        (|remote| remote.encrypt_update(SESSION, b"x", Room::Query).map(drop), [REMOVED, TWICE]),
+        (|remote| remote.find_objects(SESSION, 1).map(drop), [REMOVED, TWICE]),
+        (|remote| remote.close_session(SESSION), [REMOVED, TWICE]),
+        (|remote| remote.destroy_object(SESSION, ObjectHandle(1)), [REMOVED, REMOVED]),
+    ];
+    for (row, (call, expected)) in rows.iter().enumerate() {
+        for (lost, expected) in [false, true].into_iter().zip(expected) {
+            let daemon = Breaks { lost, turn: Mutex::new(0), heard: Mutex::default() };
+            assert_eq!(call(&Remote::new(&daemon)), *expected, "row {row}, lost: {lost}");
+            let heard = daemon.heard.lock().unwrap();
+            let times = heard.iter().filter(|number| **number == heard[0]).count();
+            assert_eq!(times, if *expected == TWICE { 2 } else { 1 }, "row {row}, lost: {lost}");
+        }
+    }
+}
