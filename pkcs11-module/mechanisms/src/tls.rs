@@ -33,13 +33,20 @@ const LONGEST: usize = 65536;
 /// The longest input of a MAC in bytes: it is the hash of the handshake.
 const LONGEST_INPUT: usize = 4096;
 
+/// The size of a `CK_VERSION`.
+const VERSION: usize = 2;
+
+/// Which of the numbers of `CK_TLS12_KEY_MAT_PARAMS` is the size of an IV.
+const IV_BITS: usize = 2;
+
 /// `CK_TLS12_MASTER_KEY_DERIVE_PARAMS`: the client's random bytes, the server's, a place for the
 /// version, the hash function.
-static MASTER_PARAMS: &[Layout] = &[&[Field::PtrLen, Field::PtrLen, Field::OutPtr, Field::Ulong]];
+static MASTER_PARAMS: &[Layout] =
+    &[&[Field::PtrLen, Field::PtrLen, Field::OutPtr(VERSION), Field::Ulong]];
 
 /// `CK_TLS12_EXTENDED_MASTER_KEY_DERIVE_PARAMS`: the hash function, the hash of the session, a
 /// place for the version.
-static EXTENDED_PARAMS: &[Layout] = &[&[Field::Ulong, Field::PtrLen, Field::OutPtr]];
+static EXTENDED_PARAMS: &[Layout] = &[&[Field::Ulong, Field::PtrLen, Field::OutPtr(VERSION)]];
 
 /// `CK_TLS12_KEY_MAT_PARAMS`: the sizes in bits of MAC keys, keys and IVs, whether they are for
 /// export, the client's random bytes, the server's, a pointer to `CK_SSL3_KEY_MAT_OUT`, the hash
@@ -56,8 +63,8 @@ static KEY_MAT_PARAMS: &[Layout] = &[&[
         Field::OutHandle,
         Field::OutHandle,
         Field::OutHandle,
-        Field::OutPtr,
-        Field::OutPtr,
+        Field::OutPtrBits(IV_BITS),
+        Field::OutPtrBits(IV_BITS),
     ]),
     Field::Ulong,
 ]];

@@ -29,7 +29,8 @@ pub(crate) struct Places<'call>(Vec<Place<'call>>);
 
 enum Place<'call> {
     Handle(OutPtr<'call, CkUlong>),
-    Bytes(OutPtr<'call, u8>),
+    /// Bytes, and how many there is room for.
+    Bytes(OutPtr<'call, u8>, usize),
 }
 
 impl Places<'_> {
@@ -41,7 +42,10 @@ impl Places<'_> {
         self.0.iter().zip(placed).try_for_each(|(place, placed)| match (place, placed) {
             (_, Placed::Nothing) => Ok(()),
             (Place::Handle(at), Placed::Handle(handle)) => at.write(narrow(handle.0)?),
-            (Place::Bytes(at), Placed::Bytes(bytes)) => at.write_bytes(&bytes),
+            // What comes from a daemon is not believed to fit.
+            (Place::Bytes(at, room), Placed::Bytes(bytes)) if bytes.len() <= *room => {
+                at.write_bytes(&bytes)
+            }
             _ => Err(Error::GeneralError),
         })
     }
@@ -98,7 +102,8 @@ impl<'call> InPtr<'call, c_void> {
         layouts: &[Layout],
     ) -> Result<(Params, Places<'call>)> {
         let at = self.cast::<u8>();
-        let mut reading = Reading { places: Places(Vec::new()), budget: Budget::new() };
+        let mut reading =
+            Reading { places: Places(Vec::new()), numbers: Vec::new(), budget: Budget::new() };
         let len = reading.bounded(&at, len)?;
         let layout = layouts.iter().find(|layout| fits(layout, len));
         let layout = layout.ok_or_else(|| {
@@ -114,6 +119,8 @@ impl<'call> InPtr<'call, c_void> {
 struct Reading<'call> {
     /// Those that were found so far.
     places: Places<'call>,
+    /// The numbers that were found so far.
+    numbers: Vec<u64>,
     /// What may still be copied.
     budget: Budget,
 }
@@ -139,8 +146,15 @@ impl<'call> Reading<'call> {
     /// Bytes that the token may replace by as many others.
     fn replaceable(&mut self, at: &InPtr<'call, u8>, len: usize) -> Result<Param> {
         // SAFETY: the layout says that the token writes what this member points to.
-        self.places.0.push(Place::Bytes(unsafe { at.writable() }));
+        self.places.0.push(Place::Bytes(unsafe { at.writable() }, len));
         Ok(Param::Bytes(copied(at, len)?))
+    }
+
+    /// A place for bytes, if it is there.
+    fn place(&mut self, at: &InPtr<'call, u8>, room: usize) -> Param {
+        // SAFETY: the layout says that the token writes what this member points to.
+        self.places.0.push(Place::Bytes(unsafe { at.writable() }, room));
+        Param::Place(!at.is_null())
     }
 }
 
@@ -176,7 +190,9 @@ fn members(field: Field) -> impl Iterator<Item = (usize, usize)> {
         Field::PtrLenOrPtr => [pointer, pointer, None],
         Field::LenPtr | Field::Array(_) => [ulong, pointer, None],
         Field::Tagged(_) => [ulong, pointer, ulong],
-        Field::Ptr(_) | Field::OutPtr | Field::InOutPtr(_) => [pointer, None, None],
+        Field::Ptr(_) | Field::OutPtr(_) | Field::OutPtrBits(_) | Field::InOutPtr(_) => {
+            [pointer, None, None]
+        }
         Field::Fixed(size) => [Some((size, 1)), None, None],
         Field::Whole => [None, None, None],
     }
@@ -203,7 +219,11 @@ impl<'call> Members<'call> {
     fn field(&mut self, field: Field, reading: &mut Reading<'call>) -> Result<Param> {
         Ok(match field {
             Field::Bool => Param::Bool(self.next::<u8>()? != 0),
-            Field::Ulong => Param::Ulong(wide(self.next()?)),
+            Field::Ulong => {
+                let number = wide(self.next()?);
+                reading.numbers.push(number);
+                Param::Ulong(number)
+            }
             Field::PtrLen => {
                 let at = self.pointer()?;
                 let len = self.next()?;
@@ -279,13 +299,11 @@ impl<'call> Members<'call> {
                 let len = reading.bounded_size(&at, len)?;
                 reading.replaceable(&at, len)?
             }
-            Field::OutPtr => {
-                let at = self.pointer()?;
-                // SAFETY: the layout says that the token writes what this member points to.
-                let at = unsafe { at.writable() };
-                let there = !at.is_null();
-                reading.places.0.push(Place::Bytes(at));
-                Param::Place(there)
+            Field::OutPtr(len) => reading.place(&self.pointer()?, len),
+            Field::OutPtrBits(number) => {
+                let bits = *reading.numbers.get(number).ok_or(Error::GeneralError)?;
+                let room = usize::try_from(bits / 8).map_err(|_| Error::MechanismParamInvalid)?;
+                reading.place(&self.pointer()?, room)
             }
         })
     }

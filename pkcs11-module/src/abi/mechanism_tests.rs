@@ -42,8 +42,8 @@ const KEY_MAT_OUT: Layout = &[
     Field::OutHandle,
     Field::OutHandle,
     Field::OutHandle,
-    Field::OutPtr,
-    Field::OutPtr,
+    Field::OutPtrBits(2),
+    Field::OutPtrBits(2),
 ];
 const KEY_MAT: Layout = &[
     Field::Ulong,
@@ -335,6 +335,15 @@ fn places_for_handles_and_bytes_are_filled() {
     let nowhere = placed().into_iter().chain([bytes()]).collect();
     assert_eq!(fill(13, &mut params, Some(nowhere)), Err(Error::ArgumentsBad));
     assert_eq!(fill(13, &mut params, Some(placed())), Err(Error::GeneralError));
+    let mut long = placed();
+    long[4] = Placed::Bytes(vec![8; 5].into());
+    long.push(Placed::Nothing);
+    assert_eq!(
+        fill(13, &mut params, Some(long)),
+        Err(Error::GeneralError),
+        "more than there is room for"
+    );
+    assert_eq!(iv, [1, 2, 3, 4, 0]);
 
     params.pReturnedKeyMaterial = null_mut();
     assert_eq!(structure(13, &mut params).err(), Some(Error::MechanismParamInvalid));

@@ -194,7 +194,7 @@ impl<'call> OutPtr<'call, u8> {
         Ok(Bytes { at: self, len })
     }
 
-    /// Replaces as many bytes as `bytes` has; the caller of this knows that there is room for them.
+    /// Replaces as many bytes as `bytes` has; the caller of this has seen that there is room for them.
     pub(super) fn write_bytes(&self, bytes: &[u8]) -> Result<()> {
         if bytes.is_empty() {
             return Ok(());

@@ -43,8 +43,11 @@ pub enum Field {
     Template,
     /// A place for the handle of an object, inside the structure.
     OutHandle,
-    /// A pointer to a place for bytes; how many follows from the other fields.
-    OutPtr,
+    /// A pointer to a place for this many bytes.
+    OutPtr(usize),
+    /// A pointer to a place for bytes; the number of bits is what this one of the numbers says that
+    /// come before it, the first being 0.
+    OutPtrBits(usize),
     /// A pointer followed by its length in bytes, to bytes that the token may replace.
     InOutPtrLen,
     /// The same with the length in bits.
@@ -70,7 +73,7 @@ pub enum Param {
     Structures(Vec<Params>),
     /// Of a [`Field::Template`].
     Template(Attributes),
-    /// Of a [`Field::OutHandle`] or a [`Field::OutPtr`]: whether there is a place.
+    /// Of a [`Field::OutHandle`], a [`Field::OutPtr`] or its like: whether there is a place.
     Place(bool),
 }
 
