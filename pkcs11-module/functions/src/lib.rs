@@ -20,9 +20,9 @@ pub use serve::{refusal, serve};
 pub use status::{FUNCTIONS, Function, Since, Status};
 
 use strongroom_types::{
-    Attributes, Derived, MechanismCall, MechanismInfo, MechanismType, ModuleInfo, ObjectHandle,
-    Output, Params, Placed, Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo, TokenInfo,
-    UserType, Value,
+    Attributes, Derived, Error, MechanismCall, MechanismInfo, MechanismType, ModuleInfo,
+    ObjectHandle, Output, Params, Placed, Result, Room, SessionHandle, SessionInfo, SlotId,
+    SlotInfo, TokenInfo, UserType, Value,
 };
 use zeroize::Zeroizing;
 
@@ -80,7 +80,8 @@ macro_rules! table {
             3 C_GetSlotInfo: fn slot_info(slot: SlotId) -> SlotInfo;
             /// `C_GetTokenInfo`.
             4 C_GetTokenInfo: fn token_info(slot: SlotId) -> TokenInfo;
-            /// `C_WaitForSlotEvent`; `block` is the absence of `CKF_DONT_BLOCK`.
+            /// `C_WaitForSlotEvent`, which waits for some moments if it may block: whoever waits for longer
+            /// asks again after [`Error::NoEvent`], as [`wait_for_event`] does.
             5 C_WaitForSlotEvent: fn wait_for_slot_event(block: bool) -> SlotId;
             /// `C_GetMechanismList`.
             6 C_GetMechanismList: fn mechanism_list(slot: SlotId) -> Vec<MechanismType>;
@@ -331,6 +332,21 @@ macro_rules! declare {
             )*
         }
     };
+}
+
+/// `C_WaitForSlotEvent` as the standard has it, of an application that is asked again and again until
+/// there is an event, if it may block.
+///
+/// # Errors
+///
+/// Those of the call.
+pub fn wait_for_event(block: bool, mut ask: impl FnMut(bool) -> Result<SlotId>) -> Result<SlotId> {
+    loop {
+        match ask(block) {
+            Err(Error::NoEvent) if block => {}
+            outcome => return outcome,
+        }
+    }
 }
 
 /// Whether the names of a function's arguments begin with that of a session.

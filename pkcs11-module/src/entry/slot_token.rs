@@ -3,6 +3,7 @@
 use core::ffi::c_void;
 
 use cryptoki_sys::{CK_MECHANISM_INFO, CK_SLOT_INFO, CK_TOKEN_INFO, CKF_DONT_BLOCK};
+use strongroom_functions::wait_for_event;
 use strongroom_types::{Error, MechanismType};
 
 use super::{read_pin, session, slot};
@@ -42,7 +43,7 @@ functions! {
         event: OutPtr<'_, CkUlong>,
         reserved: InPtr<'_, c_void>,
     ) {
-        let module = module()?;
+        module()?;
         reserved.reserved()?;
         let block = flags & CKF_DONT_BLOCK == 0;
         let event = match event.place() {
@@ -53,7 +54,8 @@ functions! {
             }
             Err(error) => return Err(error),
         };
-        let slot = module.wait_for_slot_event(block)?;
+        // Each time it may be another module, or none: `C_Finalize` ends the waiting.
+        let slot = wait_for_event(block, |block| module()?.wait_for_slot_event(block))?;
         event.put(narrow(slot.0)?)
     }
 

@@ -66,6 +66,10 @@ struct Events {
 /// nothing changes there.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// How often it looks before it answers that there is no event yet. So nobody is kept who waits for
+/// the call to come back, as the daemon is when it stops, or its caller goes away.
+const LOOKS: usize = 5;
+
 impl Slots {
     /// Looks at the store again: tokens that came have a slot, those that went have none, and one
     /// slot is free.
@@ -114,9 +118,9 @@ impl Slots {
         lock(&self.events).slots.clear();
     }
 
-    /// A slot whose token came or went since it was last told; with `block`, when there is one.
+    /// A slot whose token came or went since it was last told; with `block`, one that does so soon.
     pub(crate) fn wait(&self, store: &Store, block: bool) -> Result<SlotId> {
-        loop {
+        for _ in 0..if block { LOOKS } else { 1 } {
             self.refresh(store)?;
             let mut events = lock(&self.events);
             if events.over {
@@ -125,12 +129,12 @@ impl Slots {
             if let Some(slot) = events.slots.pop_front() {
                 return Ok(slot);
             }
-            if !block {
-                return Err(Error::NoEvent);
+            if block {
+                // Why it wakes is asked above.
+                drop(self.woken.wait_timeout(events, LOOK));
             }
-            // Why it wakes is asked above.
-            drop(self.woken.wait_timeout(events, LOOK));
         }
+        Err(Error::NoEvent)
     }
 
     /// Sends those home who wait.

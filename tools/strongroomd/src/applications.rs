@@ -1,6 +1,7 @@
 //! The applications that are being served: one for each process that calls, however many
 //! connections it has.
 
+use std::cell::Cell;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,17 +23,27 @@ pub(crate) struct Served {
     connections: AtomicUsize,
 }
 
-impl Served {
-    /// Whether nothing would be lost with one of its connections.
-    pub(crate) fn can_spare_one(&self) -> bool {
-        self.connections.load(Ordering::Relaxed) > 1 || self.application.is_idle()
-    }
-}
-
 /// A connection's share of an application. With the last one the application goes.
 pub(crate) struct Share<'a> {
     all: &'a Applications,
     served: Arc<Served>,
+    /// Whether it counts no longer.
+    given_up: Cell<bool>,
+}
+
+impl Share<'_> {
+    /// Gives the share up, if nothing is lost with it. Of two connections that ask at once one stays.
+    pub(crate) fn give_up(&self) -> bool {
+        if self.application.is_idle() {
+            return true;
+        }
+        let _alone = self.all.map();
+        let others = self.served.connections.load(Ordering::Relaxed) > 1;
+        if others && !self.given_up.replace(true) {
+            self.served.connections.fetch_sub(1, Ordering::Relaxed);
+        }
+        others
+    }
 }
 
 impl std::ops::Deref for Share<'_> {
@@ -54,7 +65,7 @@ impl Applications {
         let connections = AtomicUsize::new(1);
         let served = Arc::new(Served { application, secret, owner, connections });
         self.map().insert(secret, Arc::clone(&served));
-        Ok(Share { all: self, served })
+        Ok(Share { all: self, served, given_up: Cell::new(false) })
     }
 
     /// One more connection of the process that founded it.
@@ -62,7 +73,8 @@ impl Applications {
         let map = self.map();
         let served = map.get(secret).filter(|served| served.owner == (peer.pid, peer.uid))?;
         served.connections.fetch_add(1, Ordering::Relaxed);
-        Some(Share { all: self, served: Arc::clone(served) })
+        let served = Arc::clone(served);
+        Some(Share { all: self, served, given_up: Cell::new(false) })
     }
 
     /// How many there are.
@@ -77,6 +89,9 @@ impl Applications {
 
 impl Drop for Share<'_> {
     fn drop(&mut self) {
+        if self.given_up.get() {
+            return;
+        }
         let mut map = self.all.map();
         if self.served.connections.fetch_sub(1, Ordering::Relaxed) == 1 {
             let last = map.remove(&self.served.secret);

@@ -53,7 +53,7 @@ fn converse(server: &Server, mut stream: &UnixStream, peer: &Peer) -> io::Result
             Ok(None) => return Ok(()),
             Err(error) if error.kind() == ErrorKind::WouldBlock => {
                 let over = server.settings.idle.is_some_and(|idle| last.elapsed() >= idle);
-                if over && share.can_spare_one() {
+                if over && share.give_up() {
                     say(Level::Debug, &format!("{peer}: the connection was idle"));
                     return Ok(());
                 }

@@ -4,7 +4,7 @@
 
 use std::ops::Deref;
 
-use strongroom_functions::{Cryptoki, Direction, MessageOutput};
+use strongroom_functions::{Cryptoki, Direction, MessageOutput, wait_for_event};
 use strongroom_types::{
     Attributes, Bytes, Error, MechanismCall, MechanismInfo, MechanismType, ModuleInfo,
     ObjectHandle, Output, Params, Result, Room, SessionHandle, SessionInfo, SlotId, SlotInfo,
@@ -171,7 +171,8 @@ calls! {
         |c| c.derive(session, mechanism, base_key, template);
     None 63 C_SeedRandom(session: SessionHandle, seed: &[u8]) -> () = |c| c.seed_random(session, seed);
     None 64 C_GenerateRandom(session: SessionHandle, room: Room) -> Bytes = |c| c.random(session, room);
-    Waits 65 C_WaitForSlotEvent(flags: u64) -> SlotId = |c| c.wait_for_slot_event(flags & ck!(CKF_DONT_BLOCK) == 0);
+    Waits 65 C_WaitForSlotEvent(flags: u64) -> SlotId =
+        |c| wait_for_event(flags & ck!(CKF_DONT_BLOCK) == 0, |block| c.wait_for_slot_event(block));
 
     None 66 C_LoginUser(session: SessionHandle, user: UserType, pin: &[u8], name: &[u8]) -> () = |c| c.login_user(session, user, pin, name);
     None 67 C_SessionCancel(session: SessionHandle, flags: u64) -> () = |c| c.session_cancel(session, flags);

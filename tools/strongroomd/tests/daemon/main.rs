@@ -21,7 +21,7 @@ mod world;
 use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -30,7 +30,12 @@ use strongroom_functions::frame::{Hello, Refusal, VERSION, Welcome, Wish, send};
 use strongroom_functions::{Cryptoki, Remote, Transport};
 use strongroom_types::{Attributes, Error, SessionState, UserType, attribute};
 
-use crate::world::{Caller, Daemon, LONG, PIN, hung_up, over_p11kit, run, slot, stranger, token};
+use crate::world::{
+    Caller, Daemon, LONG, Meeting, PIN, hung_up, over_p11kit, run, slot, stranger, token,
+};
+
+/// `C_WaitForSlotEvent`, as it is written.
+const WAIT: [u8; 4] = [5, 0, 0, 1];
 
 #[test]
 fn logins_belong_to_the_application_and_not_to_the_connection() {
@@ -185,26 +190,23 @@ fn what_hostile_callers_send_harms_nobody_else() {
 fn a_connection_that_nobody_needs_is_closed() {
     let daemon = Daemon::start("idle = 1");
     token(&daemon);
-    let idle = daemon.connect();
-    let busy = daemon.connect();
-    let remote = Remote::new(&busy);
-    let session = remote.open_session(slot(&busy), true).unwrap();
-    let done = AtomicBool::new(false);
-    thread::scope(|scope| {
-        // Of two idle ones either may go, so this one is never idle meanwhile.
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                assert!(remote.session_info(session).is_ok());
-                thread::sleep(Duration::from_millis(50));
-            }
-        });
-        let spare = daemon.ask(Wish::Join(busy.secret())).unwrap();
-        let closed = [hung_up(idle.raw()), hung_up(spare.raw())];
-        done.store(true, Ordering::Relaxed);
-        assert_eq!(closed, [true; 2], "without sessions; and a second connection");
-    });
+    assert!(hung_up(daemon.connect().raw()), "without sessions");
+    let one = daemon.connect();
+    let session = Remote::new(&one).open_session(slot(&one), true).unwrap();
+    let two = daemon.ask(Wish::Join(one.secret())).unwrap();
+    // Either of the two may go, and one of them does.
+    let start = Instant::now();
+    let left = loop {
+        match [&one, &two].map(Caller::is_open) {
+            [true, false] => break &one,
+            [false, true] => break &two,
+            open => assert!(open[0] && start.elapsed() < LONG, "{}", daemon.log()),
+        }
+        thread::sleep(Duration::from_millis(5));
+    };
     thread::sleep(Duration::from_secs(2));
-    assert!(remote.session_info(session).is_ok(), "the last one of an application with sessions");
+    let info = Remote::new(left).session_info(session);
+    assert!(info.is_ok(), "the last one of an application with sessions");
 }
 
 #[test]
@@ -213,26 +215,61 @@ fn a_daemon_that_is_asked_to_stop_answers_what_it_was_asked() {
     token(&daemon);
     let callers: Vec<_> = (0..3).map(|_| daemon.connect()).collect();
     let slot = slot(&callers[0]);
+    let open = |caller: &Caller| Remote::new(caller).open_session(slot, true).unwrap();
+    let sessions: Vec<_> = callers.iter().map(open).collect();
+    let asked = Barrier::new(callers.len() + 1);
     thread::scope(|scope| {
-        let login = |caller: &Caller| {
-            let remote = Remote::new(caller);
-            let session = remote.open_session(slot, true)?;
-            // It takes a while, by design.
-            remote.login(session, UserType::USER, PIN)
+        // It takes a while, by design.
+        let login = |(caller, session)| {
+            Remote::new(Meeting(caller, &asked)).login(session, UserType::USER, PIN)
         };
         let under_way: Vec<_> =
-            callers.iter().map(|caller| scope.spawn(move || login(caller))).collect();
-        thread::sleep(Duration::from_millis(20));
+            callers.iter().zip(sessions).map(|call| scope.spawn(move || login(call))).collect();
+        asked.wait();
         daemon.signal(Signal::TERM);
         for call in under_way {
-            let outcome = call.join().unwrap();
-            // One that had not come yet was not begun.
-            assert!(matches!(outcome, Ok(()) | Err(Error::DeviceRemoved)), "{outcome:?}");
+            assert_eq!(call.join().unwrap(), Ok(()));
         }
     });
-    assert!(daemon.child.wait().unwrap().success());
-    assert!(!daemon.socket().exists());
-    daemon.says("stopped");
+    daemon.stops();
+}
+
+#[test]
+fn a_daemon_that_is_asked_to_stop_waits_for_no_token() {
+    let mut daemon = Daemon::start("");
+    let caller = daemon.connect();
+    let asked = Barrier::new(2);
+    thread::scope(|scope| {
+        let wait = || Remote::new(Meeting(&caller, &asked)).wait_for_slot_event(true);
+        let waiting = scope.spawn(wait);
+        asked.wait();
+        daemon.signal(Signal::TERM);
+        assert_eq!(
+            waiting.join().unwrap(),
+            Err(Error::NoEvent),
+            "the caller may ask the next daemon"
+        );
+    });
+    daemon.stops();
+}
+
+#[test]
+fn who_hangs_up_while_waiting_for_a_token_leaves_nothing_behind() {
+    let daemon = Daemon::start("sessions = 1");
+    token(&daemon);
+    let one = daemon.connect();
+    let slot = slot(&one);
+    Remote::new(&one).open_session(slot, true).unwrap();
+    let waiting = daemon.ask(Wish::Join(one.secret())).unwrap();
+    send(&mut waiting.raw(), &WAIT).unwrap();
+    drop((one, waiting));
+
+    let other = daemon.connect();
+    let start = Instant::now();
+    while Remote::new(&other).open_session(slot, true) == Err(Error::SessionCount) {
+        assert!(start.elapsed() < LONG, "{}", daemon.log());
+        thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]

@@ -6,10 +6,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, recv};
 use rustix::process::{Pid, Signal, kill_process};
 use strongroom_functions::frame::{
     FIRST, Hello, Inbox, Refusal, Secret, Terms, VERSION, Welcome, Wish, send,
@@ -79,6 +81,21 @@ impl Daemon {
         greet(&self.socket(), wish).unwrap()
     }
 
+    /// Waits until it has stopped, as it was asked to.
+    pub(crate) fn stops(&mut self) {
+        let start = Instant::now();
+        let status = loop {
+            match self.child.try_wait().unwrap() {
+                Some(status) => break status,
+                None => assert!(start.elapsed() < LONG, "{}", self.log()),
+            }
+            thread::sleep(Duration::from_millis(5));
+        };
+        assert!(status.success(), "{}", self.log());
+        assert!(!self.socket().exists());
+        self.says("stopped");
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         kill_process(Pid::from_child(&self.child), signal).unwrap();
     }
@@ -132,6 +149,14 @@ impl Caller {
         self.terms.secret
     }
 
+    /// Whether the daemon has not hung up yet, as far as one can see now.
+    pub(crate) fn is_open(&self) -> bool {
+        match recv(self.raw(), &mut [0; 1], RecvFlags::PEEK | RecvFlags::DONTWAIT) {
+            Ok((seen, _)) => seen > 0,
+            Err(error) => error == Errno::AGAIN,
+        }
+    }
+
     pub(crate) fn raw(&self) -> UnixStream {
         self.line.lock().unwrap().0.try_clone().unwrap()
     }
@@ -143,9 +168,32 @@ impl Transport for &Caller {
     }
 
     fn exchange(&self, _: u64, request: &[u8]) -> Result<Bytes, Broken> {
+        self.ask(request, || ())
+    }
+}
+
+/// A connection, and whom it meets between a request, which has reached the daemon then, and its
+/// answer.
+pub(crate) struct Meeting<'a>(pub(crate) &'a Caller, pub(crate) &'a Barrier);
+
+impl Transport for Meeting<'_> {
+    fn turn(&self) -> u64 {
+        0
+    }
+
+    fn exchange(&self, _: u64, request: &[u8]) -> Result<Bytes, Broken> {
+        self.0.ask(request, || {
+            self.1.wait();
+        })
+    }
+}
+
+impl Caller {
+    fn ask(&self, request: &[u8], meanwhile: impl FnOnce()) -> Result<Bytes, Broken> {
         let mut line = self.line.lock().unwrap();
         let (stream, inbox) = &mut *line;
         send(stream, request).map_err(|_| Broken::Refused(Error::DeviceRemoved))?;
+        meanwhile();
         match inbox.frame(stream, usize::MAX, LONG) {
             Ok(Some(answer)) => Ok(answer),
             _ => Err(Broken::Refused(Error::DeviceRemoved)),
