@@ -1,6 +1,7 @@
 //! One connection of the stock client of p11-kit: an application, for as long as it lasts.
 
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 
 use strongroom_functions::Observed;
@@ -33,5 +34,23 @@ fn converse(server: &Server, stream: &UnixStream) -> io::Result<()> {
     let module = Module { application: &application, layouts: strongroom_token::layouts };
     let mut limits = Limits { patience: PATIENCE, ..Limits::default() };
     limits.body = limits.body.min(server.settings.frame);
-    serve(stream, stream, module, &limits)
+    serve(stream, Answers(stream), module, &limits)
+}
+
+/// The way back to a client. Who does not take an answer is not read from either.
+struct Answers<'a>(&'a UnixStream);
+
+impl Write for Answers<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.write(bytes).inspect_err(|error| {
+            if error.kind() != ErrorKind::Interrupted {
+                // It fails where the client has gone already.
+                let _ = self.0.shutdown(Shutdown::Both);
+            }
+        })
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.0.flush()
+    }
 }

@@ -198,7 +198,7 @@ impl Server {
         }
         let stream = Arc::new(stream);
         let most = self.settings.connections.saturating_add(wire.beyond);
-        let Some(number) = self.enter(&stream, most) else {
+        let Some(guest) = self.enter(&stream, most) else {
             say(Level::Warning, &format!("{peer}: is refused: {most} connections are open"));
             self.metrics.refused(Refusal::Full);
             (wire.refuse)(&stream, Refusal::Full);
@@ -206,14 +206,15 @@ impl Server {
         };
         let server = Arc::clone(self);
         let serve = move || {
+            // Goes when this ends, however it does; and where there is no thread for it.
+            let _guest = guest;
             let _connected = server.metrics.connected(wire.label);
             (wire.serve)(&server, &stream, &peer);
-            server.leave(number);
         };
-        Builder::new().stack_size(STACK).spawn(serve).map(drop).inspect_err(|_| self.leave(number))
+        Builder::new().stack_size(STACK).spawn(serve).map(drop)
     }
 
-    fn enter(&self, stream: &Arc<UnixStream>, most: usize) -> Option<u64> {
+    fn enter(self: &Arc<Self>, stream: &Arc<UnixStream>, most: usize) -> Option<Guest> {
         let mut open = self.connections();
         if open.streams.len() >= most {
             return None;
@@ -221,12 +222,7 @@ impl Server {
         open.count += 1;
         let number = open.count;
         open.streams.insert(number, Arc::clone(stream));
-        Some(number)
-    }
-
-    fn leave(&self, number: u64) {
-        self.connections().streams.remove(&number);
-        self.ended.notify_all();
+        Some(Guest { server: Arc::clone(self), number })
     }
 
     /// Lets each connection answer what has been asked, and no more; and waits until all have.
@@ -251,6 +247,19 @@ impl Server {
 
     fn connections(&self) -> MutexGuard<'_, Connections> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One of the connections that are open, for as long as it is.
+struct Guest {
+    server: Arc<Server>,
+    number: u64,
+}
+
+impl Drop for Guest {
+    fn drop(&mut self) {
+        self.server.connections().streams.remove(&self.number);
+        self.server.ended.notify_all();
     }
 }
 

@@ -7,7 +7,7 @@
 use std::io::{self, Read, Write};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
-use std::thread::{Scope, scope};
+use std::thread::{Builder, Scope, scope};
 
 use strongroom_types::{Bytes, Error};
 
@@ -36,7 +36,7 @@ pub(crate) fn serve(
         module,
         wire: Wire { generation, layouts: module.layouts, limits },
         input: Mutex::new(Some(frames)),
-        output: Mutex::new(output),
+        output: Mutex::new(Some(output)),
         life: Mutex::new(Life::Fresh),
         lines: Lines::new(),
         workers: AtomicUsize::new(1),
@@ -61,7 +61,8 @@ struct Connection<'a, R, W> {
     wire: Wire<'a>,
     /// None once there is nothing more to read.
     input: Mutex<Option<Frames<R>>>,
-    output: Mutex<W>,
+    /// None once an answer could not be written: nobody knows how much of it the client has.
+    output: Mutex<Option<W>>,
     life: Mutex<Life>,
     lines: Lines<Task>,
     /// How many work, and how many sessions could keep one busy.
@@ -87,8 +88,11 @@ struct Task {
 impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
     /// What a worker does until there is nothing more to read.
     fn work<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
-        while let Some(first) = self.next() {
-            self.recruit(scope);
+        while let Some(mut first) = self.next() {
+            if !self.recruit(scope) && first.waits {
+                let alone = || "the system has no thread that could read meanwhile".into();
+                first.call = Err(Error::HostMemory.because(alone));
+            }
             let mut next = Some(first);
             while let Some(task) = next {
                 let session = task.session;
@@ -103,7 +107,10 @@ impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
     fn next(&self) -> Option<Task> {
         let mut input = lock(&self.input);
         loop {
-            match input.as_mut()?.next(self.wire.limits) {
+            let frames = input.as_mut()?;
+            // A call that can not be answered is not made.
+            let answerable = lock(&self.output).is_some();
+            match if answerable { frames.next(self.wire.limits) } else { Ok(None) } {
                 Ok(Some(frame)) => {
                     let task = self.task(frame);
                     let ready = match task.session {
@@ -136,15 +143,21 @@ impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
         Task { code, body, call, session, waits }
     }
 
-    /// Has another one work if there could be something to do.
-    fn recruit<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) {
+    /// Has another one work if there could be something to do. Without it this one does it later, and
+    /// only a call that waits can not be made: nobody would hear of the end.
+    fn recruit<'scope>(&'scope self, scope: &'scope Scope<'scope, '_>) -> bool {
         let sessions = self.sessions.load(Ordering::Relaxed);
         let wanted = sessions.min(self.wire.limits.workers).max(1)
             + usize::from(self.waiting.load(Ordering::Relaxed));
         let one_more = |workers| (workers < wanted).then_some(workers + 1);
-        if self.workers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_ok() {
-            scope.spawn(|| self.work(scope));
+        if self.workers.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more).is_err() {
+            return true;
         }
+        let spawned = Builder::new().spawn_scoped(scope, || self.work(scope));
+        if spawned.is_err() {
+            self.workers.fetch_sub(1, Ordering::Relaxed);
+        }
+        spawned.is_ok()
     }
 
     fn answer(&self, task: Task) {
@@ -158,9 +171,11 @@ impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
         if task.waits {
             self.waiting.store(false, Ordering::Relaxed);
         }
-        let mut output = lock(&self.output);
         let bytes = finished(task.code, answer);
+        let mut place = lock(&self.output);
+        let Some(output) = place.as_mut() else { return };
         if let Err(error) = output.write_all(&bytes).and_then(|()| output.flush()) {
+            *place = None;
             self.fail(error);
         }
     }

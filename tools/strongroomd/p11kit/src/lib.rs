@@ -46,7 +46,9 @@ pub struct Module<'a> {
 ///
 /// A connected socket is both streams: `serve(&socket, &socket, …)`. If it has a time limit for
 /// reading, a client that falls silent in the middle of a frame is not waited for longer than
-/// [`Limits::patience`]; between frames a client may be silent for ever.
+/// [`Limits::patience`]; between frames a client may be silent for ever. After an answer that could
+/// not be written nothing more is read or written, so a stream of which one may be waiting for more
+/// had better be shut down then.
 ///
 /// # Errors
 ///

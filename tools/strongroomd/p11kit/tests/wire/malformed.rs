@@ -1,6 +1,6 @@
 //! What no client sends: frames that are cut off, damaged, or made of nothing.
 
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind, Write};
 use std::path::Path;
 
 use strongroom_functions::Cryptoki;
@@ -293,6 +293,56 @@ fn noise_harms_nobody_else() {
         assert!(kinds.contains(&prepared.serve_raw_or_nothing(&noise)));
     }
     other.call(3, "", "vsusv", &Body::new()).unwrap();
+}
+
+/// A client that does not take more than so many bytes once, and would take more later.
+struct Stuck {
+    taken: Vec<u8>,
+    room: usize,
+    stuck: bool,
+}
+
+impl Write for Stuck {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if self.room == 0 && !self.stuck {
+            self.stuck = true;
+            return Err(ErrorKind::WouldBlock.into());
+        }
+        let len = if self.stuck { bytes.len() } else { bytes.len().min(self.room) };
+        self.taken.extend_from_slice(&bytes[..len]);
+        self.room -= if self.stuck { 0 } else { len };
+        Ok(len)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn nothing_follows_an_answer_that_was_cut_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let application = application(dir.path());
+    let module = Module { application: &application, layouts: strongroom_token::layouts };
+    let limits = Limits { workers: 1, ..Limits::default() };
+    let greeting = Body::new().ay(b"PRIVATE-GNOME-KEYRING-PKCS11-PROTOCOL-V-1").y(0).ay(b"\0");
+    let ask = |id, signature: &[u8], arguments: &Body| {
+        let body = Body::new().number(id).string(signature).raw(&arguments.0);
+        let len = u32::try_from(body.0.len()).unwrap();
+        Body::new().number(id).number(0).number(len).raw(&body.0).0
+    };
+    let info = ask(3, b"", &Body::new());
+    let sent = [vec![2], ask(1, b"ayyay", &greeting), info.clone(), info.clone(), info].concat();
+    let serve_to = |room| {
+        let mut client = Stuck { taken: Vec::new(), room, stuck: false };
+        let ended = serve(&sent[..], &mut client, module, &limits);
+        (client.taken, ended.err().map(|error| error.kind()))
+    };
+    let (all, ended) = serve_to(1 << 20);
+    assert_eq!(ended, None);
+    // In the middle of the second answer to the same call.
+    let end = all.len() * 3 / 5;
+    assert_eq!(serve_to(end), (all[..end].to_vec(), Some(ErrorKind::WouldBlock)));
 }
 
 impl Prepared {
