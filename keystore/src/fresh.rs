@@ -40,19 +40,27 @@ impl Fresh {
     /// The version, if the word is as it was and the memory is younger than 100 ms. (Somebody may
     /// write without moving the word: an operator with the engine's own shell.)
     pub(crate) fn version(&self, word: Option<u64>) -> Option<u64> {
+        self.version_at(word, self.now())
+    }
+
+    fn version_at(&self, word: Option<u64>, now: u64) -> Option<u64> {
         let word = word.filter(|&word| word == self.word.load(Ordering::Acquire))?;
         let version = self.version.load(Ordering::Acquire);
-        let age = self.now().saturating_sub(self.read_at.load(Ordering::Acquire));
+        let age = now.saturating_sub(self.read_at.load(Ordering::Acquire));
         let same = self.word.load(Ordering::Acquire) == word;
         (same && u128::from(age) < FRESH.as_millis()).then_some(version)
     }
 
     /// Remembers a version that was read after the word.
     pub(crate) fn remember(&self, word: Option<u64>, version: u64) {
+        self.remember_at(word, version, self.now());
+    }
+
+    fn remember_at(&self, word: Option<u64>, version: u64, now: u64) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.word.store(NOTHING, Ordering::SeqCst);
         self.version.store(version, Ordering::SeqCst);
-        self.read_at.store(self.now(), Ordering::SeqCst);
+        self.read_at.store(now, Ordering::SeqCst);
         self.word.store(word.unwrap_or(NOTHING), Ordering::SeqCst);
     }
 
@@ -63,21 +71,18 @@ impl Fresh {
 
 #[cfg(test)]
 mod tests {
-    use std::thread;
-
     use super::*;
 
     #[test]
     fn a_version_lasts_as_long_as_its_word_and_no_longer_than_100_ms() {
         let fresh = Fresh::new();
-        assert_eq!(fresh.version(Some(2)), None);
-        fresh.remember(Some(2), 7);
-        assert_eq!(fresh.version(Some(2)), Some(7));
-        assert_eq!(fresh.version(Some(4)), None);
-        assert_eq!(fresh.version(None), None);
-        thread::sleep(FRESH);
-        assert_eq!(fresh.version(Some(2)), None);
-        fresh.remember(None, 8);
-        assert_eq!(fresh.version(None), None);
+        assert_eq!(fresh.version_at(Some(2), 1000), None);
+        fresh.remember_at(Some(2), 7, 1000);
+        assert_eq!(fresh.version_at(Some(2), 1099), Some(7));
+        assert_eq!(fresh.version_at(Some(4), 1099), None);
+        assert_eq!(fresh.version_at(None, 1099), None);
+        assert_eq!(fresh.version_at(Some(2), 1100), None);
+        fresh.remember_at(None, 8, 1100);
+        assert_eq!(fresh.version_at(None, 1100), None);
     }
 }

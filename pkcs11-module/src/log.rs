@@ -282,7 +282,8 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "files")]
     fn a_file_gets_the_lines_that_are_important_enough() {
-        let path = std::env::temp_dir().join(format!("strongroom-log-{}", std::process::id()));
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
         let config = Log { level: Level::Warning, target: Target::File(path.clone()) };
         let subscriber = Writer { level: severity(config.level), sink: Sink::open(&config.target) };
         let open = Open { config, dispatch: Dispatch::new(subscriber) };
@@ -293,7 +294,6 @@ mod tests {
         });
         assert_eq!(refused, Err(Error::PinIncorrect));
         let text = std::fs::read_to_string(&path).unwrap();
-        std::fs::remove_file(&path).unwrap();
         assert_eq!(text.lines().count(), 1, "{text}");
         assert!(text.ends_with("warning: C_Login: session 7: two lines (CKR_PIN_INCORRECT)\n"));
     }
