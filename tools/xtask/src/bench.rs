@@ -1,23 +1,79 @@
-//! `bench`: builds the release and the program that measures it, and starts that.
+//! `bench` and `instructions`: build the release and the program that measures it, and start that.
+
+use std::path::PathBuf;
+use std::process::Command;
 
 use crate::failure::Result;
-use crate::process::{cargo, run as start};
+use crate::process::run as start;
 use crate::{debian, release};
 
 /// `bench`.
 #[derive(clap::Args)]
 pub(crate) struct Args {
-    /// Measure for a shorter time, and with up to 10,000 objects instead of 100,000
+    /// Measure for a shorter time, and with up to 1,000 objects instead of 100,000; the documents
+    /// stay as they are
     #[arg(long)]
     quick: bool,
+    /// This part alone
+    #[arg(long, value_parser = ["operations", "find", "life"])]
+    only: Option<String>,
+    /// The rows alone whose names have this in them
+    #[arg(long, value_name = "TEXT")]
+    row: Option<String>,
+    /// Compare with Kryoptic too, whose module is here. It wants a later OpenSSL than Debian 12
+    /// has, so it cannot be built by this command
+    #[arg(long, value_name = "MODULE")]
+    peers: Option<PathBuf>,
 }
+
+/// `instructions`.
+#[derive(clap::Args)]
+pub(crate) struct Instructions {
+    /// Take what is counted as the new ceiling
+    #[arg(long)]
+    write: bool,
+    /// Name the functions in which each row spends its instructions
+    #[arg(long)]
+    profile: bool,
+}
+
+/// The ceiling of the instructions.
+const CEILING: &str = "tools/xtask/bench/ceiling.json";
 
 /// Measures.
 pub(crate) fn run(args: &Args) -> Result {
     debian::install(&debian::CI.iter().collect::<Vec<_>>())?;
-    let release = release::build()?;
-    let mut command =
-        cargo(["run", "--release", "--quiet", "--locked", "--package=strongroom-bench", "--"]);
-    command.arg("compare").arg("--module").arg(&release.module).arg("--out").arg(release::target());
-    start(command.args(args.quick.then_some("--quick")))
+    let mut command = measure("compare")?;
+    command.arg("--docs=docs");
+    command.args(args.quick.then_some("--quick"));
+    for (option, value) in [("--only", &args.only), ("--row", &args.row)] {
+        command.args(value.iter().flat_map(|value| [option, value]));
+    }
+    if let Some(module) = &args.peers {
+        command.arg("--kryoptic").arg(module);
+    }
+    start(&mut command)
+}
+
+/// Counts.
+pub(crate) fn instructions(args: &Instructions) -> Result {
+    debian::install(&debian::CI.iter().collect::<Vec<_>>())?;
+    let mut command = measure("instructions")?;
+    command.arg("--ceiling").arg(CEILING);
+    command.args(args.write.then_some("--write")).args(args.profile.then_some("--profile"));
+    start(&mut command)
+}
+
+/// Holds the module against the ceiling.
+pub(crate) fn check() -> Result {
+    instructions(&Instructions { write: false, profile: false })
+}
+
+/// The program that measures, with the release.
+fn measure(what: &str) -> Result<Command> {
+    let (release, program) = release::build_with("strongroom-bench")?;
+    let mut command = Command::new(program);
+    command.arg(what).arg("--out").arg(release::target().join("bench"));
+    command.arg("--module").arg(release.module).arg("--daemon").arg(release.daemon);
+    Ok(command)
 }

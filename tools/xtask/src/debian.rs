@@ -46,6 +46,7 @@ pub(crate) const CI: &[Package] = &[
     Package { name: "gnutls-bin", sign: Sign::Program("p11tool") },
     Package { name: "p11-kit", sign: Sign::Program("p11-kit") },
     Package { name: "p11-kit-modules", sign: Sign::Library("pkcs11/p11-kit-client.so") },
+    Package { name: "valgrind", sign: Sign::Program("valgrind") },
     Package { name: "iproute2", sign: Sign::Program("ip") },
     Package { name: "curl", sign: Sign::Program("curl") },
     Package { name: "openssh-client", sign: Sign::Program("ssh-agent") },

@@ -38,6 +38,8 @@ enum Command {
     Ci(ci::Args),
     /// Measure the module beside SoftHSM2 and the bare cryptographic library
     Bench(bench::Args),
+    /// Count the instructions of the hot path, and hold them against the ceiling
+    Instructions(bench::Instructions),
     /// Write the generated tables of README.md
     Tables(tables::Args),
 }
@@ -57,6 +59,7 @@ fn run(command: Command) -> Result {
         Command::Demo => demo::run(),
         Command::Ci(args) => ci::run(&args),
         Command::Bench(args) => bench::run(&args),
+        Command::Instructions(args) => bench::instructions(&args),
         Command::Tables(args) => tables::run(&args),
     }
 }

@@ -16,22 +16,30 @@ pub(crate) struct Release {
     pub(crate) daemon: PathBuf,
 }
 
+const PACKAGES: &[&str] =
+    &["--package=strongroom-pkcs11", "--package=strongroom-keytool", "--package=strongroomd"];
+
 /// Builds it; without changes this takes no time.
 pub(crate) fn build() -> Result<Release> {
-    run(&mut cargo([
-        "build",
-        "--release",
-        "--locked",
-        "--package=strongroom-pkcs11",
-        "--package=strongroom-keytool",
-        "--package=strongroomd",
-    ]))?;
+    run(cargo(["build", "--release", "--locked"]).args(PACKAGES))?;
+    Ok(release())
+}
+
+/// Builds it, and a program that measures it: in one go, so that all are compiled with the same
+/// features of the same crates, and none of those twice.
+pub(crate) fn build_with(package: &str) -> Result<(Release, PathBuf)> {
+    let command = &mut cargo(["build", "--release", "--locked"]);
+    run(command.args(PACKAGES).arg(format!("--package={package}")))?;
+    Ok((release(), target().join("release").join(package)))
+}
+
+fn release() -> Release {
     let folder = target().join("release");
-    Ok(Release {
+    Release {
         module: folder.join("libstrongroom_pkcs11.so"),
         keytool: folder.join("strongroom"),
         daemon: folder.join("strongroomd"),
-    })
+    }
 }
 
 /// Where cargo builds.

@@ -1,165 +1,251 @@
-//! Starts this program for each thing that it measures, and gathers the figures.
+//! The plan: every row, every number of threads, in rounds in which the sides take turns, so that
+//! what else the machine does hurts all alike.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::{env, fs};
+use std::fs;
+use std::path::PathBuf;
 
 use clap::Args;
+use serde::Serialize;
 
-use crate::{Result, table};
+use crate::Result;
+use crate::clock::Spread;
+use crate::report;
+use crate::rows::{self, Part};
+use crate::sides::{Place, Programs, Side, Subject};
 
 /// `compare`.
 #[derive(Args)]
 pub(crate) struct Options {
-    /// The module to measure
-    #[arg(long)]
-    module: PathBuf,
-    /// SoftHSM2's module
-    #[arg(long, default_value = "/usr/lib/softhsm/libsofthsm2.so")]
-    softhsm2: PathBuf,
-    /// Where the tables and the stores go
+    #[command(flatten)]
+    programs: Programs,
+    /// Where the stores, the figures and the table go
     #[arg(long)]
     out: PathBuf,
-    /// Less time for each figure, and no more than 10,000 objects
+    /// Where the chart and the page with the table are, which a whole run renews
+    #[arg(long)]
+    docs: PathBuf,
+    /// Less time for each figure, and no more than 1,000 objects
     #[arg(long)]
     quick: bool,
+    /// This part alone
+    #[arg(long)]
+    only: Option<Part>,
+    /// The rows alone whose names have this in them
+    #[arg(long)]
+    row: Option<String>,
 }
 
-/// What was measured, by the name of the figure.
-pub(crate) type Figures = BTreeMap<String, f64>;
-
-/// All figures of one side.
-#[derive(Default)]
-pub(crate) struct Side {
-    /// Operations.
-    pub(crate) operations: Figures,
-    /// What depends on the number of objects.
-    pub(crate) objects: BTreeMap<u32, Figures>,
+/// A row of the table, measured.
+#[derive(Debug, Serialize)]
+pub(crate) struct Measured {
+    pub(crate) name: String,
+    /// How many objects the token held, where that was varied.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) objects: Option<u32>,
+    pub(crate) threads: u32,
+    pub(crate) unit: Unit,
+    /// What one costs, for each side that can do it. Less is better.
+    pub(crate) sides: BTreeMap<Side, Spread>,
 }
 
-/// Everything.
-#[derive(Default)]
-pub(crate) struct Figured {
-    pub(crate) ours: Side,
-    pub(crate) softhsm2: Side,
-    /// The bare library: operations only.
-    pub(crate) primitives: Figures,
-    /// The numbers of objects.
-    pub(crate) counts: &'static [u32],
+/// What a cost is counted in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Unit {
+    Seconds,
+    Bytes,
 }
 
-/// The numbers of objects that are measured. SoftHSM2 reads every file of a token for a search,
-/// and each object is a file: beyond 1,000 it would take hours to fill a store.
-const COUNTS: &[u32] = &[100, 1_000, 10_000, 100_000];
-const QUICK_COUNTS: &[u32] = &[100, 1_000, 10_000];
-const SOFTHSM2_COUNTS: &[u32] = &[100, 1_000];
+/// The names of the two rows that are not of one process.
+pub(crate) const COLD: &str = "From nothing to a first signature";
+pub(crate) const MEMORY: &str = "Memory";
 
-/// Measures everything, and writes the tables.
+/// How long, and how far.
+struct Pace {
+    rounds: usize,
+    milliseconds: u64,
+    counts: &'static [u32],
+}
+
+const WHOLE: Pace = Pace { rounds: 7, milliseconds: 80, counts: &[10, 1_000, 10_000, 100_000] };
+const QUICK: Pace = Pace { rounds: 3, milliseconds: 20, counts: &[10, 1_000] };
+
+/// What SoftHSM2 is measured up to. Each object of its token is a file, every search reads all of
+/// them, and so does every creation: it would take hours to fill a larger token.
+pub(crate) const SOFTHSM2_MOST: u32 = 1_000;
+
+/// Measures, and reports.
 pub(crate) fn run(options: &Options) -> Result {
-    let (milliseconds, rounds, counts) =
-        if options.quick { ("200", 2, QUICK_COUNTS) } else { ("500", 3, COUNTS) };
-    let bench = Bench { folder: options.out.join("bench"), milliseconds };
-    let mut figured = Figured { counts, ..Figured::default() };
-    for round in 1..=rounds {
-        eprintln!("operations, round {round} of {rounds}");
-        bench.operations(options, &mut figured)?;
+    let bench = Bench {
+        options,
+        pace: if options.quick { QUICK } else { WHOLE },
+        folder: options.out.join("stores"),
+    };
+    let mut table = Vec::new();
+    if bench.wants(Part::Operations) {
+        bench.operations(&mut table)?;
     }
-    figured.ours.objects = bench.objects("Strongroom", &options.module, counts)?;
-    figured.softhsm2.objects = bench.objects("SoftHSM2", &options.softhsm2, SOFTHSM2_COUNTS)?;
-    fs::remove_dir_all(&bench.folder)?;
-    let text = table::markdown(&figured);
-    let path = options.out.join("bench.md");
-    fs::write(&path, &text)?;
-    println!("{text}\nThese tables are in {}.", path.display());
-    Ok(())
-}
-
-/// Keeps the better of two figures.
-fn keep_best(best: &mut Figures, round: Figures) {
-    for (name, figure) in round {
-        let kept = best.entry(name).or_insert(figure);
-        *kept = kept.max(figure);
-    }
-}
-
-struct Bench {
-    folder: PathBuf,
-    milliseconds: &'static str,
-}
-
-impl Bench {
-    /// A round: the sides take turns, so that what else the machine does hurts all alike.
-    fn operations(&self, options: &Options, figured: &mut Figured) -> Result {
-        let sides = [
-            (&options.module, &mut figured.ours.operations),
-            (&options.softhsm2, &mut figured.softhsm2.operations),
-        ];
-        for (module, best) in sides {
-            let store = self.store("operations")?;
-            keep_best(best, self.child("operations", &store, module, &[])?);
+    if bench.wants(Part::Find) || bench.wants(Part::Life) {
+        for &objects in bench.pace.counts {
+            bench.objects(objects, &mut table)?;
         }
-        keep_best(&mut figured.primitives, figures(self.command("primitives")?)?);
+    }
+    if bench.folder.exists() {
+        fs::remove_dir_all(&bench.folder)?;
+    }
+    let whole = !options.quick && options.only.is_none() && options.row.is_none();
+    report::write(&table, &options.out, whole.then_some(options.docs.as_path()))
+}
+
+struct Bench<'a> {
+    options: &'a Options,
+    pace: Pace,
+    folder: PathBuf,
+}
+
+impl Bench<'_> {
+    fn wants(&self, part: Part) -> bool {
+        self.options.only.is_none_or(|only| only == part)
+    }
+
+    fn wants_row(&self, name: &str) -> bool {
+        self.options.row.as_ref().is_none_or(|row| name.contains(row.as_str()))
+    }
+
+    fn operations(&self, table: &mut Vec<Measured>) -> Result {
+        let places = self.places(0)?;
+        let mut subjects = vec![Subject::bare()?];
+        for place in &places {
+            subjects.push(place.subject()?);
+        }
+        self.rows(Part::Operations, 0, &mut subjects, table)
+    }
+
+    fn objects(&self, objects: u32, table: &mut Vec<Measured>) -> Result {
+        eprintln!("tokens with {objects} objects");
+        let places = self.places(objects)?;
+        let mut subjects = places.iter().map(Place::subject).collect::<Result<Vec<_>>>()?;
+        if self.wants(Part::Find) {
+            self.rows(Part::Find, objects, &mut subjects, table)?;
+        }
+        if self.wants(Part::Life) {
+            if self.wants_row(MEMORY) {
+                self.other(
+                    MEMORY,
+                    Unit::Bytes,
+                    objects,
+                    1,
+                    table,
+                    |turn| places.get(turn)?.memory(subjects.get_mut(turn)?).ok(),
+                    &places,
+                );
+            }
+            if self.wants_row(COLD) {
+                let rounds = self.pace.rounds;
+                self.other(
+                    COLD,
+                    Unit::Seconds,
+                    objects,
+                    rounds,
+                    table,
+                    |turn| places.get(turn)?.cold().ok(),
+                    &places,
+                );
+            }
+            self.rows(Part::Life, objects, &mut subjects, table)?;
+        }
         Ok(())
     }
 
-    fn objects(&self, name: &str, module: &Path, counts: &[u32]) -> Result<BTreeMap<u32, Figures>> {
-        let mut all = BTreeMap::new();
-        for &count in counts {
-            eprintln!("{name}, {count} objects");
-            let store = self.store("objects")?;
-            let number = ["--objects".to_owned(), count.to_string()];
-            let mut figures = self.child("fill", &store, module, &number)?;
-            figures.append(&mut self.child("use", &store, module, &number)?);
-            all.insert(count, figures);
+    /// A token for each side that can be asked to have so many objects.
+    fn places(&self, objects: u32) -> Result<Vec<Place>> {
+        let sides = self.options.programs.sides().into_iter();
+        sides
+            .filter(|side| *side != Side::SoftHsm2 || objects <= SOFTHSM2_MOST)
+            .map(|side| Place::make(&self.options.programs, side, objects, &self.folder))
+            .collect()
+    }
+
+    /// The rows of a part.
+    fn rows(
+        &self,
+        part: Part,
+        objects: u32,
+        subjects: &mut [Subject],
+        table: &mut Vec<Measured>,
+    ) -> Result {
+        for row in rows::all(objects).iter().filter(|row| row.part == part) {
+            if !self.wants_row(&row.name) {
+                continue;
+            }
+            let mut able = vec![true; subjects.len()];
+            for &threads in row.threads {
+                eprintln!("{}, {threads} threads", row.name);
+                let sides = self.rounds(&row.name, threads, subjects, &mut able);
+                table.push(Measured {
+                    name: row.name.clone(),
+                    objects: (part != Part::Operations).then_some(objects),
+                    threads,
+                    unit: Unit::Seconds,
+                    sides,
+                });
+            }
         }
-        Ok(all)
+        Ok(())
     }
 
-    /// An empty store, as both modules are told of theirs.
-    fn store(&self, name: &str) -> Result<PathBuf> {
-        let folder = self.folder.join(name);
-        if folder.exists() {
-            fs::remove_dir_all(&folder)?;
+    /// The rounds of a row. A side that cannot do it says why once, and has no place in the table.
+    fn rounds(
+        &self,
+        row: &str,
+        threads: u32,
+        subjects: &mut [Subject],
+        able: &mut [bool],
+    ) -> BTreeMap<Side, Spread> {
+        let mut figures: BTreeMap<Side, Vec<f64>> = BTreeMap::new();
+        for _ in 0..self.pace.rounds {
+            for (subject, able) in
+                subjects.iter_mut().zip(able.iter_mut()).filter(|(_, able)| **able)
+            {
+                match subject.cost(row, threads, self.pace.milliseconds) {
+                    Ok(cost) => figures.entry(subject.side).or_default().push(cost),
+                    Err(why) => {
+                        eprintln!("  not by {:?}: {why}", subject.side);
+                        *able = false;
+                    }
+                }
+            }
         }
-        let tokens = folder.join("tokens");
-        fs::create_dir_all(&tokens)?;
-        let tokens = tokens.canonicalize()?;
-        fs::write(folder.join("strongroom.toml"), "[store]\npath = \"store\"\n")?;
-        fs::write(
-            folder.join("softhsm2.conf"),
-            format!("directories.tokendir = {}\nlog.level = ERROR\n", tokens.display()),
-        )?;
-        Ok(folder.canonicalize()?)
+        figures.into_iter().map(|(side, figures)| (side, Spread::of(figures))).collect()
     }
 
-    fn child(&self, what: &str, store: &Path, module: &Path, more: &[String]) -> Result<Figures> {
-        let mut command = self.command(what)?;
-        command.arg("--module").arg(module.canonicalize()?).args(more);
-        command.env("STRONGROOM_CONF", store.join("strongroom.toml"));
-        command.env("SOFTHSM2_CONF", store.join("softhsm2.conf"));
-        figures(command)
+    /// A row whose figures come from elsewhere, by the place of the side.
+    #[expect(clippy::too_many_arguments, reason = "they are the parts of a row")]
+    fn other(
+        &self,
+        name: &str,
+        unit: Unit,
+        objects: u32,
+        rounds: usize,
+        table: &mut Vec<Measured>,
+        mut figure: impl FnMut(usize) -> Option<f64>,
+        places: &[Place],
+    ) {
+        eprintln!("{name}");
+        let mut figures: BTreeMap<Side, Vec<f64>> = BTreeMap::new();
+        for _ in 0..rounds {
+            for (turn, place) in places.iter().enumerate() {
+                figures.entry(place.side).or_default().extend(figure(turn));
+            }
+        }
+        let sides = figures.into_iter().map(|(side, figures)| (side, Spread::of(figures)));
+        table.push(Measured {
+            name: name.to_owned(),
+            objects: Some(objects),
+            threads: 1,
+            unit,
+            sides: sides.collect(),
+        });
     }
-
-    fn command(&self, what: &str) -> Result<Command> {
-        let mut command = Command::new(env::current_exe()?);
-        command.args([what, "--milliseconds", self.milliseconds]);
-        command.stdin(Stdio::null()).stderr(Stdio::inherit());
-        Ok(command)
-    }
-}
-
-/// Runs a child, and reads its figures: a name and a number to a line.
-fn figures(mut command: Command) -> Result<Figures> {
-    let output = command.output()?;
-    if !output.status.success() {
-        return Err(format!("a measurement ended with {}", output.status).into());
-    }
-    let text = String::from_utf8(output.stdout)?;
-    text.lines()
-        .map(|line| {
-            let (name, number) = line.split_once('\t').ok_or("a figure has no number")?;
-            Ok((name.to_owned(), number.parse()?))
-        })
-        .collect()
 }

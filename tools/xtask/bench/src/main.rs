@@ -1,27 +1,37 @@
 //! Measures a PKCS#11 module beside SoftHSM2 and the bare cryptographic library.
 //!
-//! [`compare`] starts this program anew for each thing that it measures, so that memory, locks and
-//! libraries of one do not touch another. What is measured is in two files: [`jobs`] has a row for
-//! each operation, [`objects`] what depends on the number of objects. [`token`] is how they get to
-//! a module, [`clock`] how they count, [`table`] what comes out.
+//! [`compare`] starts this program anew for each side ([`sides`]), so that memory, locks and
+//! libraries of one do not touch another, and asks them in turns ([`subject`] is what answers).
+//! What is measured are rows: [`rows`] says what a row is, [`signatures`], [`basics`] and
+//! [`objects`] have them. [`client`] is the C program that a module is loaded by, [`token`] what
+//! it needs first, [`clock`] how it counts. [`report`] writes what came out: [`table`], [`chart`]
+//! and [`targets`]. [`instructions`] counts without a clock, for machines that are busy.
 
-#![forbid(unsafe_code)]
-
+mod basics;
+mod chart;
+mod client;
 mod clock;
 mod compare;
-mod jobs;
+mod instructions;
 mod objects;
+mod report;
+mod rows;
+mod sides;
+mod signatures;
+mod subject;
 mod table;
+mod targets;
 mod token;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
-use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand};
 
+/// What went wrong.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// The outcome of whatever can fail.
-type Result<T = ()> = std::result::Result<T, Box<dyn std::error::Error + Send + Sync>>;
+type Result<T = ()> = std::result::Result<T, Failure>;
 
 /// Measures a PKCS#11 module beside SoftHSM2 and the bare cryptographic library.
 #[derive(Parser)]
@@ -32,71 +42,59 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Measures everything, and writes the tables
+    /// Measures, and writes the table, the figures and the chart
     Compare(compare::Options),
-    /// The operations of a module
+    /// Counts the instructions of the hot path, and compares them with the ceiling
+    Instructions(instructions::Options),
+    /// A module that does what it is told
     #[command(hide = true)]
-    Operations(Subject),
-    /// The operations of the bare library
+    Subject(Store),
+    /// The bare library that does what it is told
     #[command(hide = true)]
-    Primitives(Pace),
-    /// Fills a store
+    Library,
+    /// Makes a token with objects
     #[command(hide = true)]
     Fill(Store),
-    /// What a filled store costs
+    /// From nothing to a first signature
     #[command(hide = true)]
-    Use(Store),
+    Cold(Store),
+    /// Does a row so many times
+    #[command(hide = true)]
+    Repeat(instructions::Repeat),
 }
 
-/// A module, with a store that the environment tells it of.
+/// A module, and how many objects the token holds that the environment tells it of.
 #[derive(Args)]
-struct Subject {
+struct Store {
     /// The module
     #[arg(long)]
     module: PathBuf,
-    #[command(flatten)]
-    pace: Pace,
-}
-
-/// How long to count.
-#[derive(Args, Clone, Copy)]
-struct Pace {
-    /// For how many milliseconds each figure is measured
-    #[arg(long)]
-    milliseconds: u64,
-}
-
-impl Pace {
-    fn time(self) -> Duration {
-        Duration::from_millis(self.milliseconds)
-    }
-}
-
-/// A module, and how many objects its store holds.
-#[derive(Args)]
-struct Store {
-    #[command(flatten)]
-    subject: Subject,
     /// How many objects
     #[arg(long)]
     objects: u32,
 }
 
 fn main() -> ExitCode {
-    let outcome = match Cli::parse().command {
-        Command::Compare(options) => compare::run(&options),
-        Command::Operations(subject) => jobs::module(&subject.module, subject.pace.time()),
-        Command::Primitives(pace) => jobs::primitives(pace.time()),
-        Command::Fill(store) => objects::fill(&store.subject.module, store.objects),
-        Command::Use(store) => {
-            objects::measure(&store.subject.module, store.objects, store.subject.pace.time())
-        }
-    };
-    match outcome {
+    match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("The measurement stopped: {error}.");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(command: Command) -> Result {
+    match command {
+        Command::Compare(options) => compare::run(&options),
+        Command::Instructions(options) => instructions::run(&options),
+        Command::Subject(store) => subject::module(&store.module, store.objects),
+        Command::Library => subject::bare(),
+        Command::Fill(store) => objects::fill(&store.module, store.objects),
+        Command::Cold(store) => {
+            println!("{:e}", objects::cold(&store.module)?);
+            Ok(())
+        }
+        Command::Repeat(repeat) => instructions::repeat(&repeat),
     }
 }

@@ -1,132 +1,136 @@
-//! What depends on how many objects a token holds.
+//! What depends on how many objects a token holds, and what its objects cost to make.
 
-use std::fs;
 use std::path::Path;
-use std::time::Duration;
 
-use cryptoki::mechanism::Mechanism;
-use cryptoki::object::{Attribute, KeyType, ObjectClass, ObjectHandle};
-use cryptoki::session::Session;
+use cryptoki_sys::*;
 
+use crate::client::{Attribute, Mechanism, Object, Value};
+use crate::rows::{Part, Row, Turn, each, part};
+use crate::signatures::{Key, P256};
 use crate::token::Token;
 use crate::{Result, clock};
 
-/// What is measured, in the order of the table.
-pub(crate) const FIGURES: &[Figure] = &[
-    Figure { name: CREATE, unit: Unit::PerSecond },
-    Figure { name: START, unit: Unit::Milliseconds },
-    Figure { name: FIRST, unit: Unit::Milliseconds },
-    Figure { name: BY_LABEL, unit: Unit::PerSecond },
-    Figure { name: BY_ID, unit: Unit::PerSecond },
-    Figure { name: SIGN, unit: Unit::PerSecond },
-    Figure { name: MEMORY, unit: Unit::Mebibytes },
-    Figure { name: PEAK, unit: Unit::Mebibytes },
-];
+const HMAC: Mechanism = Mechanism::plain(CKM_SHA256_HMAC);
 
-/// A row of the table.
-pub(crate) struct Figure {
-    /// What the table calls it.
-    pub(crate) name: &'static str,
-    /// What it is counted in.
-    pub(crate) unit: Unit,
-}
-
-/// What a figure is counted in.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Unit {
-    /// More is better.
-    PerSecond,
-    /// Less is better.
-    Milliseconds,
-    /// Less is better.
-    Mebibytes,
-}
-
-const CREATE: &str = "Create an object, durably";
-const START: &str = "C_Initialize and C_Finalize";
-const FIRST: &str = "Start, log in, find a first key";
-const BY_LABEL: &str = "Find by label";
-const BY_ID: &str = "Find by id";
-const SIGN: &str = "Find by label, sign by HMAC";
-const MEMORY: &str = "Memory after use (VmRSS)";
-const PEAK: &str = "Memory at its peak (VmHWM)";
-
-/// Makes a token with so many keys.
-pub(crate) fn fill(path: &Path, objects: u32) -> Result {
-    let token = Token::load(path)?;
-    token.create()?;
-    let session = token.login()?;
-    let (seconds, ()) = clock::seconds(|| {
-        (0..objects).try_for_each(|number| Ok(session.create_object(&key(number)).map(drop)?))
-    })?;
-    println!("{CREATE}\t{}", f64::from(objects) / seconds);
-    Ok(())
-}
-
-/// Uses a token that holds so many keys, in a process that has done nothing yet.
-pub(crate) fn measure(path: &Path, objects: u32, time: Duration) -> Result {
-    let before = memory("VmRSS")?;
-    let (seconds, token) = clock::seconds(|| start(path, objects))?;
-    println!("{FIRST}\t{}", seconds * 1e3);
-
-    let mut number = Sequence { next: 0, end: objects };
-    let session = token.session()?;
-    let labels = |number| [Attribute::Label(label(number))];
-    let by_label = clock::rate_here(time, || find(&session, &labels(number.step())).map(drop))?;
-    println!("{BY_LABEL}\t{by_label}");
-    let ids = |number| [Attribute::Id(id(number))];
-    let by_id = clock::rate_here(time, || find(&session, &ids(number.step())).map(drop))?;
-    println!("{BY_ID}\t{by_id}");
-    let sign = clock::rate_here(time, || {
-        let key = find(&session, &labels(number.step()))?;
-        Ok(session.sign(&Mechanism::Sha256Hmac, key, &[7; 32]).map(drop)?)
-    })?;
-    println!("{SIGN}\t{sign}");
-
-    println!("{MEMORY}\t{}", memory("VmRSS")? - before);
-    println!("{PEAK}\t{}", memory("VmHWM")? - before);
-    drop(session);
-    token.finalize()?;
-    let starts = clock::rate_here(time, || {
-        token.initialize()?;
-        token.finalize()
-    })?;
-    println!("{START}\t{}", 1e3 / starts);
-    Ok(())
-}
-
-/// From nothing to a key that can be used.
-fn start(path: &Path, objects: u32) -> Result<Token> {
-    let token = Token::load(path)?;
-    let session = token.login()?;
-    find(&session, &[Attribute::Label(label(objects / 2))])?;
-    // The login lasts as long as a session does, and this process has one to its end.
-    std::mem::forget(session);
-    Ok(token)
-}
-
-fn find(session: &Session, template: &[Attribute]) -> Result<ObjectHandle> {
-    let found = session.find_objects(template)?;
-    match found.as_slice() {
-        [object] => Ok(*object),
-        others => Err(format!("{} objects were found instead of one", others.len()).into()),
-    }
-}
-
-fn key(number: u32) -> [Attribute; 9] {
-    let mut value = [7; 32];
-    value[..4].copy_from_slice(&number.to_be_bytes());
-    [
-        Attribute::Class(ObjectClass::SECRET_KEY),
-        Attribute::KeyType(KeyType::GENERIC_SECRET),
-        Attribute::Token(true),
-        Attribute::Private(true),
-        Attribute::Sensitive(true),
-        Attribute::Sign(true),
-        Attribute::Label(label(number)),
-        Attribute::Id(id(number)),
-        Attribute::Value(value.to_vec()),
+/// The rows. Those that end the login come last.
+pub(crate) fn rows(objects: u32) -> Vec<Row> {
+    let find = |name: &str, kind: CK_ATTRIBUTE_TYPE, value: fn(u32) -> Vec<u8>| {
+        Row::new(name, Part::Find, move |_| {
+            each(move |turn| {
+                let value = value(turn.another(objects));
+                let found = turn.token.module.find(
+                    turn.session,
+                    &[(kind, Value::Bytes(&value)), (CKA_CLASS, Value::Ulong(CKO_SECRET_KEY))],
+                )?;
+                expect(found.0, 1)
+            })
+        })
+    };
+    vec![
+        find("Find by id", CKA_ID, id),
+        find("Find by label", CKA_LABEL, label),
+        Row::new("Find all", Part::Find, move |_| {
+            each(move |turn| {
+                let template = [(CKA_CLASS, Value::Ulong(CKO_SECRET_KEY))];
+                let found = turn.token.module.find(turn.session, &template)?;
+                expect(found.0, usize::try_from(objects)?)
+            })
+        })
+        .alone(),
+        Row::new("Create a token object", Part::Life, move |_| {
+            part(move |turn| {
+                let (time, object) = clock::duration(|| create(turn, objects))?;
+                turn.token.module.destroy(turn.session, object)?;
+                Ok(time)
+            })
+        }),
+        Row::new("Destroy a token object", Part::Life, move |_| {
+            part(move |turn| {
+                let object = create(turn, objects)?;
+                let (time, ()) =
+                    clock::duration(|| turn.token.module.destroy(turn.session, object))?;
+                Ok(time)
+            })
+        }),
+        Row::new("Generate a P-256 token key pair", Part::Life, |_| {
+            part(|turn| {
+                let pair = || Key::Ec(CKM_EC_KEY_PAIR_GEN, P256).generate(turn.token);
+                let (time, (public, private)) = clock::duration(pair)?;
+                turn.token.module.destroy(turn.session, public)?;
+                turn.token.module.destroy(turn.session, private)?;
+                Ok(time)
+            })
+        }),
+        Row::new("Log in and out", Part::Life, |token| {
+            token.logout()?;
+            each(|turn| {
+                turn.token.login()?;
+                turn.token.logout()
+            })
+        }),
+        Row::new("C_Initialize and C_Finalize", Part::Life, |token| {
+            token.module.finalize()?;
+            each(|turn| {
+                turn.token.module.initialize()?;
+                turn.token.module.finalize()
+            })
+        }),
     ]
+}
+
+/// Makes a token that holds so many secret keys, and a key pair that signs.
+pub(crate) fn fill(path: &Path, objects: u32) -> Result {
+    Token::create(path)?;
+    let token = Token::open(path)?;
+    let turn = Turn::new(&token, 0)?;
+    for number in 0..objects {
+        create(&turn, number)?;
+    }
+    Key::Ec(CKM_EC_KEY_PAIR_GEN, P256).generate(&token)?;
+    token.module.finalize()
+}
+
+/// From nothing to a first signature, in a process that has done nothing yet.
+pub(crate) fn cold(path: &Path) -> Result<f64> {
+    let (time, ()) = clock::duration(|| {
+        let token = Token::open(path)?;
+        let template =
+            [(CKA_LABEL, Value::Bytes(b"signer")), (CKA_CLASS, Value::Ulong(CKO_PRIVATE_KEY))];
+        let (_, key) = token.module.find(token.session()?, &template)?;
+        let (key, mechanism) = (key.ok_or("the key is not found")?, Mechanism::plain(CKM_ECDSA));
+        token.module.sign(token.session()?, mechanism, key, &[7; 32], &mut [0; 64])?;
+        Ok(())
+    })?;
+    Ok(time.as_secs_f64())
+}
+
+/// Uses some of the objects, so that what is kept of them is in memory.
+pub(crate) fn touch(token: &Token, objects: u32) -> Result {
+    let turn = Turn::new(token, 0)?;
+    for _ in 0..objects.min(1_000) {
+        let value = id(turn.another(objects));
+        let template = [(CKA_ID, Value::Bytes(&value))];
+        let (_, key) = token.module.find(turn.session, &template)?;
+        let key = key.ok_or("the key is not found")?;
+        token.module.sign(turn.session, HMAC, key, &[7; 32], &mut [0; 32])?;
+    }
+    Ok(())
+}
+
+fn create(turn: &Turn, number: u32) -> Result<Object> {
+    let (label, id, value) = (label(number), id(number), [0x5a; 32]);
+    let template: &[Attribute] = &[
+        (CKA_CLASS, Value::Ulong(CKO_SECRET_KEY)),
+        (CKA_KEY_TYPE, Value::Ulong(CKK_GENERIC_SECRET)),
+        (CKA_TOKEN, Value::True),
+        (CKA_PRIVATE, Value::True),
+        (CKA_SENSITIVE, Value::True),
+        (CKA_SIGN, Value::True),
+        (CKA_LABEL, Value::Bytes(&label)),
+        (CKA_ID, Value::Bytes(&id)),
+        (CKA_VALUE, Value::Bytes(&value)),
+    ];
+    turn.token.module.create(turn.session, template)
 }
 
 fn label(number: u32) -> Vec<u8> {
@@ -137,25 +141,9 @@ fn id(number: u32) -> Vec<u8> {
     number.to_be_bytes().to_vec()
 }
 
-/// Numbers of objects that jump about, and meet every object in time.
-struct Sequence {
-    next: u32,
-    end: u32,
-}
-
-impl Sequence {
-    fn step(&mut self) -> u32 {
-        /// A prime, and so coprime to every number of objects that is measured.
-        const STRIDE: u32 = 7919;
-        self.next = (self.next + STRIDE) % self.end;
-        self.next
+fn expect(found: usize, wanted: usize) -> Result {
+    if found == wanted {
+        return Ok(());
     }
-}
-
-/// A line of what the kernel says of this process, in mebibytes.
-fn memory(line: &str) -> Result<f64> {
-    let status = fs::read_to_string("/proc/self/status")?;
-    let found = status.lines().find_map(|text| text.strip_prefix(line)?.strip_prefix(':'));
-    let kibibytes = found.ok_or("the kernel does not say how much memory is used")?;
-    Ok(kibibytes.trim().trim_end_matches(" kB").parse::<f64>()? / 1024.0)
+    Err(format!("{found} objects were found instead of {wanted}").into())
 }

@@ -1,70 +1,79 @@
-//! A module with one token, as an application uses it.
+//! A module with one token, whose user is logged in.
 
 use std::path::Path;
 
-use cryptoki::context::{CInitializeArgs, CInitializeFlags, Pkcs11};
-use cryptoki::session::{Session, UserType};
-use cryptoki::slot::Slot;
-use cryptoki::types::AuthPin;
+use cryptoki_sys::{CK_SLOT_ID, CKU_SO, CKU_USER};
 
 use crate::Result;
+use crate::client::{Module, Session};
 
-const LABEL: &str = "bench";
-const SO_PIN: &str = "so-pin-12345678";
-const PIN: &str = "user-pin-1234";
+const SO_PIN: &[u8] = b"so-pin-12345678";
+const PIN: &[u8] = b"user-pin-1234";
 
-/// An initialised module.
+/// The most threads that anything is measured with.
+pub(crate) const MOST_THREADS: usize = 8;
+
+/// An initialised module, and a session for each thread.
 pub(crate) struct Token {
-    module: Pkcs11,
+    pub(crate) module: Module,
+    pub(crate) slot: CK_SLOT_ID,
+    pub(crate) sessions: Vec<Session>,
 }
 
 impl Token {
-    /// Loads the module.
-    pub(crate) fn load(path: &Path) -> Result<Self> {
-        let token = Self { module: Pkcs11::new(path)? };
-        token.initialize()?;
+    /// Makes a token with both PINs.
+    pub(crate) fn create(path: &Path) -> Result {
+        let module = Module::load(path)?;
+        module.initialize()?;
+        let blank = *module.slots()?.first().ok_or("there is no slot for a token")?;
+        module.init_token(blank, SO_PIN)?;
+        let session = module.open(slot(&module)?)?;
+        module.login(session, CKU_SO, SO_PIN)?;
+        module.init_pin(session, PIN)?;
+        module.logout(session)?;
+        module.finalize()
+    }
+
+    /// Loads the module, and logs in.
+    pub(crate) fn open(path: &Path) -> Result<Self> {
+        let module = Module::load(path)?;
+        module.initialize()?;
+        let slot = slot(&module)?;
+        let mut token = Self { module, slot, sessions: Vec::new() };
+        let session = token.module.open(slot)?;
+        token.sessions.push(session);
+        token.login()?;
         Ok(token)
     }
 
-    /// Makes a token with both PINs.
-    pub(crate) fn create(&self) -> Result {
-        let slots = self.module.get_slots_with_token()?;
-        let blank = *slots.first().ok_or("there is no slot for a token")?;
-        self.module.init_token(blank, &AuthPin::from(SO_PIN), LABEL)?;
-        let session = self.module.open_rw_session(self.slot()?)?;
-        session.login(UserType::So, Some(&AuthPin::from(SO_PIN)))?;
-        session.init_pin(&AuthPin::from(PIN))?;
-        Ok(session.logout()?)
-    }
-
-    /// A session of the user, who is logged in from then on.
-    pub(crate) fn login(&self) -> Result<Session> {
-        let session = self.session()?;
-        session.login(UserType::User, Some(&AuthPin::from(PIN)))?;
-        Ok(session)
-    }
-
-    /// A session.
-    pub(crate) fn session(&self) -> Result<Session> {
-        Ok(self.module.open_rw_session(self.slot()?)?)
-    }
-
-    /// `C_Initialize`.
-    pub(crate) fn initialize(&self) -> Result {
-        Ok(self.module.initialize(CInitializeArgs::new(CInitializeFlags::OS_LOCKING_OK))?)
-    }
-
-    /// `C_Finalize`.
-    pub(crate) fn finalize(&self) -> Result {
-        Ok(self.module.clone().finalize()?)
-    }
-
-    fn slot(&self) -> Result<Slot> {
-        for slot in self.module.get_slots_with_initialized_token()? {
-            if self.module.get_token_info(slot)?.label().trim_end() == LABEL {
-                return Ok(slot);
-            }
+    /// Opens the sessions of the other threads.
+    pub(crate) fn open_all(&mut self) -> Result {
+        while self.sessions.len() < MOST_THREADS {
+            self.sessions.push(self.module.open(self.slot)?);
         }
-        Err("the token is in no slot".into())
+        Ok(())
     }
+
+    /// The session of the first thread.
+    pub(crate) fn session(&self) -> Result<Session> {
+        Ok(*self.sessions.first().ok_or("there is no session")?)
+    }
+
+    pub(crate) fn login(&self) -> Result {
+        self.module.login(self.session()?, CKU_USER, PIN)
+    }
+
+    pub(crate) fn logout(&self) -> Result {
+        self.module.logout(self.session()?)
+    }
+}
+
+/// The slot of the token, which is the only one that is initialised.
+fn slot(module: &Module) -> Result<CK_SLOT_ID> {
+    for slot in module.slots()? {
+        if module.is_initialized(slot)? {
+            return Ok(slot);
+        }
+    }
+    Err("there is no token".into())
 }

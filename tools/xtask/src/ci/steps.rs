@@ -6,7 +6,7 @@ use std::process::Command;
 use super::Step;
 use crate::failure::{Failure, Result};
 use crate::process::{capture, cargo, find, program, run_and_quote as run, succeeds};
-use crate::{debian, demo, release, tables};
+use crate::{bench, debian, demo, release, tables};
 
 /// SoftHSM2's module, for comparison.
 const SOFTHSM2: &str = "softhsm/libsofthsm2.so";
@@ -84,6 +84,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "what the README promises",
         needs: &["packages", "release"],
         run: demo::run,
+    },
+    Step {
+        name: "instructions",
+        about: "the hot path executes no more instructions than it did",
+        needs: &["packages", "release"],
+        run: bench::check,
     },
     Step { name: "miri", about: "the unsafe code of the edge under Miri", needs: &[], run: miri },
     Step { name: "deny", about: "licenses, sources, advisories", needs: &[], run: deny },

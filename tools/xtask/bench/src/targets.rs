@@ -1,0 +1,181 @@
+//! What the project wants to reach, one row each, and by how much it is missed where it is.
+
+use crate::compare::{Measured, Unit};
+use crate::sides::Side;
+use crate::table::{line, number, times, with_unit};
+
+/// What is wanted of some rows.
+struct Target {
+    /// The rows, by how their names begin.
+    rows: &'static [&'static str],
+    /// How many objects the token holds, where that is varied.
+    objects: Option<u32>,
+    wanted: Wanted,
+    /// Where it is known to be missed: what the profile shows as the reason.
+    reason: &'static str,
+}
+
+/// What is compared, and with what.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// This part of the bare library's speed.
+    OfBare(f64),
+    /// No more than this many seconds on top of the bare library.
+    OverBare(f64),
+    /// So many times SoftHSM2's speed.
+    SoftHsm2(f64),
+    /// So many times the speed of one thread, by two.
+    TwoThreads(f64),
+    /// By the daemon: no more than this many seconds on top of the same in-process.
+    DaemonOver(f64),
+    /// By the daemon: so many times the speed of SoftHSM2 in-process.
+    DaemonSoftHsm2(f64),
+    /// By the daemon, eight callers: this part of the speed in-process.
+    DaemonCrowd(f64),
+}
+
+const fn of(rows: &'static [&'static str], wanted: Wanted) -> Target {
+    Target { rows, objects: None, wanted, reason: "" }
+}
+
+static TARGETS: &[Target] = &[
+    of(&["Sign, RSA", "Sign, ECDSA P-384", "Sign, ML-DSA"], Wanted::OfBare(0.97)),
+    of(&["Sign, RSA"], Wanted::SoftHsm2(2.0)),
+    of(&["Sign, ECDSA P-384"], Wanted::SoftHsm2(9.0)),
+    of(&["Sign, ECDSA P-256"], Wanted::OfBare(0.92)),
+    of(&["Sign, ECDSA P-256"], Wanted::SoftHsm2(2.3)),
+    of(&["Sign, Ed25519"], Wanted::OfBare(0.88)),
+    of(&["Sign, Ed25519"], Wanted::SoftHsm2(18.0)),
+    of(&["HMAC-SHA256, 64 B", "AES-256-GCM, 64 B"], Wanted::OverBare(0.4e-6)),
+    of(&["HMAC-SHA256, 64 B", "AES-256-GCM, 64 B"], Wanted::SoftHsm2(8.0)),
+    of(&["AES-256-GCM, 16 KiB", "SHA-256, 64 KiB"], Wanted::OfBare(0.95)),
+    of(&["Attribute read"], Wanted::SoftHsm2(20.0)),
+    Target { objects: Some(100_000), ..of(&["Find by id"], Wanted::SoftHsm2(10_000.0)) },
+    of(&["Sign, RSA", "Sign, ECDSA P-384"], Wanted::TwoThreads(1.9)),
+    of(
+        &[
+            "Sign, ECDSA P-256",
+            "Sign, Ed25519",
+            "Sign, ML-DSA",
+            "HMAC-SHA256, 64 B",
+            "AES-256-GCM",
+            "SHA-256, 64 KiB",
+            "Attribute read",
+        ],
+        Wanted::TwoThreads(1.8),
+    ),
+    Target { objects: Some(100_000), ..of(&["Find by id"], Wanted::TwoThreads(1.8)) },
+    of(&["Sign, ECDSA P-256"], Wanted::DaemonOver(12e-6)),
+    of(&["Sign, ECDSA P-256"], Wanted::DaemonSoftHsm2(1.0)),
+    of(&["Sign, RSA-2048 PKCS#1"], Wanted::DaemonCrowd(0.9)),
+    Target { objects: Some(1_000), ..of(&["Generate a P-256"], Wanted::SoftHsm2(2.0)) },
+];
+
+/// A line for each row of each target that was measured.
+pub(crate) fn markdown(measured: &[Measured]) -> String {
+    let mut text = String::from("| Target | Wanted | Measured | |\n|---|--:|--:|---|\n");
+    for target in TARGETS {
+        let rows = measured.iter().filter(|row| {
+            row.threads == 1
+                && row.objects == target.objects
+                && target.rows.iter().any(|name| row.name.starts_with(name))
+        });
+        for row in rows {
+            if let Some(result) = target.wanted.result(row, measured) {
+                line(&mut text, &cells(target, row, result));
+            }
+        }
+    }
+    text
+}
+
+fn cells(target: &Target, row: &Measured, result: f64) -> Vec<String> {
+    let (what, wanted, show) = target.wanted.words();
+    let met = target.wanted.is_met(result);
+    let remark = match (met, target.reason) {
+        (true, _) => "met".to_owned(),
+        (false, "") => format!("missed by {:.0} %", 100.0 * (result / wanted - 1.0).abs()),
+        (false, why) => {
+            format!("missed by {:.0} %: {why}", 100.0 * (result / wanted - 1.0).abs())
+        }
+    };
+    vec![format!("{}{}", row.name, what), show(wanted), show(result), remark]
+}
+
+impl Wanted {
+    /// The words of the row, the limit, and how a result is written.
+    fn words(self) -> (&'static str, f64, fn(f64) -> String) {
+        let part = |part: f64| number(Some(part));
+        let ratio = |ratio| times(Some(ratio));
+        let seconds = |seconds: f64| with_unit(seconds.max(0.0), Unit::Seconds);
+        match self {
+            Self::OfBare(wanted) => (", of bare", wanted, part),
+            Self::OverBare(wanted) => (", on top of bare", wanted, seconds),
+            Self::SoftHsm2(wanted) => (", to SoftHSM2", wanted, ratio),
+            Self::TwoThreads(wanted) => (", two threads to one", wanted, ratio),
+            Self::DaemonOver(wanted) => (", by the daemon, on top of in-process", wanted, seconds),
+            Self::DaemonSoftHsm2(wanted) => (", by the daemon, to SoftHSM2", wanted, ratio),
+            Self::DaemonCrowd(wanted) => {
+                (", by the daemon, 8 callers, of in-process", wanted, part)
+            }
+        }
+    }
+
+    fn is_met(self, result: f64) -> bool {
+        match self {
+            Self::OverBare(most) | Self::DaemonOver(most) => result <= most,
+            Self::OfBare(least)
+            | Self::SoftHsm2(least)
+            | Self::TwoThreads(least)
+            | Self::DaemonSoftHsm2(least)
+            | Self::DaemonCrowd(least) => result >= least,
+        }
+    }
+
+    /// What was measured, if it was. SoftHSM2 is compared at the largest size that it was
+    /// measured with, which flatters it.
+    fn result(self, row: &Measured, all: &[Measured]) -> Option<f64> {
+        let with = |threads| {
+            all.iter().find(|other| {
+                other.name == row.name && other.objects == row.objects && other.threads == threads
+            })
+        };
+        match self {
+            Self::OfBare(_) => row.times(Side::Bare, Side::Strongroom),
+            Self::OverBare(_) => Some(row.cost(Side::Strongroom)? - row.cost(Side::Bare)?),
+            Self::SoftHsm2(_) => {
+                let theirs = all.iter().rev().filter(|other| other.threads == 1);
+                let theirs = theirs.filter(|other| other.name == row.name);
+                let theirs = theirs.filter_map(|other| other.cost(Side::SoftHsm2));
+                Some(theirs.take(1).next()? / row.cost(Side::Strongroom)?)
+            }
+            Self::TwoThreads(_) => {
+                Some(row.cost(Side::Strongroom)? / with(2)?.cost(Side::Strongroom)?)
+            }
+            Self::DaemonOver(_) => Some(row.cost(Side::Daemon)? - row.cost(Side::Strongroom)?),
+            Self::DaemonSoftHsm2(_) => row.times(Side::SoftHsm2, Side::Daemon),
+            Self::DaemonCrowd(_) => with(8)?.times(Side::Strongroom, Side::Daemon),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Spread;
+
+    #[test]
+    fn a_target_says_by_how_much_it_is_missed() {
+        let spread = |cost| Spread { median: cost, low: cost, high: cost };
+        let row = Measured {
+            name: "Sign, ECDSA P-256".to_owned(),
+            objects: None,
+            threads: 1,
+            unit: Unit::Seconds,
+            sides: [(Side::Bare, spread(9e-6)), (Side::Strongroom, spread(10e-6))].into(),
+        };
+        let text = markdown(&[row]);
+        let line = text.lines().find(|line| line.contains("of bare")).unwrap();
+        assert_eq!(line, "| Sign, ECDSA P-256, of bare | 0.92 | 0.90 | missed by 2 % |");
+    }
+}
