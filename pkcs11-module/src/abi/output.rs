@@ -1,6 +1,6 @@
 //! Section 5.2, producing output: byte strings and lists whose length the caller may ask for first.
 
-use strongroom_types::{Error, Output, Result, Room};
+use strongroom_types::{Error, Output, Result, Room, wipe};
 
 use super::pointer::checked_len;
 use super::{CkUlong, OutPtr, length};
@@ -41,7 +41,9 @@ impl<'call> OutBuf<'call> {
         match (self.room, output) {
             (Room::Query, _) => Ok(()),
             (Room::Bytes(_), Output::Bytes(bytes)) if self.room.fits(bytes.len()) => {
-                self.buffer.write_bytes(&bytes)
+                let written = self.buffer.write_bytes(&bytes);
+                wipe(bytes);
+                written
             }
             (Room::Bytes(_), _) => Err(Error::BufferTooSmall),
         }

@@ -24,4 +24,4 @@ pub use info::{
 pub use number::{Class, KeyType, MechanismType, ObjectHandle, SessionHandle, SlotId, UserType};
 pub use output::{Output, Room};
 pub use params::{Derived, Field, Layout, MechanismCall, Param, Params, Placed};
-pub use value::{Attributes, Bytes, Value};
+pub use value::{Attributes, Bytes, Value, wipe};

@@ -1,12 +1,24 @@
 //! Values of attributes, and the attributes of an object.
 
-use zeroize::Zeroizing;
+use core::mem;
+
+use zeroize::{Zeroizing, optimization_barrier};
 
 use crate::attribute::{self, Attribute, Info, Kind, kind};
 use crate::{Error, Result};
 
 /// Bytes that may be secret: wiped when dropped, never printed.
 pub type Bytes = Zeroizing<Vec<u8>>;
+
+/// Drops bytes that may be many. They are wiped as they are when just dropped, the capacity that
+/// they do not fill included, but at the speed of memory: `Zeroizing` goes byte by byte.
+pub fn wipe(mut bytes: Bytes) {
+    let mut bytes = mem::take(&mut *bytes);
+    bytes.clear();
+    bytes.resize(bytes.capacity(), 0);
+    // Whatever is written before may be read here, as far as the compiler knows: so it is written.
+    optimization_barrier(bytes.as_slice());
+}
 
 /// The value of an attribute, free of the widths and byte orders of the machine.
 ///
