@@ -6,7 +6,7 @@
 
 use std::sync::LazyLock;
 
-use strongroom_types::{Error, MechanismType, Result};
+use strongroom_types::{Error, MechanismType, NumberMap, Result};
 
 use crate::{
     Legacy, Mechanism, aes, aes_block, aes_ccm, aes_cmac, aes_ctr, aes_cts, aes_gcm, aes_key_wrap,
@@ -75,10 +75,10 @@ pub enum Policy {
     Legacy,
 }
 
-/// The rows of a policy, in the order of the rows; and where each number is, by number.
+/// The rows of a policy, in the order of the rows; and where each number is.
 struct Table {
     rows: Vec<Mechanism>,
-    places: Vec<(MechanismType, usize)>,
+    places: NumberMap<u64, usize>,
 }
 
 static MODERN: LazyLock<Table> = LazyLock::new(|| Table::new(modern));
@@ -87,9 +87,7 @@ static ALL: LazyLock<Table> = LazyLock::new(|| Table::new(|row| Some(all(row))))
 impl Table {
     fn new(view: fn(&Mechanism) -> Option<Mechanism>) -> Self {
         let rows: Vec<_> = MECHANISMS.iter().copied().flatten().filter_map(view).collect();
-        let mut places: Vec<_> =
-            rows.iter().enumerate().map(|(place, row)| (row.id, place)).collect();
-        places.sort_unstable();
+        let places = rows.iter().enumerate().map(|(place, row)| (row.id.0, place)).collect();
         Self { rows, places }
     }
 }
@@ -136,11 +134,7 @@ impl Policy {
     /// [`Error::MechanismInvalid`] if there is none, or none that may be used.
     pub fn mechanism(self, id: MechanismType) -> Result<&'static Mechanism> {
         let Table { rows, places } = self.table();
-        places
-            .binary_search_by_key(&id, |(id, _)| *id)
-            .ok()
-            .and_then(|at| rows.get(places.get(at)?.1))
-            .ok_or(Error::MechanismInvalid)
+        places.get(&id.0).and_then(|place| rows.get(*place)).ok_or(Error::MechanismInvalid)
     }
 
     /// All that may be used, in the order of the rows.

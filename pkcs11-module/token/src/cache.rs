@@ -1,11 +1,10 @@
 //! Objects that were read from the keystore, kept while nobody has changed them.
 
-use std::collections::HashMap;
 use std::mem;
 use std::sync::{Arc, Mutex};
 
 use strongroom_keystore::{Changes, ObjectId, Token};
-use strongroom_types::Result;
+use strongroom_types::{NumberMap, Result};
 
 use crate::error::storage;
 use crate::object::Object;
@@ -32,8 +31,8 @@ pub(crate) struct Cache(Mutex<Generations>);
 struct Generations {
     /// The state for which all of it is right.
     seen: Seen,
-    young: HashMap<ObjectId, Arc<Object>>,
-    old: HashMap<ObjectId, Arc<Object>>,
+    young: NumberMap<ObjectId, Arc<Object>>,
+    old: NumberMap<ObjectId, Arc<Object>>,
 }
 
 impl Cache {

@@ -1,11 +1,10 @@
 //! Sessions of an application.
 
-use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
 use strongroom_keystore::Role;
-use strongroom_types::{Error, Result, SessionHandle, SessionInfo, SessionState};
+use strongroom_types::{Error, NumberMap, Result, SessionHandle, SessionInfo, SessionState};
 
 use crate::handles::first_of_turn;
 use crate::operation::{Kind, Operation};
@@ -132,7 +131,7 @@ impl Session {
 /// How many parts the map of sessions has: threads that open and close sessions seldom meet.
 const PARTS: usize = 16;
 
-type Part = RwLock<HashMap<u64, Arc<Session>>>;
+type Part = RwLock<NumberMap<u64, Arc<Session>>>;
 
 /// The sessions of an application, by handle. A number is never given twice.
 #[derive(Default)]

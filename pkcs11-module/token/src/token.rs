@@ -1,12 +1,11 @@
 //! A token as one application sees it: the stored token, the application's login and sessions, and
 //! its session objects.
 
-use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
 use strongroom_keystore::{Change, ObjectId, Role, Token as Stored, Unlocked};
-use strongroom_types::{Attributes, Error, Result, SessionHandle, attribute};
+use strongroom_types::{Attributes, Error, NumberMap, Result, SessionHandle, attribute};
 
 use crate::cache::{Cache, Seen};
 use crate::error::storage;
@@ -18,7 +17,7 @@ pub(crate) struct Token {
     pub(crate) stored: Arc<Stored>,
     /// Login and session counts change together: the last session to go logs out.
     pub(crate) presence: RwLock<Presence>,
-    session_objects: RwLock<HashMap<ObjectId, (SessionHandle, Arc<Object>)>>,
+    session_objects: RwLock<NumberMap<ObjectId, (SessionHandle, Arc<Object>)>>,
     cache: Cache,
 }
 

@@ -8,6 +8,7 @@
 pub mod attribute;
 mod error;
 mod info;
+mod map;
 pub mod number;
 mod output;
 mod params;
@@ -21,6 +22,7 @@ pub use error::{Error, Result, graver};
 pub use info::{
     MechanismInfo, ModuleInfo, SessionInfo, SessionState, SlotInfo, Text, TokenInfo, padded,
 };
+pub use map::{Mixer, NumberMap};
 pub use number::{Class, KeyType, MechanismType, ObjectHandle, SessionHandle, SlotId, UserType};
 pub use output::{Output, Room};
 pub use params::{Derived, Field, Layout, MechanismCall, Param, Params, Placed};
