@@ -8,6 +8,8 @@ use crate::{Result, chart, table, targets};
 
 const BEGIN: &str = "<!-- generated:bench -->";
 const END: &str = "<!-- end:bench -->";
+/// The chart, as the page shows it.
+const CHART: &str = "![How many times as fast as SoftHSM2](performance.svg)";
 
 /// The figures and the table; of a whole run, the chart and the page of the documents too.
 pub(crate) fn write(measured: &[Measured], out: &Path, docs: Option<&Path>) -> Result {
@@ -21,7 +23,7 @@ pub(crate) fn write(measured: &[Measured], out: &Path, docs: Option<&Path>) -> R
     let Some(docs) = docs else { return Ok(()) };
     fs::write(docs.join("performance.svg"), chart::svg(measured))?;
     let page = docs.join("performance.md");
-    let renewed = renew(&fs::read_to_string(&page)?, &text)?;
+    let renewed = renew(&fs::read_to_string(&page)?, &format!("{CHART}\n\n{text}"))?;
     fs::write(&page, renewed)?;
     println!("The chart and the page in {} are renewed.", docs.display());
     Ok(())
