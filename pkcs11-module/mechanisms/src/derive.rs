@@ -58,6 +58,9 @@ pub enum Gives {
     Bytes(Bytes),
 }
 
+/// The smallest block of a hash function, in bytes. HMAC uses the digest of a key that is longer.
+pub const BLOCK: usize = 64;
+
 /// How the attributes that protect a key come down to those that are made of it.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Heritage {
@@ -67,6 +70,9 @@ pub enum Heritage {
     /// If one of the keys it is made of is sensitive, not extractable, private or only for trusted
     /// wrapping keys, so is the new one, whatever the template says ("miscellaneous simple key derivation mechanisms").
     Kept,
+    /// [`Heritage::Kept`] if the base key is longer than [`BLOCK`], else [`Heritage::Chosen`]: for
+    /// digests of keys, which serve HMAC in the place of so long a key.
+    KeptIfLong,
     /// As with the base key; a template that says otherwise is refused ("TLS 1.2 mechanisms").
     Same,
 }
@@ -75,6 +81,11 @@ impl Derivation {
     /// A secret key, as most mechanisms derive it.
     pub const fn secret(value: Value) -> Self {
         Self { makes: Makes::Secret(value), heritage: Heritage::Chosen }
+    }
+
+    /// A secret key that is the digest of another.
+    pub const fn of_digest(value: Value) -> Self {
+        Self { makes: Makes::Secret(value), heritage: Heritage::KeptIfLong }
     }
 
     /// Whether there is a key that is told beside the parameter.
@@ -94,8 +105,8 @@ pub struct Inputs<'a> {
     pub attributes: &'a Attributes,
     /// The parameter.
     pub params: &'a Params,
-    /// Finds another secret key that the parameter names by a number, and gives its value.
-    pub other: &'a dyn Fn(u64) -> Result<Bytes>,
+    /// Finds another secret key that the parameter names by a number.
+    pub other: &'a dyn Fn(u64) -> Result<Attributes>,
     /// Finds another mechanism that the parameter names, if it may be used.
     pub mechanism: &'a dyn Fn(MechanismType) -> Result<&'static Mechanism>,
 }
@@ -110,8 +121,41 @@ impl Inputs<'_> {
         if !matches!(self.key.class(), Class::SECRET_KEY | Class::DATA) {
             return Err(Error::KeyTypeInconsistent);
         }
-        self.attributes.get(attribute::VALUE).ok_or(Error::KeyTypeInconsistent)
+        value_of(self.attributes)
     }
+}
+
+/// The value of a secret key.
+pub(crate) fn value_of(key: &Attributes) -> Result<&[u8]> {
+    key.get(attribute::VALUE).ok_or(Error::KeyTypeInconsistent)
+}
+
+/// Whether the value of a secret key may be read. If not, nothing else may tell it.
+pub fn is_open(key: &Attributes) -> bool {
+    !key.is(attribute::SENSITIVE) && key.is(attribute::EXTRACTABLE)
+}
+
+/// Refuses to make so few bytes of a key that may not be read into another key that they can be
+/// found by trying: by its digest, by what it signs or encrypts. A key that was not made here may
+/// consist of bytes that the caller knows, all but a few, so it is not cut at all.
+///
+/// # Errors
+///
+/// [`Error::KeySizeRange`].
+pub(crate) fn piece(key: &Attributes, bytes: usize) -> Result<()> {
+    /// The least number of bytes that nobody guesses.
+    const LEAST: usize = 14;
+    let whole = value_of(key)?.len();
+    let enough = bytes >= LEAST && key.is(attribute::LOCAL);
+    if is_open(key) || bytes == 0 || bytes >= whole || enough {
+        return Ok(());
+    }
+    Err(Error::KeySizeRange.because(|| {
+        format!(
+            "{bytes} of {whole} bytes would tell of a key that may not be read: a piece has at \
+             least {LEAST} bytes, of a key that was generated here"
+        )
+    }))
 }
 
 /// The first bytes of what was computed: all, or as many as are wanted.

@@ -48,7 +48,7 @@ const fn row(
 ) -> Mechanism {
     Mechanism {
         key_size: 1..=0x7fff_ffff,
-        derive: Some(Derivation::secret(value)),
+        derive: Some(Derivation::of_digest(value)),
         ..Mechanism::named(named)
     }
 }

@@ -8,7 +8,7 @@ use strongroom_types::{
     Bytes, Class, Error, Field, Layout, MechanismType, Param, Result, ck, mechanism,
 };
 
-use crate::derive::leading;
+use crate::derive::{leading, value_of};
 use crate::hash::Hash;
 use crate::prf::Prf;
 use crate::{Derivation, Heritage, Inputs, Makes, Mechanism};
@@ -78,7 +78,9 @@ fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
         (true, expands) => {
             let salt = match *salt_type {
                 SALT_DATA => salt.clone(),
-                SALT_KEY if salt.is_empty() => (inputs.other)(*salt_key)?,
+                SALT_KEY if salt.is_empty() => {
+                    Bytes::new(value_of(&(inputs.other)(*salt_key)?)?.to_vec())
+                }
                 SALT_NULL if salt.is_empty() => Bytes::default(),
                 _ => return Err(Error::MechanismParamInvalid),
             };

@@ -75,7 +75,7 @@ mod tls;
 mod transport;
 mod whole;
 
-pub use derive::{Computed, Derivation, Gives, Heritage, Inputs, Makes, Several};
+pub use derive::{BLOCK, Computed, Derivation, Gives, Heritage, Inputs, Makes, Several, is_open};
 pub use key::{Key, KeyTypeRow, Parsed};
 pub use message::{Aead, Messages, Sealed, Terms};
 pub use operation::{Cipher, Digest, Recover, Sign, Verify};

@@ -293,12 +293,24 @@ impl Default for Nonces {
 impl Nonces {
     /// The nonce of the next message.
     fn next(&mut self, terms: &Terms) -> Result<Bytes> {
-        let first = self.first.get_or_insert_with(|| First {
-            fixed_bits: terms.fixed_bits,
-            generator: terms.generator,
-            nonce: terms.nonce.clone(),
-            last: terms.nonce.clone(),
-        });
+        let Some(mut first) = self.first.take() else {
+            let mut first = First {
+                fixed_bits: terms.fixed_bits,
+                generator: terms.generator,
+                nonce: terms.nonce.clone(),
+                last: terms.nonce.clone(),
+            };
+            // One that is wrong is not the first: the next may say something else.
+            let made = self.make(terms, &mut first)?;
+            self.first = Some(first);
+            return Ok(made);
+        };
+        let made = self.make(terms, &mut first);
+        self.first = Some(first);
+        made
+    }
+
+    fn make(&mut self, terms: &Terms, first: &mut First) -> Result<Bytes> {
         let same = (first.fixed_bits, first.generator, first.nonce.len())
             == (terms.fixed_bits, terms.generator, terms.nonce.len());
         if !same {

@@ -33,7 +33,7 @@ pub(crate) static ROWS: &[Mechanism] = &[
     Mechanism {
         key_size: KEY_SIZE,
         params: GENERAL,
-        derive: Some(Derivation::secret(|inputs, wanted| {
+        derive: Some(Derivation::of_digest(|inputs, wanted| {
             let digest = read(inputs.params)?.digest(inputs.value()?);
             leading(digest.map_err(or(Error::FunctionFailed))?, wanted)
         })),

@@ -3,7 +3,7 @@
 
 use strongroom_types::{Bytes, Error, Field, Layout, MechanismType, Param, Result, mechanism};
 
-use crate::derive::leading;
+use crate::derive::{leading, piece, value_of};
 use crate::{Derivation, Heritage, Inputs, Makes, Mechanism};
 
 /// Keys of any length that a `CK_ULONG` of 32 bits can say.
@@ -19,20 +19,31 @@ static NUMBER: &[Layout] = &[&[Field::Ulong]];
 pub(crate) static ROWS: &[Mechanism] = &[
     row(mechanism!(CKM_CONCATENATE_BASE_AND_KEY), NUMBER, |inputs, wanted| {
         let other = (inputs.other)(number(inputs)?)?;
-        leading(concatenated(inputs.value()?, &other), wanted)
+        let (base, second) = (inputs.value()?, value_of(&other)?);
+        let value = leading(concatenated(base, second), wanted)?;
+        piece(inputs.attributes, value.len().min(base.len()))?;
+        piece(&other, value.len().saturating_sub(base.len()))?;
+        Ok(value)
     }),
     row(mechanism!(CKM_CONCATENATE_BASE_AND_DATA), DATA, |inputs, wanted| {
-        leading(concatenated(inputs.value()?, inputs.params.bytes()?), wanted)
+        let base = inputs.value()?;
+        let value = leading(concatenated(base, inputs.params.bytes()?), wanted)?;
+        piece(inputs.attributes, value.len().min(base.len()))?;
+        Ok(value)
     }),
     row(mechanism!(CKM_CONCATENATE_DATA_AND_BASE), DATA, |inputs, wanted| {
-        leading(concatenated(inputs.params.bytes()?, inputs.value()?), wanted)
+        let data = inputs.params.bytes()?;
+        let value = leading(concatenated(data, inputs.value()?), wanted)?;
+        piece(inputs.attributes, value.len().saturating_sub(data.len()))?;
+        Ok(value)
     }),
     row(mechanism!(CKM_XOR_BASE_AND_DATA), DATA, |inputs, wanted| {
         let pairs = inputs.value()?.iter().zip(inputs.params.bytes()?);
-        leading(Bytes::new(pairs.map(|(one, other)| one ^ other).collect()), wanted)
+        let value = Bytes::new(pairs.map(|(one, other)| one ^ other).collect());
+        whole_piece(inputs, leading(value, wanted)?)
     }),
     row(mechanism!(CKM_EXTRACT_KEY_FROM_KEY), NUMBER, |inputs, wanted| {
-        leading(rotated(inputs.value()?, number(inputs)?)?, wanted)
+        whole_piece(inputs, leading(rotated(inputs.value()?, number(inputs)?)?, wanted)?)
     }),
 ];
 
@@ -47,6 +58,12 @@ const fn row(
         derive: Some(Derivation { makes: Makes::Secret(value), heritage: Heritage::Kept }),
         ..Mechanism::named(named)
     }
+}
+
+/// A value that is of the base key alone.
+fn whole_piece(inputs: &Inputs<'_>, value: Bytes) -> Result<Bytes> {
+    piece(inputs.attributes, value.len())?;
+    Ok(value)
 }
 
 fn number(inputs: &Inputs<'_>) -> Result<u64> {

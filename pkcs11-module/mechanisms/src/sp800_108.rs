@@ -8,7 +8,7 @@ use strongroom_types::{
     Attributes, Bytes, Error, Field, Layout, MechanismType, Param, Params, Result, ck, mechanism,
 };
 
-use crate::derive::{Computed, Several};
+use crate::derive::{Computed, Several, value_of};
 use crate::prf::Prf;
 use crate::{Derivation, Gives, Heritage, Inputs, Makes, Mechanism, des, hash};
 
@@ -242,7 +242,9 @@ impl Piece {
                 Self::Fixed(Bytes::new(Format::read(*little, *bits)?.write(count)?))
             }
             [Param::Ulong(BYTE_ARRAY), Param::Bytes(bytes)] => Self::Fixed(bytes.clone()),
-            [Param::Ulong(KEY_HANDLE), Param::Ulong(key)] => Self::Fixed((inputs.other)(*key)?),
+            [Param::Ulong(KEY_HANDLE), Param::Ulong(key)] => {
+                Self::Fixed(Bytes::new(value_of(&(inputs.other)(*key)?)?.to_vec()))
+            }
             _ => return Err(Error::MechanismParamInvalid),
         })
     }

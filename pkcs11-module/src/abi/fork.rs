@@ -116,7 +116,9 @@ unsafe extern "C" fn in_child() {
     if end_quiet() == Some(true) {
         HEIR.store(this, Ordering::Relaxed);
     }
-    CALLS.forget_others();
+    for turnstile in [&CALLS, &BRIEF] {
+        turnstile.forget_others();
+    }
     // A second run of these handlers knows what the first did.
     if HEIR.load(Ordering::Relaxed) != this {
         module::MODULE.abandon();

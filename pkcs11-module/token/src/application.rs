@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use strongroom_functions::{Cryptoki, Direction, Host, MessageOutput};
 use strongroom_keystore::{Config, Role, Store};
-use strongroom_mechanisms::{Policy, StateKey};
+use strongroom_mechanisms::{BLOCK, Policy, StateKey, is_open};
 use strongroom_types::{
     Attribute, Attributes, Bytes, Class, Derived, Error, MechanismCall, MechanismInfo,
     MechanismType, ModuleInfo, ObjectHandle, Output, Params, Placed, Result, Room, SessionHandle,
@@ -189,11 +189,8 @@ fn prohibited(flag: Attribute<kind::Bool>) -> Error {
 /// The value of a secret key, if its digest does not serve in its place. HMAC uses the digest of a
 /// key that is longer than a block, so of a key that may not leave the token that is not given.
 fn digestible(key: &Attributes) -> Option<&[u8]> {
-    /// The block of the hash function that has the smallest, in bytes.
-    const BLOCK: usize = 64;
     let secret = key.get(attribute::CLASS) == Some(Class::SECRET_KEY.0);
-    let open = !key.is(attribute::SENSITIVE) && key.is(attribute::EXTRACTABLE);
-    key.get(attribute::VALUE).filter(|value| secret && (open || value.len() <= BLOCK))
+    key.get(attribute::VALUE).filter(|value| secret && (is_open(key) || value.len() <= BLOCK))
 }
 
 impl Host for Application {

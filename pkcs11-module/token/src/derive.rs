@@ -3,9 +3,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use strongroom_mechanisms::{Derivation, Gives, Heritage, Inputs, Makes, Mechanism};
+use strongroom_mechanisms::{BLOCK, Derivation, Gives, Heritage, Inputs, Makes, Mechanism};
 use strongroom_types::{
-    Attributes, Bytes, Class, Derived, Error, KeyType, MechanismCall, ObjectHandle, Placed, Result,
+    Attributes, Class, Derived, Error, KeyType, MechanismCall, ObjectHandle, Placed, Result,
     attribute,
 };
 
@@ -54,10 +54,9 @@ impl Application {
         let others = RefCell::new(Vec::new());
         let other = |handle| {
             let other = self.other(session, mechanism, ObjectHandle(handle))?;
-            let value = other.attributes.get(attribute::VALUE).ok_or(Error::DeviceError)?;
-            let value = Bytes::new(value.to_vec());
+            let attributes = other.attributes.clone();
             others.borrow_mut().push(other);
-            Ok(value)
+            Ok(attributes)
         };
         let (attributes, params) = (&base.attributes, &call.params);
         let named = |id| self.mechanism(id);
@@ -219,9 +218,12 @@ impl Ancestry<'_> {
     /// that the parameter names always are: the caller may know the base key, and then whatever
     /// is computed with it tells of them.
     fn shown(&self, heritage: Heritage, holds: impl Fn(&Attributes) -> bool) -> bool {
+        let value = self.base.attributes.get(attribute::VALUE);
+        let long = value.is_some_and(|value| value.len() > BLOCK);
         match heritage {
             Heritage::Kept => self.all(holds),
-            Heritage::Chosen | Heritage::Same => self.others(holds),
+            Heritage::KeptIfLong if long => self.all(holds),
+            Heritage::Chosen | Heritage::Same | Heritage::KeptIfLong => self.others(holds),
         }
     }
 }

@@ -84,6 +84,54 @@ fn two_keys_make_one() {
     });
 }
 
+/// A digest, a MAC or a ciphertext by a piece of one byte would tell that byte.
+#[test]
+fn pieces_of_hidden_keys() {
+    let (base_and_data, extract) = (CKM_CONCATENATE_BASE_AND_DATA, CKM_EXTRACT_KEY_FROM_KEY);
+    case(NO_MECHANISM, |world| {
+        let session = world.user();
+        let too_few = Err(Rv(CKR_KEY_SIZE_RANGE));
+        let template = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_DERIVE => true]);
+        let sized = |len: u64| merge(&template, &t![CKA_VALUE_LEN => len]);
+        let generated = t![
+            CKA_VALUE_LEN => 32_u64, CKA_DERIVE => true, CKA_SENSITIVE => true,
+            CKA_EXTRACTABLE => false,
+        ];
+        let mechanism = Mechanism::plain(CKM_GENERIC_SECRET_KEY_GEN);
+        let generated = session.generate(mechanism, &generated).expect("C_GenerateKey");
+        let hidden = merge(&keys::secret(CKK_GENERIC_SECRET, &[7; 32]), &t![CKA_SENSITIVE => true]);
+        let imported = session.create(&hidden).expect("C_CreateObject");
+        let data = [Word::Bytes(In::Bytes(b"what is known"))];
+        let cut =
+            |key, len| session.derive(Mechanism::with(extract, Param::Ulong(8)), key, &sized(len));
+        assert_eq!(cut(generated, 1), too_few);
+        assert_eq!(cut(generated, 13), too_few);
+        assert_eq!(cut(imported, 16), too_few, "perhaps the caller knows all of it but a byte");
+        let piece = cut(generated, 16).expect("a piece that nobody guesses");
+        assert_eq!(session.flag(piece, CKA_SENSITIVE), Ok(true));
+        assert_eq!(cut(piece, 15), too_few);
+        let longer = words(base_and_data, &data);
+        let longer = session.derive(longer, generated, &template);
+        assert_eq!(cut(longer.expect("C_DeriveKey"), 14), too_few, "13 bytes of it are known");
+        assert_eq!(session.derive(words(base_and_data, &data), generated, &sized(3)), too_few);
+    });
+}
+
+/// HMAC uses the digest of a key that is longer than a block in place of the key.
+#[test]
+fn digests_of_long_hidden_keys() {
+    case(NO_MECHANISM, |world| {
+        let session = world.user();
+        for (len, hidden) in [(64, false), (65, true)] {
+            let key = keys::secret(CKK_GENERIC_SECRET, &vec![7; len]);
+            let key = session.create(&merge(&key, &t![CKA_SENSITIVE => true])).expect("a key");
+            let mechanism = Mechanism::plain(CKM_SHA256_KEY_DERIVATION);
+            let derived = session.derive(mechanism, key, &open_key(CKK_GENERIC_SECRET));
+            assert_eq!(session.flag(derived.expect("C_DeriveKey"), CKA_SENSITIVE), Ok(hidden));
+        }
+    });
+}
+
 #[test]
 fn ciphertexts_as_keys() {
     let data = [5; 32];

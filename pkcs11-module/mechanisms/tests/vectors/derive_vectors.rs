@@ -21,6 +21,7 @@ fn derive_with(
 ) -> Result<Bytes> {
     let mut base = object(Class::SECRET_KEY, key_type);
     base.set(attribute::VALUE, value);
+    base.set(attribute::EXTRACTABLE, true);
     let base = complete(base)?;
     support::derive(id, (&Key::parse(&base)?, &base), params, wanted, others)
 }
@@ -235,6 +236,39 @@ pub(crate) fn simple_derivations() {
     assert_eq!(aes.unwrap()[..], [0; 16]);
     let private = Params::NONE;
     assert_eq!(derive(id, &short, &private, None).err(), Some(Error::MechanismParamInvalid));
+}
+
+/// Whoever could cut a key at will would learn it byte by byte.
+#[test]
+fn pieces_of_a_key_that_may_not_be_read() {
+    let local = |yes| {
+        let mut key = support::readable(&[0x5a; 16]);
+        key.set(attribute::SENSITIVE, true);
+        key.set(attribute::LOCAL, yes);
+        complete(key).unwrap()
+    };
+    let cut = |id: (MechanismType, _), params: Params, generated, wanted| {
+        let base = local(generated);
+        let key = Key::parse(&base).unwrap();
+        support::derive(id.0, (&key, &base), &params, wanted, &[]).map(|value| value.len())
+    };
+    for (id, params, known) in [
+        (mechanism!(CKM_EXTRACT_KEY_FROM_KEY), ulongs(&[3]), 0),
+        (mechanism!(CKM_XOR_BASE_AND_DATA), bytes(&[1; 16]), 0),
+        (mechanism!(CKM_CONCATENATE_BASE_AND_DATA), bytes(&[1; 63]), 0),
+        (mechanism!(CKM_CONCATENATE_DATA_AND_BASE), bytes(&[1; 63]), 63),
+    ] {
+        let wanted = |bytes| Some(known + bytes);
+        assert_eq!(cut(id, params.clone(), true, wanted(1)), Err(Error::KeySizeRange));
+        assert_eq!(cut(id, params.clone(), true, wanted(13)), Err(Error::KeySizeRange));
+        assert_eq!(cut(id, params.clone(), true, wanted(14)), Ok(known + 14));
+        assert_eq!(
+            cut(id, params.clone(), false, wanted(15)),
+            Err(Error::KeySizeRange),
+            "imported"
+        );
+        assert_eq!(cut(id, params.clone(), false, wanted(16)), Ok(known + 16), "whole");
+    }
 }
 
 /// The ciphertexts of NIST's messages as keys.

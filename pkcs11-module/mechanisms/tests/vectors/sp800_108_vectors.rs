@@ -9,7 +9,7 @@ use strongroom_types::{
     mechanism,
 };
 
-use crate::support::{self, Record, complete, object, row};
+use crate::support::{self, Record, complete, object, readable, row};
 
 const COUNTER_KDF: MechanismType = mechanism!(CKM_SP800_108_COUNTER_KDF).0;
 const FEEDBACK_KDF: MechanismType = mechanism!(CKM_SP800_108_FEEDBACK_KDF).0;
@@ -96,7 +96,7 @@ fn compute_by(
     let base = complete(base)?;
     let key = Key::parse(&base)?;
     let other = |number| match number {
-        7 => Ok(Bytes::new(b"other".to_vec())),
+        7 => Ok(readable(b"other")),
         _ => Err(Error::KeyHandleInvalid),
     };
     let inputs = Inputs { key: &key, attributes: &base, params, other: &other, mechanism: named };

@@ -159,6 +159,14 @@ pub(crate) fn decrypt_parts(
     Ok(all)
 }
 
+/// A generic secret that everybody may read.
+pub(crate) fn readable(value: &[u8]) -> Attributes {
+    let mut key = object(Class::SECRET_KEY, KeyType::GENERIC_SECRET);
+    key.set(attribute::VALUE, value);
+    key.set(attribute::EXTRACTABLE, true);
+    key
+}
+
 /// Derives the value of a secret key or of a data object. Keys that the parameter names have their
 /// numbers and values in `others`.
 pub(crate) fn derive(
@@ -170,7 +178,7 @@ pub(crate) fn derive(
 ) -> Result<Bytes> {
     let other = |number| {
         let found = others.iter().find(|(named, _)| *named == number);
-        found.map(|(_, value)| Bytes::new(value.to_vec())).ok_or(Error::KeyHandleInvalid)
+        found.map(|(_, value)| readable(value)).ok_or(Error::KeyHandleInvalid)
     };
     let inputs = Inputs { key, attributes, params, other: &other, mechanism: &mechanism };
     match &row(id, key)?.derive.as_ref().ok_or(Error::MechanismInvalid)?.makes {
