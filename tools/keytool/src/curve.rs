@@ -100,6 +100,26 @@ pub(crate) static CURVES: &[Curve] = &[
         ssh: None,
         generate: MONTGOMERY,
     },
+    Curve {
+        name: "ed448",
+        oid: oid("1.3.101.113"),
+        printable: Some("edwards448"),
+        key_type: KeyType::EC_EDWARDS,
+        field: 57,
+        hash: None,
+        ssh: None,
+        generate: EDWARDS,
+    },
+    Curve {
+        name: "x448",
+        oid: oid("1.3.101.111"),
+        printable: Some("curve448"),
+        key_type: KeyType::EC_MONTGOMERY,
+        field: 56,
+        hash: None,
+        ssh: None,
+        generate: MONTGOMERY,
+    },
 ];
 
 impl Curve {

@@ -1,11 +1,12 @@
 //! Key types as people write them (`rsa:3072`, `ec:p256`, `aes:256`), and the requests they become.
 
 use cryptoki::mechanism::{Mechanism, MechanismType};
-use cryptoki::object::{Attribute, KeyType, MlDsaParameterSetType, ParameterSetType};
+use cryptoki::object::{Attribute, KeyType};
 use cryptoki::types::Ulong;
 
 use crate::curve::Curve;
 use crate::errors::{Failure, Result};
+use crate::parameter_set::ParameterSet;
 use crate::usage::Usage;
 
 /// What to generate.
@@ -14,8 +15,8 @@ pub(crate) enum KeySpec {
     Rsa(u32),
     /// A pair on a curve.
     Curve(&'static Curve),
-    /// An ML-DSA pair.
-    MlDsa(MlDsaParameterSetType),
+    /// A pair of a parameter set, and how it is made.
+    Set(&'static ParameterSet, fn() -> Mechanism<'static>),
     /// A secret key.
     Secret {
         /// How it is made.
@@ -38,12 +39,15 @@ struct Family {
 const FAMILIES: &[Family] = &[
     Family { name: "rsa", sizes: "2048 to 16384 bits in steps of 8, such as rsa:3072", parse: rsa },
     Family { name: "ec", sizes: "p256, p384, p521 or secp256k1", parse: ec },
-    Family { name: "ed25519", sizes: "nothing", parse: ed25519 },
-    Family { name: "x25519", sizes: "nothing", parse: x25519 },
+    Family { name: "ed25519", sizes: "nothing", parse: |size| bare("ed25519", size) },
+    Family { name: "x25519", sizes: "nothing", parse: |size| bare("x25519", size) },
+    Family { name: "ed448", sizes: "nothing", parse: |size| bare("ed448", size) },
+    Family { name: "x448", sizes: "nothing", parse: |size| bare("x448", size) },
     Family { name: "aes", sizes: "128, 192 or 256 bits", parse: aes },
     Family { name: "hmac", sizes: "a multiple of 8 from 128 to 8192 bits", parse: generic },
     Family { name: "generic", sizes: "a multiple of 8 from 128 to 8192 bits", parse: generic },
-    Family { name: "ml-dsa", sizes: "44, 65 or 87", parse: ml_dsa },
+    Family { name: "ml-dsa", sizes: "44, 65 or 87", parse: |size| set("ml-dsa", size) },
+    Family { name: "ml-kem", sizes: "512, 768 or 1024", parse: |size| set("ml-kem", size) },
 ];
 
 impl KeySpec {
@@ -66,7 +70,7 @@ impl KeySpec {
         match self {
             Self::Rsa(_) => for_type(KeyType::RSA),
             Self::Curve(curve) => for_type(curve.key_type),
-            Self::MlDsa(_) => for_type(KeyType::ML_DSA),
+            Self::Set(set, _) => for_type(set.key_type),
             Self::Secret { key_type, .. } => for_type(*key_type),
         }
     }
@@ -99,10 +103,7 @@ impl KeySpec {
                         .map(|form| (mechanism(), vec![Attribute::EcParams(form)]))
                 })
                 .collect(),
-            Self::MlDsa(set) => vec![(
-                Mechanism::MlDsaKeyPairGen,
-                vec![Attribute::ParameterSet(ParameterSetType::from(*set))],
-            )],
+            Self::Set(set, mechanism) => vec![(mechanism(), set.attribute().into_iter().collect())],
             Self::Secret { mechanism, key_type, bytes } => vec![(
                 mechanism(),
                 vec![
@@ -122,6 +123,7 @@ const DEFAULT_USAGES: &[(KeyType, &[Usage])] = &[
     (KeyType::EC_EDWARDS, &[Usage::Sign, Usage::Verify]),
     (KeyType::EC_MONTGOMERY, &[Usage::Derive]),
     (KeyType::ML_DSA, &[Usage::Sign, Usage::Verify]),
+    (KeyType::SLH_DSA, &[Usage::Sign, Usage::Verify]),
     (KeyType::AES, &[Usage::Encrypt, Usage::Decrypt]),
     (KeyType::GENERIC_SECRET, &[Usage::Sign, Usage::Verify]),
 ];
@@ -140,7 +142,11 @@ const UNWRAPPED: &[(&str, KeyType, bool)] = &[
     ("ec", KeyType::EC, true),
     ("ed25519", KeyType::EC_EDWARDS, true),
     ("x25519", KeyType::EC_MONTGOMERY, true),
+    ("ed448", KeyType::EC_EDWARDS, true),
+    ("x448", KeyType::EC_MONTGOMERY, true),
     ("ml-dsa", KeyType::ML_DSA, true),
+    ("ml-kem", KeyType::ML_KEM, true),
+    ("slh-dsa", KeyType::SLH_DSA, true),
 ];
 
 /// The type of a key that is being unwrapped, and whether it is a private key.
@@ -201,12 +207,13 @@ fn ec(name: &str) -> Option<KeySpec> {
     Curve::named(name).filter(|curve| !curve.is_rfc8410()).map(KeySpec::Curve)
 }
 
-fn ed25519(size: &str) -> Option<KeySpec> {
-    Curve::named("ed25519").filter(|_| size.is_empty()).map(KeySpec::Curve)
+fn bare(curve: &str, size: &str) -> Option<KeySpec> {
+    Curve::named(curve).filter(|_| size.is_empty()).map(KeySpec::Curve)
 }
 
-fn x25519(size: &str) -> Option<KeySpec> {
-    Curve::named("x25519").filter(|_| size.is_empty()).map(KeySpec::Curve)
+fn set(family: &str, size: &str) -> Option<KeySpec> {
+    let set = ParameterSet::named(family, size)?;
+    Some(KeySpec::Set(set, set.generate?))
 }
 
 fn aes(size: &str) -> Option<KeySpec> {
@@ -229,25 +236,18 @@ fn generic(size: &str) -> Option<KeySpec> {
     })
 }
 
-fn ml_dsa(size: &str) -> Option<KeySpec> {
-    let sets = [
-        ("44", MlDsaParameterSetType::ML_DSA_44),
-        ("65", MlDsaParameterSetType::ML_DSA_65),
-        ("87", MlDsaParameterSetType::ML_DSA_87),
-    ];
-    sets.iter().find(|row| row.0 == size).map(|row| KeySpec::MlDsa(row.1))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn sizes_are_checked() {
-        for good in ["rsa:2048", "ec:p521", "ed25519", "aes:192", "hmac:256", "ml-dsa:65"] {
+        for good in ["rsa:2048", "ec:p521", "ed25519", "aes:192", "hmac:256", "ml-dsa:65", "x448"] {
             assert!(KeySpec::parse(good).is_ok(), "{good}");
         }
-        for bad in ["rsa", "rsa:1024", "ec:ed25519", "ed25519:1", "aes:64", "hmac:9", "dsa:1"] {
+        for bad in
+            ["rsa", "rsa:1024", "ec:ed25519", "ed25519:1", "aes:64", "hmac:9", "dsa:1", "x448:1"]
+        {
             assert!(KeySpec::parse(bad).is_err(), "{bad}");
         }
     }

@@ -21,6 +21,7 @@ mod module;
 mod nss;
 mod object;
 mod output;
+mod parameter_set;
 mod pin;
 mod private_key;
 mod progress;

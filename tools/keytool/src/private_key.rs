@@ -15,6 +15,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::curve::Curve;
 use crate::errors::{Failure, Result};
+use crate::parameter_set::ParameterSet;
 use crate::public_key::{PublicKey, unsupported};
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
@@ -91,6 +92,9 @@ impl PrivateKey {
             let named = named.and_then(|any| any.decode_as::<ObjectIdentifier>().ok());
             return Self::from_sec1(inner, named);
         }
+        if let Some(set) = ParameterSet::of_oid(oid) {
+            return Self::of_set(set, inner);
+        }
         let curve = Curve::of_oid(oid).ok_or_else(|| unsupported(&oid))?;
         let octets = <&OctetStringRef>::from_der(inner)
             .map_err(|error| Failure::content("this is no RFC 8410 private key", error))?;
@@ -136,21 +140,25 @@ impl PrivateKey {
         Self::on_curve(curve, key.private_key, point)
     }
 
-    /// Takes the bytes of a key of X25519 or Ed25519 (RFC 8410).
+    /// Takes the bytes of an SLH-DSA key, which end with those of the public key (RFC 9909).
+    fn of_set(set: &'static ParameterSet, value: &[u8]) -> Result<Self> {
+        let len = set.private_len.ok_or_else(|| unsupported(&set.oid))?;
+        if value.len() != len {
+            return Err(Failure::content("this is no SLH-DSA key", "its length is wrong"));
+        }
+        let (_, public) = value.split_at(len / 2);
+        let material = set.attribute().into_iter().chain([Attribute::Value(value.to_vec())]);
+        Ok(Self {
+            material: Sensitive(material.collect()),
+            public: PublicKey::Set { set, value: public.to_vec() },
+        })
+    }
+
+    /// Takes the bytes of a key of one of the curves of RFC 8410.
     pub(crate) fn rfc8410(curve: &'static Curve, seed: &[u8]) -> Result<Self> {
-        let wrong = |_| Failure::content("this is no valid private key", "its length is wrong");
-        let point = if curve.name == "ed25519" {
-            let pair = Ed25519KeyPair::from_seed_unchecked(seed)
-                .map_err(|error| Failure::content("this is no Ed25519 key", error))?;
-            pair.public_key().as_ref().to_vec()
-        } else {
-            agreement::PrivateKey::from_private_key(&agreement::X25519, seed)
-                .map_err(|error| Failure::content("this is no X25519 key", error))?
-                .compute_public_key()
-                .map_err(wrong)?
-                .as_ref()
-                .to_vec()
-        };
+        let point = rfc8410_point(curve, seed).map_err(|error| {
+            Failure::content(format!("this is no key of {}", curve.name), error)
+        })?;
         Self::on_curve(curve, seed, point)
     }
 
@@ -160,6 +168,33 @@ impl PrivateKey {
             Attribute::Value(scalar.to_vec()),
         ]);
         Ok(Self { material, public: PublicKey::Curve { curve, point } })
+    }
+}
+
+/// The public key of the bytes of a private one.
+fn rfc8410_point(curve: &Curve, seed: &[u8]) -> std::result::Result<Vec<u8>, String> {
+    const LENGTH: &str = "its length is wrong";
+    match curve.name {
+        "ed25519" => Ed25519KeyPair::from_seed_unchecked(seed)
+            .map(|pair| pair.public_key().as_ref().to_vec())
+            .map_err(|error| error.to_string()),
+        "x25519" => agreement::PrivateKey::from_private_key(&agreement::X25519, seed)
+            .map_err(|error| error.to_string())?
+            .compute_public_key()
+            .map(|point| point.as_ref().to_vec())
+            .map_err(|error| error.to_string()),
+        "ed448" => {
+            let seed = Zeroizing::new(<[u8; 57]>::try_from(seed).map_err(|_| LENGTH)?);
+            let seed = Zeroizing::new(ed448_goldilocks::SecretKey::from(*seed));
+            let key = ed448_goldilocks::SigningKey::from(&*seed);
+            Ok(key.verifying_key().to_bytes().to_vec())
+        }
+        "x448" => {
+            let scalar = Zeroizing::new(<[u8; 56]>::try_from(seed).map_err(|_| LENGTH)?);
+            let secret = x448::StaticSecret::from(*scalar);
+            Ok(x448::PublicKey::from(&secret).as_bytes().to_vec())
+        }
+        name => Err(format!("{name} is not computed here")),
     }
 }
 

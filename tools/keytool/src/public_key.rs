@@ -1,7 +1,6 @@
 //! Public keys: between attributes of a token, SubjectPublicKeyInfo, and OpenSSH's lines.
 
 use cryptoki::object::{Attribute, AttributeType, KeyType, ObjectClass};
-use cryptoki::types::Ulong;
 use der::asn1::{AnyRef, BitString, BitStringRef, OctetStringRef, UintRef};
 use der::oid::ObjectIdentifier;
 use der::pem::LineEnding;
@@ -16,27 +15,21 @@ use crate::digest::Hash;
 use crate::errors::{Failure, Result};
 use crate::exit::Exit;
 use crate::object::{self, Object};
+use crate::parameter_set::ParameterSet;
 use crate::token::Token;
 
 const RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
 const EC: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
-
-/// ML-DSA's object identifiers, and the parameter sets' numbers in the standard's order.
-const ML_DSA: &[(ObjectIdentifier, u64)] = &[
-    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.17"), 1),
-    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.18"), 2),
-    (ObjectIdentifier::new_unwrap("2.16.840.1.101.3.4.3.19"), 3),
-];
 
 /// A public key.
 #[derive(Clone, PartialEq, Eq)]
 pub(crate) enum PublicKey {
     /// Modulus and exponent, big-endian, without leading zeros.
     Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
-    /// A point: SEC1 form, or the bare 32 bytes of RFC 8410.
+    /// A point: SEC1 form, or the bare bytes of RFC 8410.
     Curve { curve: &'static Curve, point: Vec<u8> },
-    /// An ML-DSA key, with its algorithm.
-    MlDsa { algorithm: ObjectIdentifier, value: Vec<u8> },
+    /// The bytes of a key of a parameter set.
+    Set { set: &'static ParameterSet, value: Vec<u8> },
 }
 
 impl PartialEq for Curve {
@@ -65,8 +58,8 @@ impl PublicKey {
         if let Some(curve) = named.and_then(Curve::of_oid) {
             return Ok(Self::Curve { curve, point: bits.to_vec() });
         }
-        if ML_DSA.iter().any(|row| row.0 == oid) {
-            return Ok(Self::MlDsa { algorithm: oid, value: bits.to_vec() });
+        if let Some(set) = ParameterSet::of_oid(oid) {
+            return Ok(Self::Set { set, value: bits.to_vec() });
         }
         Err(unsupported(&named.unwrap_or(oid)))
     }
@@ -127,7 +120,8 @@ impl PublicKey {
             KeyType::EC | KeyType::EC_EDWARDS | KeyType::EC_MONTGOMERY => {
                 point(bytes(AttributeType::EcParams), bytes(AttributeType::EcPoint))
             }
-            KeyType::ML_DSA if object.class == ObjectClass::PUBLIC_KEY => ml_dsa(
+            key_type if object.class == ObjectClass::PUBLIC_KEY => of_set(
+                key_type,
                 object::number(token, object.handle, AttributeType::ParameterSet),
                 bytes(AttributeType::Value),
             ),
@@ -141,7 +135,7 @@ impl PublicKey {
         match self {
             Self::Rsa { .. } => KeyType::RSA,
             Self::Curve { curve, .. } => curve.key_type,
-            Self::MlDsa { .. } => KeyType::ML_DSA,
+            Self::Set { set, .. } => set.key_type,
         }
     }
 
@@ -156,14 +150,8 @@ impl PublicKey {
                 Attribute::EcParams(curve.preferred_params()?),
                 Attribute::EcPoint(octet_string(point)?),
             ],
-            Self::MlDsa { algorithm, value } => {
-                let set = ML_DSA.iter().find(|row| row.0 == *algorithm).map_or(0, |row| row.1);
-                vec![
-                    Attribute::ParameterSet(Ulong::new(set).try_into().map_err(|error| {
-                        Failure::content("this parameter set is unknown", error)
-                    })?),
-                    Attribute::Value(value.clone()),
-                ]
+            Self::Set { set, value } => {
+                set.attribute().into_iter().chain([Attribute::Value(value.clone())]).collect()
             }
         })
     }
@@ -180,7 +168,7 @@ impl PublicKey {
             Self::Rsa { .. } => (RSA, Some(Any::from(AnyRef::NULL))),
             Self::Curve { curve, .. } if curve.is_rfc8410() => (curve.oid, None),
             Self::Curve { curve, .. } => (EC, Some(Any::encode_from(&curve.oid)?)),
-            Self::MlDsa { algorithm, .. } => (*algorithm, None),
+            Self::Set { set, .. } => (set.oid, None),
         };
         Ok(SubjectPublicKeyInfoOwned {
             algorithm: AlgorithmIdentifierOwned { oid, parameters },
@@ -197,7 +185,7 @@ impl PublicKey {
             }
             .to_der(),
             Self::Curve { point, .. } => Ok(point.clone()),
-            Self::MlDsa { value, .. } => Ok(value.clone()),
+            Self::Set { value, .. } => Ok(value.clone()),
         }
     }
 
@@ -234,7 +222,7 @@ impl PublicKey {
                     (format!("ecdsa-sha2-{name}"), vec![curve, point.clone()])
                 }
             }
-            Self::MlDsa { .. } => return Err(refused()),
+            Self::Set { .. } => return Err(refused()),
         };
         let mut blob = ssh_string(name.as_bytes());
         fields.iter().for_each(|field| blob.extend(ssh_string(field)));
@@ -251,11 +239,7 @@ impl PublicKey {
                 bits.saturating_sub(leading).to_string()
             }
             Self::Curve { curve, .. } => curve.name.to_owned(),
-            Self::MlDsa { algorithm, .. } => {
-                let sizes = ["44", "65", "87"];
-                let at = ML_DSA.iter().position(|row| row.0 == *algorithm);
-                at.and_then(|at| sizes.get(at)).copied().unwrap_or_default().to_owned()
-            }
+            Self::Set { set, .. } => set.size.to_owned(),
         }
     }
 }
@@ -297,10 +281,8 @@ fn point(params: Option<Vec<u8>>, point: Option<Vec<u8>>) -> Option<PublicKey> {
     Some(PublicKey::Curve { curve, point })
 }
 
-fn ml_dsa(set: Option<u64>, value: Option<Vec<u8>>) -> Option<PublicKey> {
-    let set = set?;
-    let algorithm = ML_DSA.iter().find(|row| row.1 == set)?.0;
-    Some(PublicKey::MlDsa { algorithm, value: value? })
+fn of_set(key_type: KeyType, set: Option<u64>, value: Option<Vec<u8>>) -> Option<PublicKey> {
+    Some(PublicKey::Set { set: ParameterSet::of_number(key_type, set?)?, value: value? })
 }
 
 fn octet_string(bytes: &[u8]) -> Result<Vec<u8>> {
@@ -313,7 +295,10 @@ fn octet_string(bytes: &[u8]) -> Result<Vec<u8>> {
 pub(crate) fn unsupported(oid: &ObjectIdentifier) -> Failure {
     Failure::new(Exit::Unsupported, "keys of this algorithm are not supported")
         .cause(format!("the algorithm or curve is {oid}"))
-        .help("RSA, P-256, P-384, P-521, secp256k1, Ed25519, X25519 and ML-DSA are")
+        .help(
+            "RSA, P-256, P-384, P-521, secp256k1, Ed25519, X25519, Ed448, X448 and SLH-DSA are, and \
+             public keys of ML-DSA and ML-KEM",
+        )
 }
 
 /// A big-endian number as OpenSSH writes it: positive.

@@ -103,6 +103,13 @@ pub(crate) const SCHEMES: &[Scheme] = &[
         parts: false,
         ..PLAIN
     },
+    Scheme {
+        name: "ed448",
+        keys: EDWARDS,
+        mechanism: || Mechanism::Eddsa(EddsaParams::new(EddsaSignatureScheme::Pure)),
+        parts: false,
+        ..PLAIN
+    },
     hmac("hmac-sha256", || Mechanism::Sha256Hmac),
     hmac("hmac-sha384", || Mechanism::Sha384Hmac),
     hmac("hmac-sha512", || Mechanism::Sha512Hmac),
@@ -124,7 +131,14 @@ pub(crate) fn choose(
     key_type: Option<KeyType>,
     public: Option<&PublicKey>,
 ) -> Result<Scheme> {
-    let fits = |scheme: &&Scheme| key_type.is_some_and(|kind| scheme.keys.contains(&kind));
+    // On the curves of RFC 8032 the scheme is that of the curve.
+    let of_curve = |scheme: &&Scheme| match public {
+        Some(PublicKey::Curve { curve, .. }) if curve.is_rfc8410() => scheme.name == curve.name,
+        _ => true,
+    };
+    let fits = |scheme: &&Scheme| {
+        key_type.is_some_and(|kind| scheme.keys.contains(&kind)) && of_curve(scheme)
+    };
     let names = || {
         let names: Vec<&str> = SCHEMES.iter().filter(fits).map(|scheme| scheme.name).collect();
         format!("keys of this type sign with: {}", names.join(", "))

@@ -44,6 +44,7 @@ const ALGORITHMS: &[(&str, &str, Option<&[u8]>)] = &[
     ("ecdsa-sha384", "1.2.840.10045.4.3.3", None),
     ("ecdsa-sha512", "1.2.840.10045.4.3.4", None),
     ("ed25519", "1.3.101.112", None),
+    ("ed448", "1.3.101.113", None),
 ];
 
 /// RSASSA-PSS-params of RFC 4055: SHA-256, MGF1 with SHA-256, 32 bytes of salt.

@@ -15,6 +15,8 @@ fn every_type_is_generated_and_its_public_half_exported() {
         ("ec:secp256k1", "secp256k1"),
         ("ed25519", "ED25519"),
         ("x25519", "X25519"),
+        ("ed448", "ED448"),
+        ("x448", "X448"),
     ] {
         let made = world.json(["key", "generate", kind, "--label", kind]);
         assert_eq!(made.as_array().unwrap().len(), 2);
@@ -79,6 +81,7 @@ const KINDS: &[(&str, &[&str])] = &[
     ("p521", &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-521"]),
     ("secp256k1", &["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:secp256k1"]),
     ("ed25519", &["-algorithm", "ED25519"]),
+    ("ed448", &["-algorithm", "ED448"]),
 ];
 
 #[test]
@@ -97,7 +100,7 @@ fn pkcs8_of_every_type_is_imported_and_signs() {
         world.ok(["sign", name, "--in", "data", "--out", "signature"]);
         world.ok(["verify", name, "--in", "data", "--signature", "signature"]);
         let digest: &[&str] = match *name {
-            "ed25519" => &[],
+            "ed25519" | "ed448" => &[],
             "p384" => &["-digest", "sha384"],
             "p521" => &["-digest", "sha512"],
             _ => &["-digest", "sha256"],
@@ -109,6 +112,74 @@ fn pkcs8_of_every_type_is_imported_and_signs() {
         ];
         world.openssl(&verify.concat());
     }
+}
+
+#[test]
+fn keys_for_agreement_are_imported() {
+    let world = World::new();
+    for name in ["x25519", "x448"] {
+        world.openssl(&["genpkey", "-algorithm", name, "-out", "key.pem"]);
+        world.openssl(&["pkey", "-in", "key.pem", "-pubout", "-out", "public.pem"]);
+        let made = world.json(["key", "import", "key.pem", "--label", name]);
+        assert_eq!(made[0]["protection"]["sensitive"], true, "{name}");
+        let public = world.ok(["key", "export-public", name]).stdout;
+        assert_eq!(public, read(world.path("public.pem")), "{name}");
+    }
+}
+
+#[test]
+fn keys_of_parameter_sets_are_generated() {
+    let world = World::new();
+    // SoftHSM2 has no such keys.
+    if !world.is_ours() {
+        return;
+    }
+    for (kind, size) in [("ml-dsa", "44"), ("ml-kem", "768")] {
+        let made = world.json(["key", "generate", &format!("{kind}:{size}"), "--label", kind]);
+        assert_eq!(made.as_array().unwrap().len(), 2);
+        for half in made.as_array().unwrap() {
+            assert_eq!((&half["type"], &half["size"]), (&kind.into(), &size.into()));
+        }
+        world.ok(["key", "export-public", kind, "--format", "der", "--out", "public.der"]);
+        let again = world.json(["key", "import", "public.der", "--label", "again", "--id", "0a"]);
+        assert_eq!(again[0]["fingerprint"], made[0]["fingerprint"]);
+        world.ok(["key", "delete", "again", "--yes"]);
+    }
+    world.file("data", b"what is signed");
+    world.ok(["sign", "ml-dsa", "--in", "data", "--out", "signature"]);
+    world.ok(["verify", "ml-dsa", "--in", "data", "--signature", "signature"]);
+}
+
+/// A key of NIST's (ACVP, SLH-DSA-keyGen-FIPS205): SLH-DSA-SHA2-128s, in the structure of RFC 9909.
+const SLH_DSA: &str = "3052020100300b06096086480165030403140440\
+    2f896d61d9cd9038ca303394fadaa22a24ac5ec1d86a989ca2196c3c8632419c\
+    1a05a42fe300e87b16aee116cb2e236358e2c3e62632c9de03d08a535a0eb7e7";
+
+#[test]
+fn an_slh_dsa_key_is_imported_and_travels() {
+    let world = World::new();
+    // SoftHSM2 has no such keys.
+    if !world.is_ours() {
+        return;
+    }
+    let der = hex::decode(SLH_DSA).unwrap();
+    world.file("key.der", &der);
+    let made = world.json(["key", "import", "key.der", "--label", "slow", "--extractable"]);
+    for half in made.as_array().unwrap() {
+        assert_eq!((&half["type"], &half["size"]), (&"slh-dsa".into(), &"sha2-128s".into()));
+    }
+    let export = ["key", "export-public", "slow", "--format", "der"];
+    let public = world.ok(export).stdout;
+    assert_eq!(public[public.len() - 32..], der[der.len() - 32..]);
+    world.ok(["key", "generate", "aes:256", "--label", "kek", "--usage", "wrap,unwrap"]);
+    world.ok(["key", "wrap", "slow", "--with", "kek", "--out", "wrapped"]);
+    world.ok(["key", "delete", "slow", "--yes"]);
+    let back = ["key", "unwrap", "wrapped", "--with", "kek", "--type", "slh-dsa"];
+    let made = world.json(back.into_iter().chain(["--label", "back"]));
+    assert_eq!(made[0]["type"], "slh-dsa");
+    world.file("short.der", &[&[0x30, 0x51], &der[2..18], &[4, 0x3f], &der[20..83]].concat());
+    world.fails(9, ["key", "import", "short.der"]);
+    world.fails(2, ["key", "generate", "slh-dsa:sha2-128s"]);
 }
 
 #[test]

@@ -69,8 +69,9 @@ pub(super) fn parse_hex(text: &str) -> Result<Hex, String> {
 /// `key generate`.
 #[derive(Args)]
 pub(crate) struct KeyGenerateArgs {
-    /// The type: rsa:BITS, ec:p256, ec:p384, ec:p521, ec:secp256k1, ed25519, x25519, aes:BITS,
-    /// hmac:BITS, generic:BITS, ml-dsa:44, ml-dsa:65, ml-dsa:87
+    /// The type: rsa:BITS, ec:p256, ec:p384, ec:p521, ec:secp256k1, ed25519, x25519, ed448, x448,
+    /// aes:BITS, hmac:BITS, generic:BITS, ml-dsa:44, ml-dsa:65, ml-dsa:87, ml-kem:512, ml-kem:768,
+    /// ml-kem:1024
     #[arg(value_name = "TYPE")]
     pub(crate) spec: String,
     #[command(flatten)]
@@ -199,7 +200,8 @@ pub(crate) struct KeyUnwrapArgs {
     /// How: aes-kwp, aes-kw, aes-cbc-pad, rsa-oaep-sha1, -sha256, -sha384, -sha512, rsa-pkcs
     #[arg(long, short, value_name = "MECHANISM")]
     pub(crate) mechanism: Option<String>,
-    /// The type of the key inside: aes, generic, hmac, rsa, ec, ed25519, x25519, ml-dsa
+    /// The type of the key inside: aes, generic, hmac, rsa, ec, ed25519, x25519, ed448, x448,
+    /// ml-dsa, ml-kem, slh-dsa
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) kind: String,
     #[command(flatten)]
