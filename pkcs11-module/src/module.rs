@@ -120,7 +120,7 @@ pub(crate) fn message_layouts(mechanism: MechanismType) -> Option<&'static [Layo
 
 /// Has the rooms below hold nothing half-done while the process forks.
 pub(crate) fn quiesce() -> Box<dyn Quiet> {
-    Box::new(strongroom_token::quiesce())
+    Box::new((crate::remote::quiesce(), strongroom_token::quiesce()))
 }
 
 /// A host has its own use for its standard error: only a module that is being worked on tells there

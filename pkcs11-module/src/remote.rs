@@ -8,6 +8,7 @@
 //! becomes of sessions is [`Remote`](strongroom_functions::Remote)'s to say.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,10 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::net::{RecvFlags, SendFlags, recv, send};
+use rustix::net::{
+    AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
+    send, socket_with,
+};
 use strongroom_functions::frame::{
     self, FIRST, Hello, Inbox, Refusal, Terms, VERSION, Welcome, Wish,
 };
@@ -257,7 +261,7 @@ struct Connection {
 
 impl Connection {
     fn open(path: &Path, wish: Wish) -> core::result::Result<(Self, Terms), Trouble> {
-        let socket = Socket::connect(path).map_err(Trouble::Away)?;
+        let socket = Socket::connect(path)?;
         let mut connection = Self { socket, inbox: Inbox::default() };
         let hello = Hello { version: VERSION, wish };
         // A daemon that refuses may do so before it has heard anything.
@@ -279,7 +283,7 @@ impl Connection {
     }
 }
 
-/// How many sockets a child of a fork can be kept from holding open.
+/// How many sockets a child of a fork can be kept from holding open; so a process has no more.
 const MOST_SOCKETS: usize = 256;
 
 /// The sockets of this process. A child has copies of them, by which the daemon would think that its
@@ -287,6 +291,15 @@ const MOST_SOCKETS: usize = 256;
 static SOCKETS: [AtomicI32; MOST_SOCKETS] = [const { AtomicI32::new(NONE) }; MOST_SOCKETS];
 
 const NONE: i32 = -1;
+
+/// Held while a socket is made and put on the list, and while the process forks: each socket that a
+/// child has a copy of is on the list. Whoever holds it waits for nothing.
+static MAKING: Mutex<()> = Mutex::new(());
+
+/// Has no socket made that is not on the list yet, while the process forks.
+pub(crate) fn quiesce() -> MutexGuard<'static, ()> {
+    MAKING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// The sockets that a child of this process has to close, each told once.
 pub(crate) fn take_sockets() -> impl Iterator<Item = i32> {
@@ -298,18 +311,33 @@ pub(crate) fn take_sockets() -> impl Iterator<Item = i32> {
 struct Socket(UnixStream);
 
 impl Socket {
-    fn connect(path: &Path) -> io::Result<Self> {
-        let stream = UnixStream::connect(path)?;
-        let fd = stream.as_raw_fd();
-        let _ = SOCKETS.iter().any(|place| {
+    fn connect(path: &Path) -> core::result::Result<Self, Trouble> {
+        let socket = Self::make()?;
+        let address = SocketAddrUnix::new(path);
+        address
+            .and_then(|address| connect(&socket.0, &address))
+            .map_err(|error| Trouble::Away(error.into()))?;
+        Ok(socket)
+    }
+
+    fn make() -> core::result::Result<Self, Trouble> {
+        let _making = quiesce();
+        let socket =
+            socket_with(AddressFamily::UNIX, SocketType::STREAM, SocketFlags::CLOEXEC, None)
+                .map_err(|error| Trouble::Away(error.into()))?;
+        let fd = socket.as_raw_fd();
+        let listed = SOCKETS.iter().any(|place| {
             place.compare_exchange(NONE, fd, Ordering::Relaxed, Ordering::Relaxed).is_ok()
         });
-        Ok(Self(stream))
+        // Others of this process are at work over all of them, as if the daemon had no more.
+        listed.then(|| Self(socket.into())).ok_or(Trouble::Refused(Refusal::Full))
     }
 }
 
 impl Drop for Socket {
     fn drop(&mut self) {
+        // A child that comes into being between this and the end has a copy, which is good for nothing.
+        let _ = self.0.shutdown(Shutdown::Both);
         let fd = self.0.as_raw_fd();
         let _ = SOCKETS.iter().any(|place| {
             place.compare_exchange(fd, NONE, Ordering::Relaxed, Ordering::Relaxed).is_ok()
