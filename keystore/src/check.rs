@@ -9,8 +9,10 @@ use std::{
 use crate::{
     Error, Store, Token,
     backend::sqlite::files::{stem, token_of},
-    config::{Config, Seal},
-    filesystem, queue,
+    config::Config,
+    filesystem,
+    locks::Locks,
+    queue,
     seal::{DRAFT, EXPOSED},
 };
 
@@ -110,7 +112,7 @@ impl Store {
     }
 
     fn check_seal(&self, findings: &mut Findings) {
-        let Seal::File(path) = &self.config.seal else {
+        let Some(path) = self.seal.path() else {
             findings.add(
                 Severity::Warning,
                 "there is no seal: whoever copies the store can guess PINs, and reads and \
@@ -124,6 +126,18 @@ impl Store {
             Err(Error::SealMissing(_)) if self.names().is_ok_and(|names| names.is_empty()) => {
                 findings.fine("there is no seal key yet; it is made with the first token");
             }
+            Err(Error::Sealed) => match Locks::read(path) {
+                Ok(locks) => findings.fine(format!(
+                    "the seal key {} has {} locks",
+                    path.display(),
+                    locks.list().count()
+                )),
+                Err(error) => findings.add(
+                    Severity::Fault,
+                    error.to_string(),
+                    "put the locked seal key back in its place, with mode 0600",
+                ),
+            },
             Err(error) => findings.add(
                 Severity::Fault,
                 error.to_string(),
@@ -180,6 +194,10 @@ impl Store {
     }
 
     fn check_tokens(&self, findings: &mut Findings) {
+        if self.is_sealed() {
+            findings.fine("the store is sealed, so its tokens were not looked into");
+            return;
+        }
         match self.tokens() {
             Ok(tokens) => tokens.iter().for_each(|token| check_token(findings, token)),
             Err(error) => {

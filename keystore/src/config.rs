@@ -15,7 +15,8 @@
 //! path = "/var/lib/strongroom"
 //!
 //! [seal]
-//! file = "seal.key"        # relative to this file; or: source = "none"
+//! file = "seal.key"        # relative to this file
+//! source = "file"          # or "operator": the file is locked; or "none"
 //!
 //! [pin]
 //! lockout = 10             # wrong PINs in a row; without it attempts only get slower
@@ -56,6 +57,7 @@ const SOCKET_VARIABLE: &str = "STRONGROOM_SOCKET";
 const SOFTHSM2_FILE: &str = ".config/softhsm2/softhsm2.conf";
 const SOFTHSM2_SYSTEM_FILES: [&str; 2] = ["/etc/softhsm/softhsm2.conf", "/etc/softhsm2.conf"];
 const SEAL_FILE: &str = "seal.key";
+const LOCKED_SEAL_FILE: &str = "seal.locked";
 
 /// The configuration of a store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -188,6 +190,8 @@ impl Log {
 pub enum Seal {
     /// In a file, made together with the first token.
     File(PathBuf),
+    /// In a file that an operator unlocks: see [`Locks`](crate::Locks).
+    Operator(PathBuf),
     /// Nowhere: PINs alone protect the private objects, nothing protects the public ones.
     None,
 }
@@ -279,6 +283,9 @@ impl Config {
         let seal = match (file.seal.file, file.seal.source) {
             (Some(key), None | Some(Source::File)) => Seal::File(beside.join(key)),
             (None, Some(Source::None)) => Seal::None,
+            (key, Some(Source::Operator)) => {
+                Seal::Operator(beside.join(key.unwrap_or_else(|| LOCKED_SEAL_FILE.into())))
+            }
             (None, _) => Seal::File(beside.join(SEAL_FILE)),
             (Some(_), Some(Source::None)) => {
                 return refuse("[seal] has both a file and source = \"none\"; remove one of them");
@@ -501,6 +508,7 @@ struct SealTable {
 #[serde(rename_all = "lowercase")]
 enum Source {
     File,
+    Operator,
     None,
 }
 
@@ -577,6 +585,12 @@ mod tests {
         assert_eq!(config, Config::plain("tokens".into(), Seal::File("seal.key".into())));
         let config = load("[store]\npath = 'tokens'\n[seal]\nsource = 'none'\n").unwrap();
         assert_eq!(config.seal, Seal::None);
+        for (text, name) in [("", "seal.locked"), ("\nfile = \"x\"", "x")] {
+            let config =
+                load(&format!("[store]\npath = \"tokens\"\n[seal]\nsource = \"operator\"{text}"))
+                    .unwrap();
+            assert!(matches!(&config.seal, Seal::Operator(path) if path.ends_with(name)));
+        }
     }
 
     #[test]

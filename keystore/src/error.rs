@@ -38,6 +38,8 @@ pub enum Error {
     },
     /// Less memory is left than the derivation of a key from a PIN needs.
     OutOfMemory,
+    /// The store is sealed: an operator has to unlock its seal key first.
+    Sealed,
     /// The seal key of the store is not there.
     SealMissing(PathBuf),
     /// The seal key is not the one that the token was made with, or is no seal key.
@@ -79,6 +81,9 @@ impl fmt::Display for Error {
                 "too little memory is left to check a PIN; raise the memory limit of this process \
                  or container",
             ),
+            Self::Sealed => {
+                f.write_str("the store is sealed; an operator unseals it with `strongroom unseal`")
+            }
             Self::SealMissing(path) => write!(
                 f,
                 "the seal key {} is missing; put back the copy that was kept when the first token \

@@ -29,6 +29,7 @@ mod fresh;
 mod gate;
 mod head;
 mod keys;
+mod locks;
 mod login;
 mod memory_limit;
 mod objects;
@@ -49,6 +50,7 @@ pub use self::{
     config::{Config, ConfigError},
     error::{Error, Result},
     gate::{Quiesced, quiesce},
+    locks::{Kind, Locks, Opener},
     login::Unlocked,
     objects::{Change, Changes, Found, Record, Term},
     pages::keep_secrets_on_heap,

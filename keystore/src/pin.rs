@@ -12,6 +12,7 @@
 //! ```
 
 use argon2::{Algorithm, Argon2, Params, Version};
+use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -30,7 +31,8 @@ const ARGON2ID: u8 = 1;
 const DAMAGED: &str = "a PIN slot of the token is damaged or was tampered with";
 
 /// The cost of one guess.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Cost {
     /// Kibibytes of memory.
     pub(crate) memory: u32,
@@ -47,7 +49,7 @@ impl Cost {
     pub(crate) const UNSEALED: Self = Self { memory: 64 * 1024, passes: 3, lanes: 1 };
 
     /// What a damaged or forged slot may make this process spend.
-    fn bearable(self) -> bool {
+    pub(crate) fn bearable(self) -> bool {
         (8..=1 << 20).contains(&self.memory)
             && (1..=64).contains(&self.passes)
             && (1..=16).contains(&self.lanes)
@@ -163,7 +165,8 @@ fn head(cost: Cost, salt: &[u8; 16]) -> Vec<u8> {
     parts.concat()
 }
 
-fn stretch(cost: Cost, salt: &[u8; 16], pin: &[u8]) -> Result<Key> {
+/// Argon2id over what a person knows.
+pub(crate) fn stretch(cost: Cost, salt: &[u8; 16], pin: &[u8]) -> Result<Key> {
     let Cost { memory, passes, lanes } = cost;
     if !memory_limit::allows(u64::from(memory) * 1024) {
         return Err(Error::OutOfMemory);
@@ -174,7 +177,9 @@ fn stretch(cost: Cost, salt: &[u8; 16], pin: &[u8]) -> Result<Key> {
     let mut key = Key::new([0; 32]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into_with_memory(pin, salt, key.as_mut_slice(), blocks)
-        .map_err(|_| Error::Unsupported("the PIN is longer than can be stretched".into()))?;
+        .map_err(|_| {
+            Error::Unsupported("the PIN or passphrase is longer than can be stretched".into())
+        })?;
     Ok(key)
 }
 

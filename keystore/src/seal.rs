@@ -9,7 +9,7 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use zeroize::Zeroizing;
@@ -17,12 +17,13 @@ use zeroize::Zeroizing;
 use crate::{
     config::Seal,
     error::{self, Error, Result},
+    locks::{Locks, Opener},
     pages::Secret,
     sealed,
 };
 
 /// The length of a seal key, in bytes.
-const LEN: usize = 32;
+pub(crate) const LEN: usize = 32;
 /// Anyone's access, and the group's right to write.
 pub(crate) const EXPOSED: u32 = 0o027;
 
@@ -40,23 +41,60 @@ impl SealSource {
     /// The file that holds the key, if the configuration wants one.
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.seal {
-            Seal::File(path) => Some(path),
+            Seal::File(path) | Seal::Operator(path) => Some(path),
             Seal::None => None,
         }
     }
 
     /// The key; nothing if the configuration wants none.
     pub(crate) fn key(&self) -> Result<Option<Arc<Secret>>> {
-        self.path().map(|path| self.cached(|| read(path))).transpose()
+        self.found(read)
     }
 
-    /// The key, made now if it is not there yet.
+    /// The key, made now if it is not there yet. What an operator unlocks is never made here.
     pub(crate) fn key_or_new(&self) -> Result<Option<Arc<Secret>>> {
-        self.path().map(|path| self.cached(|| read_or_make(path))).transpose()
+        self.found(read_or_make)
+    }
+
+    fn found(&self, get: impl FnOnce(&Path) -> Result<Secret>) -> Result<Option<Arc<Secret>>> {
+        match &self.seal {
+            Seal::File(path) => self.cached(|| get(path)).map(Some),
+            Seal::Operator(_) => self.cached(|| Err(Error::Sealed)).map(Some),
+            Seal::None => Ok(None),
+        }
+    }
+
+    /// Has the key unlocked, for as long as it is not forgotten.
+    pub(crate) fn unlock(&self, opener: Opener<'_>) -> Result<()> {
+        let Seal::Operator(path) = &self.seal else {
+            return Err(Error::Unsupported(
+                "nobody has to unseal this store; that takes source = \"operator\" in [seal]"
+                    .into(),
+            ));
+        };
+        let key = Arc::new(Locks::read(path)?.open(opener)?);
+        *self.kept() = Some(key);
+        Ok(())
+    }
+
+    /// Forgets a key that an operator unlocked. Any other is not secret from this process.
+    pub(crate) fn forget(&self) {
+        if matches!(self.seal, Seal::Operator(_)) {
+            *self.kept() = None;
+        }
+    }
+
+    /// Whether an operator has to unlock the key first.
+    pub(crate) fn is_sealed(&self) -> bool {
+        matches!(self.key(), Err(Error::Sealed))
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Arc<Secret>>> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn cached(&self, get: impl FnOnce() -> Result<Secret>) -> Result<Arc<Secret>> {
-        let mut cached = self.key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut cached = self.kept();
         if let Some(key) = cached.as_ref() {
             return Ok(Arc::clone(key));
         }
@@ -82,7 +120,8 @@ fn read_or_make(path: &Path) -> Result<Secret> {
     }
 }
 
-fn read(path: &Path) -> Result<Secret> {
+/// Reads a key that lies in a file as it is.
+pub(crate) fn read(path: &Path) -> Result<Secret> {
     let mut file = match File::open(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             return Err(Error::SealMissing(path.to_owned()));
@@ -139,10 +178,10 @@ fn make(path: &Path) -> Result<()> {
 pub(crate) const DRAFT: &str = ".seal-";
 
 /// A file that is not yet what it will be, removed in any case.
-struct Draft(PathBuf);
+pub(crate) struct Draft(pub(crate) PathBuf);
 
 impl Draft {
-    fn new(dir: &Path) -> Result<Self> {
+    pub(crate) fn new(dir: &Path) -> Result<Self> {
         let name = u64::from_le_bytes(sealed::random()?);
         Ok(Self(dir.join(format!("{DRAFT}{name:016x}.new"))))
     }

@@ -24,6 +24,7 @@ use crate::{
     filesystem,
     head::{Head, Sum},
     keys::{self, SealColumn, SealKeys},
+    locks::Opener,
     login,
     pin::{PinKey, Place},
     queue::PinQueue,
@@ -264,6 +265,31 @@ impl Store {
                 Ok((SealColumn::Inside(key).encode(), keys))
             }
         }
+    }
+
+    /// Unseals the store, until it is sealed again or this is dropped.
+    ///
+    /// # Errors
+    /// [`Error::WrongPin`] if the opener fits none of the locks; [`Error::SealMissing`] and what
+    /// [`Locks::read`](crate::Locks::read) answers; [`Error::Unsupported`] if no operator has to do this.
+    pub fn unseal(&self, opener: Opener<'_>) -> Result<()> {
+        self.seal.unlock(opener)
+    }
+
+    /// Whether an operator has to unseal the store before it can be used.
+    pub fn is_sealed(&self) -> bool {
+        self.seal.is_sealed()
+    }
+
+    /// Seals the store: it forgets the seal key, and every key that came of it. What logins hold
+    /// ([`Unlocked`](crate::Unlocked)) is theirs to drop.
+    pub fn seal(&self) {
+        self.seal.forget();
+        let mut scan = self.scan.lock().unwrap_or_else(PoisonError::into_inner);
+        for token in scan.tokens.values() {
+            token.forget();
+        }
+        *scan = Scan::default();
     }
 
     pub(crate) fn make_dir(&self) -> Result<()> {

@@ -215,6 +215,12 @@ impl Token {
         Ok(self.keep(Known { version: header.version, seal: header.seal, head, keys, public }))
     }
 
+    /// Forgets the keys that came of the seal key.
+    pub(crate) fn forget(&self) {
+        *lock(&self.known) = None;
+        *lock(&self.keys) = None;
+    }
+
     fn keep(&self, known: Known) -> Arc<Known> {
         let known = Arc::new(known);
         *lock(&self.known) = Some(Arc::clone(&known));

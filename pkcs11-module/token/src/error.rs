@@ -17,6 +17,7 @@ fn condition(error: Stored) -> Error {
         Stored::NotInitialized => Error::UserPinNotInitialized,
         Stored::Locked => Error::UserNotLoggedIn,
         Stored::NotFound => Error::ObjectHandleInvalid,
+        Stored::Sealed => Error::TokenNotPresent,
         Stored::Denied => Error::FunctionRejected,
         Stored::ReadOnly => Error::TokenWriteProtected,
         Stored::Full => Error::TokenResourceExceeded,
