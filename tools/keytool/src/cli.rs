@@ -2,6 +2,7 @@
 //! completions come.
 
 mod cert;
+mod daemon;
 mod key;
 mod moving;
 mod operation;
@@ -14,6 +15,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 
 pub(crate) use cert::*;
+pub(crate) use daemon::*;
 pub(crate) use key::*;
 pub(crate) use moving::*;
 pub(crate) use operation::*;
@@ -96,6 +98,15 @@ pub(crate) enum Command {
     Backup(BackupArgs),
     /// Bring a token back from a sealed copy
     Restore(RestoreArgs),
+    /// Show how the daemon is
+    Status(DaemonArgs),
+    /// Have the daemon forget all keys, until it is unsealed
+    Seal(DaemonArgs),
+    /// Unseal the daemon's store
+    Unseal(UnsealArgs),
+    /// The locks of a seal key that an operator unlocks: make, add, remove, list
+    #[command(subcommand)]
+    SealKey(SealKeyCommand),
     /// Move in: take over tokens, keys and certificates from elsewhere
     #[command(subcommand)]
     Import(ImportCommand),
@@ -170,6 +181,10 @@ secret_args! {
     SoPinArgs, "so-pin", "the SO PIN", "STRONGROOM_SO_PIN";
     /// Where a PIN that is being set comes from.
     NewPinArgs, "new-pin", "the new PIN", "STRONGROOM_NEW_PIN";
+    /// Where a passphrase that unseals comes from.
+    PassphraseArgs, "passphrase", "the passphrase", "STRONGROOM_PASSPHRASE";
+    /// Where a passphrase that is being set comes from.
+    NewPassphraseArgs, "new-passphrase", "the new passphrase", "STRONGROOM_NEW_PASSPHRASE";
     /// Where the password of a file comes from.
     PasswordArgs, "password", "the password of the file", "STRONGROOM_FILE_PASSWORD";
 }

@@ -4,6 +4,7 @@ mod cert;
 mod cert_sign;
 mod check;
 mod cipher;
+mod daemon;
 mod generate;
 mod import;
 mod key;
@@ -63,6 +64,10 @@ fn without_module(cli: &Cli, out: &Output) -> Option<Result<Exit>> {
         Command::Check => Some(check::check(module, out)),
         Command::Backup(args) => Some(store::backup(module, out, args).map(|()| Exit::Done)),
         Command::Restore(args) => Some(store::restore(module, out, args).map(|()| Exit::Done)),
+        Command::Status(args) => Some(daemon::status(out, args).map(|()| Exit::Done)),
+        Command::Seal(args) => Some(daemon::seal(out, args).map(|()| Exit::Done)),
+        Command::Unseal(args) => Some(daemon::unseal(out, args).map(|()| Exit::Done)),
+        Command::SealKey(command) => Some(daemon::seal_key(out, command).map(|()| Exit::Done)),
         Command::Token(TokenCommand::Delete(args)) => {
             Some(store::delete(module, out, args).map(|()| Exit::Done))
         }
@@ -110,6 +115,10 @@ fn with_module(command: &Command, context: &Context) -> Result<()> {
         Command::Check
         | Command::Backup(_)
         | Command::Restore(_)
+        | Command::Status(_)
+        | Command::Seal(_)
+        | Command::Unseal(_)
+        | Command::SealKey(_)
         | Command::Import(_)
         | Command::Softhsm2Util(_)
         | Command::Man(_)

@@ -77,3 +77,73 @@ fn check_looks_at_the_store() {
     assert_eq!(broken.code, 11, "{}", broken.stderr);
     assert!(broken.text().contains("strongroom.toml"), "{}", broken.text());
 }
+
+/// The configuration of this world, with a locked seal key in its directory.
+fn operated(world: &World) -> String {
+    let path = world.path("strongroom.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    assert!(!text.contains("[seal]"), "{text}");
+    std::fs::write(path, format!("{text}\n[seal]\nsource = \"operator\"\n")).unwrap();
+    world.path("seal.locked").to_str().unwrap().to_owned()
+}
+
+#[test]
+fn a_seal_key_is_locked_and_gets_more_locks() {
+    let (world, _) = with_token();
+    let key = world.path("seal.key");
+    world.file("words", b"four quiet green boats\n");
+    let first = ["seal-key", "lock", "--new-passphrase-file", "words", "--from"];
+    let made = run(&world, &[&first[..], &[key.to_str().unwrap()]].concat());
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let again = run(&world, &[&first[..], &[key.to_str().unwrap()]].concat());
+    assert_eq!(again.code, 9, "it is never written over: {}", again.stderr);
+
+    operated(&world);
+    let add = ["seal-key", "add", "--name", "service", "--new-key-file", "service.key"];
+    world.file("wrong", b"five quiet green boats\n");
+    let refused = run(&world, &[&add[..], &["--passphrase-file", "wrong"]].concat());
+    assert_eq!(refused.code, 5, "{}", refused.stderr);
+    let added = run(&world, &[&add[..], &["--passphrase-file", "words"]].concat());
+    assert_eq!(added.code, 0, "{}", added.stderr);
+    let listed = run(&world, &["seal-key", "list", "--json"]).json();
+    assert_eq!(listed[0]["name"], "operator");
+    assert_eq!(listed[1]["kind"], "key file");
+
+    let store = store(&world);
+    let service = std::fs::read(world.path("service.key")).unwrap();
+    assert!(store.is_sealed());
+    store.unseal(strongroom_keystore::Opener::Key(&service)).unwrap();
+    assert_eq!(store.tokens().unwrap().pop().unwrap().status().unwrap().label[..5], *b"vault");
+
+    let removed = run(&world, &["seal-key", "remove", "operator"]);
+    assert_eq!(removed.code, 0, "{}", removed.stderr);
+    assert_eq!(run(&world, &["seal-key", "remove", "operator"]).code, 3);
+    assert_eq!(run(&world, &["seal-key", "remove", "service"]).code, 10, "the last");
+}
+
+#[test]
+fn a_new_seal_key_is_locked_from_the_first() {
+    let world = World::empty();
+    let locked = operated(&world);
+    let made = run(&world, &["seal-key", "lock", "--new-key-file", "operator.key"]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    assert!(std::path::Path::new(&locked).exists());
+    assert!(!world.path("seal.key").exists());
+    world.file("short", b"boat");
+    let add = ["seal-key", "add", "--name", "x", "--key-file", "operator.key"];
+    let weak = run(&world, &[&add[..], &["--new-passphrase-file", "short"]].concat());
+    assert_eq!(weak.code, 10, "{}", weak.stderr);
+    let checked = run(&world, &["check"]);
+    assert!(checked.text().contains("1 locks"), "{}", checked.text());
+}
+
+#[test]
+fn nobody_answers_where_no_daemon_is() {
+    let world = World::empty();
+    for args in [&["status"][..], &["seal"], &["unseal", "--key-file", "k"]] {
+        world.file("k", &[7; 32]);
+        let run = run(&world, &[args, &["--socket", "nobody.sock"]].concat());
+        assert_eq!(run.code, 6, "{}", run.stderr);
+        assert!(run.stderr.contains("start strongroomd"), "{}", run.stderr);
+    }
+}
