@@ -17,6 +17,8 @@
 //! [seal]
 //! file = "seal.key"        # relative to this file
 //! source = "file"          # or "operator": the file is locked; or "none"
+//! credential = "strongroom" # with "operator": what the service manager brings unlocks it at start
+//! key_file = "unseal.key"  # or what is in this file does
 //!
 //! [pin]
 //! lockout = 10             # wrong PINs in a row; without it attempts only get slower
@@ -191,9 +193,23 @@ pub enum Seal {
     /// In a file, made together with the first token.
     File(PathBuf),
     /// In a file that an operator unlocks: see [`Locks`](crate::Locks).
-    Operator(PathBuf),
+    Operator {
+        /// The file.
+        locks: PathBuf,
+        /// What unlocks it before any operator comes.
+        key: Option<StartKey>,
+    },
     /// Nowhere: PINs alone protect the private objects, nothing protects the public ones.
     None,
+}
+
+/// Where the key is that unlocks a seal key at start.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StartKey {
+    /// In a file.
+    File(PathBuf),
+    /// In a credential of this name, which the service manager gives this process alone.
+    Credential(String),
 }
 
 /// What happens when the security officer replaces the user PIN (not when the first one is set).
@@ -280,16 +296,9 @@ impl Config {
         let refuse = |why: &str| {
             Err(ConfigError::Invalid { path: path.clone(), line: None, why: why.to_owned() })
         };
-        let seal = match (file.seal.file, file.seal.source) {
-            (Some(key), None | Some(Source::File)) => Seal::File(beside.join(key)),
-            (None, Some(Source::None)) => Seal::None,
-            (key, Some(Source::Operator)) => {
-                Seal::Operator(beside.join(key.unwrap_or_else(|| LOCKED_SEAL_FILE.into())))
-            }
-            (None, _) => Seal::File(beside.join(SEAL_FILE)),
-            (Some(_), Some(Source::None)) => {
-                return refuse("[seal] has both a file and source = \"none\"; remove one of them");
-            }
+        let seal = match file.seal.seal(&beside) {
+            Ok(seal) => seal,
+            Err(why) => return refuse(why),
         };
         if file.pin.lockout == Some(0) {
             return refuse("[pin] lockout = 0 would lock every PIN; remove it, or give 1 or more");
@@ -500,6 +509,8 @@ struct StoreTable {
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct SealTable {
+    key_file: Option<PathBuf>,
+    credential: Option<String>,
     file: Option<PathBuf>,
     source: Option<Source>,
 }
@@ -510,6 +521,39 @@ enum Source {
     File,
     Operator,
     None,
+}
+
+impl SealTable {
+    /// What it says, or why it makes no sense.
+    fn seal(self, beside: &Path) -> Result<Seal, &'static str> {
+        let file = self.file.map(|path| beside.join(path));
+        let key = match (self.key_file, self.credential) {
+            (None, None) => None,
+            (Some(path), None) => Some(StartKey::File(beside.join(path))),
+            (None, Some(name)) if !name.is_empty() && !name.contains('/') => {
+                Some(StartKey::Credential(name))
+            }
+            (None, Some(_)) => return Err("[seal] credential is a name, without a slash"),
+            (Some(_), Some(_)) => {
+                return Err("[seal] has both a key_file and a credential; remove one of them");
+            }
+        };
+        match (self.source, file, key) {
+            (Some(Source::Operator), file, key) => {
+                let locks = file.unwrap_or_else(|| beside.join(LOCKED_SEAL_FILE));
+                Ok(Seal::Operator { locks, key })
+            }
+            (_, _, Some(_)) => Err("[seal] key_file and credential unlock a seal key that is \
+                locked; say source = \"operator\", or remove them"),
+            (None | Some(Source::File), file, None) => {
+                Ok(Seal::File(file.unwrap_or_else(|| beside.join(SEAL_FILE))))
+            }
+            (Some(Source::None), None, None) => Ok(Seal::None),
+            (Some(Source::None), Some(_), None) => {
+                Err("[seal] has both a file and source = \"none\"; remove one of them")
+            }
+        }
+    }
 }
 
 #[derive(Default, Deserialize)]
@@ -585,11 +629,15 @@ mod tests {
         assert_eq!(config, Config::plain("tokens".into(), Seal::File("seal.key".into())));
         let config = load("[store]\npath = 'tokens'\n[seal]\nsource = 'none'\n").unwrap();
         assert_eq!(config.seal, Seal::None);
-        for (text, name) in [("", "seal.locked"), ("\nfile = \"x\"", "x")] {
-            let config =
-                load(&format!("[store]\npath = \"tokens\"\n[seal]\nsource = \"operator\"{text}"))
-                    .unwrap();
-            assert!(matches!(&config.seal, Seal::Operator(path) if path.ends_with(name)));
+        for (text, name, opens) in [
+            ("", "seal.locked", None),
+            ("file = 'x'", "x", None),
+            ("credential = 'a'", "seal.locked", Some(StartKey::Credential("a".into()))),
+        ] {
+            let text = format!("[store]\npath = 'tokens'\n[seal]\nsource = 'operator'\n{text}");
+            let Seal::Operator { locks, key } = load(&text).unwrap().seal else { panic!("{text}") };
+            assert!(locks.ends_with(name));
+            assert_eq!(key, opens);
         }
     }
 

@@ -9,13 +9,16 @@ use std::{
     io::{self, Read, Write},
     os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use zeroize::Zeroizing;
 
 use crate::{
-    config::Seal,
+    config::{Seal, StartKey},
     error::{self, Error, Result},
     locks::{Locks, Opener},
     pages::Secret,
@@ -31,17 +34,20 @@ pub(crate) const EXPOSED: u32 = 0o027;
 pub(crate) struct SealSource {
     seal: Seal,
     key: Mutex<Option<Arc<Secret>>>,
+    /// How often an operator has sealed and unsealed it: odd while it is sealed.
+    era: AtomicU64,
 }
 
 impl SealSource {
     pub(crate) fn new(seal: Seal) -> Self {
-        Self { seal, key: Mutex::new(None) }
+        let era = AtomicU64::new(u64::from(matches!(seal, Seal::Operator { .. })));
+        Self { seal, key: Mutex::new(None), era }
     }
 
     /// The file that holds the key, if the configuration wants one.
     pub(crate) fn path(&self) -> Option<&Path> {
         match &self.seal {
-            Seal::File(path) | Seal::Operator(path) => Some(path),
+            Seal::File(path) | Seal::Operator { locks: path, .. } => Some(path),
             Seal::None => None,
         }
     }
@@ -59,34 +65,60 @@ impl SealSource {
     fn found(&self, get: impl FnOnce(&Path) -> Result<Secret>) -> Result<Option<Arc<Secret>>> {
         match &self.seal {
             Seal::File(path) => self.cached(|| get(path)).map(Some),
-            Seal::Operator(_) => self.cached(|| Err(Error::Sealed)).map(Some),
+            Seal::Operator { .. } => self.cached(|| Err(Error::Sealed)).map(Some),
             Seal::None => Ok(None),
         }
     }
 
     /// Has the key unlocked, for as long as it is not forgotten.
     pub(crate) fn unlock(&self, opener: Opener<'_>) -> Result<()> {
-        let Seal::Operator(path) = &self.seal else {
+        let Seal::Operator { locks, .. } = &self.seal else {
             return Err(Error::Unsupported(
                 "nobody has to unseal this store; that takes source = \"operator\" in [seal]"
                     .into(),
             ));
         };
-        let key = Arc::new(Locks::read(path)?.open(opener)?);
-        *self.kept() = Some(key);
+        let key = Arc::new(Locks::read(locks)?.open(opener)?);
+        if self.kept().replace(key).is_none() {
+            self.era.fetch_add(1, Ordering::SeqCst);
+        }
         Ok(())
+    }
+
+    /// Has the key unlocked by what the configuration names, if it names anything. Says whether it
+    /// does.
+    pub(crate) fn unlock_at_start(&self) -> Result<bool> {
+        let Seal::Operator { key: Some(key), .. } = &self.seal else { return Ok(false) };
+        let path = match key {
+            StartKey::File(path) => path.clone(),
+            StartKey::Credential(name) => {
+                let dir = std::env::var_os(CREDENTIALS).ok_or_else(|| {
+                    Error::Unsupported(format!(
+                        "the service manager gives this process no credentials; add \
+                         LoadCredentialEncrypted={name} to its unit"
+                    ))
+                })?;
+                Path::new(&dir).join(name)
+            }
+        };
+        self.unlock(Opener::Key(&read_opener(&path)?)).map(|()| true)
     }
 
     /// Forgets a key that an operator unlocked. Any other is not secret from this process.
     pub(crate) fn forget(&self) {
-        if matches!(self.seal, Seal::Operator(_)) {
-            *self.kept() = None;
+        if matches!(self.seal, Seal::Operator { .. }) && self.kept().take().is_some() {
+            self.era.fetch_add(1, Ordering::SeqCst);
         }
     }
 
-    /// Whether an operator has to unlock the key first.
-    pub(crate) fn is_sealed(&self) -> bool {
-        matches!(self.key(), Err(Error::Sealed))
+    /// How often an operator has sealed and unsealed it: odd while it is sealed.
+    pub(crate) fn era(&self) -> u64 {
+        self.era.load(Ordering::SeqCst)
+    }
+
+    /// Whether an operator may seal and unseal it.
+    pub(crate) fn is_operated(&self) -> bool {
+        matches!(self.seal, Seal::Operator { .. })
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Arc<Secret>>> {
@@ -102,6 +134,31 @@ impl SealSource {
         *cached = Some(Arc::clone(&key));
         Ok(key)
     }
+}
+
+/// The directory in which the service manager gives a process its credentials (systemd.exec(5)).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+
+/// More than any key that unlocks has.
+const LONGEST_OPENER: usize = 16 << 10;
+
+/// Reads a key that unlocks.
+fn read_opener(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
+    let unreadable = |error: io::Error| {
+        Error::Unsupported(format!("the key {} cannot be read: {error}", path.display()))
+    };
+    let file = File::open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.mode() & EXPOSED != 0 {
+        return Err(Error::SealExposed(path.to_owned()));
+    }
+    // Long enough that no copy is left behind by growing.
+    let mut key = Zeroizing::new(Vec::with_capacity(LONGEST_OPENER));
+    let most = u64::try_from(LONGEST_OPENER).unwrap_or(u64::MAX);
+    file.take(most).read_to_end(&mut key).map_err(unreadable)?;
+    if key.len() < LONGEST_OPENER {
+        return Ok(key);
+    }
+    Err(Error::Unsupported(format!("the key {} is longer than any", path.display())))
 }
 
 fn read_or_make(path: &Path) -> Result<Secret> {

@@ -276,20 +276,38 @@ impl Store {
         self.seal.unlock(opener)
     }
 
+    /// Unseals the store with the key that the configuration names, if it names one. Says whether
+    /// it does.
+    ///
+    /// # Errors
+    /// As [`Store::unseal`]; [`Error::Unsupported`] and [`Error::SealExposed`] if the key cannot be
+    /// read, or others could write it.
+    pub fn unseal_at_start(&self) -> Result<bool> {
+        self.seal.unlock_at_start()
+    }
+
     /// Whether an operator has to unseal the store before it can be used.
     pub fn is_sealed(&self) -> bool {
-        self.seal.is_sealed()
+        self.era() % 2 == 1
+    }
+
+    /// How often the store has been unsealed and sealed: odd while it is sealed. It costs nothing to
+    /// ask.
+    pub fn era(&self) -> u64 {
+        self.seal.era()
+    }
+
+    /// Whether an operator seals and unseals the store.
+    pub fn is_operated(&self) -> bool {
+        self.seal.is_operated()
     }
 
     /// Seals the store: it forgets the seal key, and every key that came of it. What logins hold
     /// ([`Unlocked`](crate::Unlocked)) is theirs to drop.
     pub fn seal(&self) {
         self.seal.forget();
-        let mut scan = self.scan.lock().unwrap_or_else(PoisonError::into_inner);
-        for token in scan.tokens.values() {
-            token.forget();
-        }
-        *scan = Scan::default();
+        let scan = self.scan.lock().unwrap_or_else(PoisonError::into_inner);
+        scan.tokens.values().for_each(|token| token.forget());
     }
 
     pub(crate) fn make_dir(&self) -> Result<()> {

@@ -215,8 +215,9 @@ impl Token {
         Ok(self.keep(Known { version: header.version, seal: header.seal, head, keys, public }))
     }
 
-    /// Forgets the keys that came of the seal key.
-    pub(crate) fn forget(&self) {
+    /// Forgets the keys that came of the seal key. [`Store::seal`](crate::Store::seal) does this to
+    /// the tokens that are in the store.
+    pub fn forget(&self) {
         *lock(&self.known) = None;
         *lock(&self.keys) = None;
     }
@@ -224,7 +225,15 @@ impl Token {
     fn keep(&self, known: Known) -> Arc<Known> {
         let known = Arc::new(known);
         *lock(&self.known) = Some(Arc::clone(&known));
+        self.forget_if_sealed();
         known
+    }
+
+    /// Keys may be on their way while the store is sealed: whoever puts them down looks again.
+    fn forget_if_sealed(&self) {
+        if self.seal.era() % 2 == 1 {
+            self.forget();
+        }
     }
 
     fn public_keys(&self, keys: &Arc<SealKeys>, born: u32) -> Result<Arc<ObjectKeys>> {
@@ -250,6 +259,8 @@ impl Token {
         }
         let keys = Arc::new(derive(&self.seal, header)?);
         *kept = Some((header.seal.clone(), Arc::clone(&keys)));
+        drop(kept);
+        self.forget_if_sealed();
         Ok(keys)
     }
 

@@ -4,17 +4,24 @@
 
 mod common;
 
-use std::fs;
+use std::{fs, os::unix::fs::PermissionsExt};
 
 use common::{LABEL, Place, SO_PIN};
-use strongroom_keystore::{Config, Error, Locks, Opener, Role, Severity, Store, config::Seal};
+use strongroom_keystore::{
+    Config, Error, Locks, Opener, Role, Severity, Store,
+    config::{Seal, StartKey},
+};
 
 const WORDS: Opener<'_> = Opener::Passphrase(b"four quiet green boats");
 const KEY: Opener<'_> = Opener::Key(&[7; 32]);
 
 /// A store that `place`'s configuration describes, but with a locked seal key.
 fn store(place: &Place) -> Store {
-    let seal = Seal::Operator(place.path("seal.locked"));
+    store_with(place, None)
+}
+
+fn store_with(place: &Place, key: Option<StartKey>) -> Store {
+    let seal = Seal::Operator { locks: place.path("seal.locked"), key };
     Store::open(&Config::plain(place.path("store"), seal)).unwrap()
 }
 
@@ -27,7 +34,7 @@ fn nothing_is_read_or_made_until_it_is_unsealed() {
     assert!(matches!(operated.unseal(WORDS), Err(Error::SealMissing(_))));
 
     Locks::of_new("boats", WORDS).unwrap().write(&place.path("seal.locked")).unwrap();
-    assert!(operated.is_sealed());
+    assert_eq!((operated.is_sealed(), operated.era()), (true, 1));
     assert!(matches!(operated.unseal(KEY), Err(Error::WrongPin)));
     assert!(matches!(operated.unseal(Opener::Passphrase(b"five boats")), Err(Error::WrongPin)));
     operated.unseal(WORDS).unwrap();
@@ -35,8 +42,11 @@ fn nothing_is_read_or_made_until_it_is_unsealed() {
     let token = operated.create(&LABEL, SO_PIN).unwrap();
     token.verify(Role::SecurityOfficer, SO_PIN).unwrap();
 
+    operated.unseal(WORDS).unwrap();
+    assert_eq!(operated.era(), 2, "it was open");
     operated.seal();
-    assert!(operated.is_sealed());
+    operated.seal();
+    assert_eq!((operated.is_sealed(), operated.era()), (true, 3));
     assert!(matches!(token.status(), Err(Error::Sealed)), "what was held is sealed too");
     assert!(matches!(token.verify(Role::SecurityOfficer, SO_PIN), Err(Error::Sealed)));
     let again = operated.tokens().unwrap();
@@ -65,4 +75,28 @@ fn a_key_in_a_file_is_locked_and_opens_the_same_tokens() {
     assert_eq!(same.serial(), token.serial());
     same.verify(Role::SecurityOfficer, SO_PIN).unwrap();
     assert!(matches!(plain.unseal(WORDS), Err(Error::Unsupported(_))), "nobody has to");
+}
+
+#[test]
+fn a_key_in_a_file_unseals_at_start() {
+    let place = Place::new();
+    Locks::of_new("service", KEY).unwrap().write(&place.path("seal.locked")).unwrap();
+    assert!(!store(&place).unseal_at_start().unwrap(), "nothing is named");
+    let path = place.path("unseal.key");
+    let operated = store_with(&place, Some(StartKey::File(path.clone())));
+    assert!(
+        matches!(operated.unseal_at_start(), Err(Error::Unsupported(why)) if why.contains("unseal.key"))
+    );
+    for (bytes, mode, fine) in
+        [([7; 32], 0o644, false), ([8; 32], 0o400, false), ([7; 32], 0o400, true)]
+    {
+        let _ = fs::remove_file(&path);
+        fs::write(&path, bytes).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+        assert_eq!(operated.unseal_at_start().is_ok(), fine);
+        assert_eq!(operated.is_sealed(), !fine);
+    }
+    // Tests share an environment, so where the service manager puts credentials is not said.
+    let credential = store_with(&place, Some(StartKey::Credential("unseal".into())));
+    assert!(matches!(credential.unseal_at_start(), Err(Error::Unsupported(_))));
 }

@@ -242,7 +242,7 @@ fn file(args: &SealKeyArgs) -> Result<PathBuf> {
         return Ok(path.clone());
     }
     match configuration()?.seal {
-        Seal::Operator(path) => Ok(path),
+        Seal::Operator { locks, .. } => Ok(locks),
         Seal::File(path) => Ok(path.with_file_name("seal.locked")),
         Seal::None => Err(Failure::usage("which locked seal key?")
             .cause("the configuration says source = \"none\"")
