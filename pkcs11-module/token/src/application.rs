@@ -60,6 +60,10 @@ impl Application {
     /// Those of the store.
     pub fn open(config: Config) -> Result<Self> {
         let store = Arc::new(Store::open(&config).map_err(storage)?);
+        // Without a key of its own it waits for an operator, and its slots have no tokens.
+        store
+            .unseal_at_start()
+            .map_err(|error| Error::GeneralError.because(|| error.to_string()))?;
         Self::over(store, config, 0, Quota::new(usize::MAX))
     }
 
@@ -70,8 +74,8 @@ impl Application {
     ///
     /// Those of the store.
     pub fn over(store: Arc<Store>, config: Config, turn: u16, quota: Arc<Quota>) -> Result<Self> {
-        let slots = Slots::default();
-        slots.refresh(&store)?;
+        let slots = Slots::of(Arc::clone(&store));
+        slots.refresh()?;
         let (sessions, handles) = (Sessions::of_turn(turn), Handles::of_turn(turn));
         slots.forget_events();
         let policy = Policy::new(config.legacy);
@@ -84,6 +88,17 @@ impl Application {
     #[must_use]
     pub fn is_idle(&self) -> bool {
         self.sessions.is_empty()
+    }
+
+    /// Ends every session, because the store has been sealed: "removing a token closes all sessions
+    /// with it". What calls that are still at work hold goes when they end.
+    pub fn seal(&self) {
+        let sessions = self.sessions.all();
+        let tokens: Vec<_> = sessions.iter().map(|session| Arc::clone(&session.token)).collect();
+        // Fails for none: another thread may be faster at the most.
+        let _ = self.leave_all(sessions);
+        tokens.iter().for_each(|token| token.stored.forget());
+        self.slots.forget();
     }
 
     /// The object of a handle, if the session may see it.
@@ -216,27 +231,35 @@ impl Cryptoki for Application {
         })
     }
 
-    fn slot_list(&self, _token_present: bool, refresh: bool) -> Result<Vec<SlotId>> {
-        // A token that is not initialised is present all the same, so every slot has one.
+    fn slot_list(&self, token_present: bool, refresh: bool) -> Result<Vec<SlotId>> {
         if refresh {
-            self.slots.refresh(&self.store)?;
+            self.slots.refresh()?;
+        }
+        if token_present && self.store.is_sealed() {
+            return Ok(Vec::new());
         }
         Ok(self.slots.all().iter().map(|slot| slot.id).collect())
     }
 
     fn slot_info(&self, slot: SlotId) -> Result<SlotInfo> {
         let slot = self.slots.find(slot)?;
-        let removable = if self.config.removable { ck!(CKF_REMOVABLE_DEVICE) } else { 0 };
+        // "If this flag is not set for a given slot, then the CKF_TOKEN_PRESENT flag for that slot is
+        // always set": what an operator seals is no longer there, so it was removable before.
+        let removable = self.config.removable || self.store.is_operated();
+        let flags = [
+            (removable, ck!(CKF_REMOVABLE_DEVICE)),
+            (!self.store.is_sealed(), ck!(CKF_TOKEN_PRESENT)),
+        ];
         Ok(SlotInfo {
             description: format!("Strongroom slot ID {:#x}", slot.id.0),
             manufacturer: MANUFACTURER.into(),
-            flags: ck!(CKF_TOKEN_PRESENT) | removable,
+            flags: flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag),
             version: VERSION,
         })
     }
 
     fn token_info(&self, slot: SlotId) -> Result<TokenInfo> {
-        let slot = self.slots.find(slot)?;
+        let slot = self.slots.present(slot)?;
         let mut info = TokenInfo {
             label: [b' '; 32],
             manufacturer: MANUFACTURER.into(),
@@ -269,16 +292,16 @@ impl Cryptoki for Application {
         if block && self.config.compatible {
             return Err(Error::FunctionNotSupported);
         }
-        self.slots.wait(&self.store, block)
+        self.slots.wait(block)
     }
 
     fn mechanism_list(&self, slot: SlotId) -> Result<Vec<MechanismType>> {
-        self.slots.find(slot)?;
+        self.slots.present(slot)?;
         Ok(usable(&self.config, self.policy).iter().map(|mechanism| mechanism.id).collect())
     }
 
     fn mechanism_info(&self, slot: SlotId, mechanism: MechanismType) -> Result<MechanismInfo> {
-        self.slots.find(slot)?;
+        self.slots.present(slot)?;
         Ok(self.mechanism(mechanism)?.info())
     }
 
@@ -303,15 +326,8 @@ impl Cryptoki for Application {
     }
 
     fn close_all_sessions(&self, slot: SlotId) -> Result<()> {
-        let Some(token) = self.slots.find(slot)?.token() else { return Ok(()) };
-        for session in self.sessions.of(&token) {
-            match self.leave(session.handle) {
-                // Another thread was faster.
-                Err(Error::SessionHandleInvalid) => {}
-                outcome => outcome?,
-            }
-        }
-        Ok(())
+        let Some(token) = self.slots.present(slot)?.token() else { return Ok(()) };
+        self.leave_all(self.sessions.of(&token))
     }
 
     fn session_info(&self, session: SessionHandle) -> Result<SessionInfo> {

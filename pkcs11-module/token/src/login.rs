@@ -67,8 +67,8 @@ pub(crate) fn login(session: &Session, user: UserType, pin: &[u8]) -> Result<()>
     let keys = Arc::new(session.token.stored.unlock(role, pin).map_err(storage)?);
     let mut presence = write(&session.token.presence);
     may_log_in(&presence, role)?;
-    if presence.sessions == 0 {
-        // The last session went meanwhile, and with it whoever was to be logged in.
+    if session.closed.load(Ordering::Acquire) {
+        // It went meanwhile, perhaps as the last one, and with it whoever was to be logged in.
         return Err(Error::SessionHandleInvalid);
     }
     presence.login = Some(Login { role, keys });
@@ -131,9 +131,18 @@ impl Application {
         Ok(())
     }
 
+    /// Closes sessions. Where another thread is faster, nothing is left to do.
+    pub(crate) fn leave_all(&self, sessions: Vec<Arc<Session>>) -> Result<()> {
+        sessions.into_iter().try_for_each(|session| match self.leave(session.handle) {
+            Err(Error::SessionHandleInvalid) => Ok(()),
+            outcome => outcome,
+        })
+    }
+
     /// `C_OpenSession`.
     pub(crate) fn enter(&self, slot: SlotId, read_write: bool) -> Result<SessionHandle> {
-        let slot = self.slots.find(slot)?;
+        let era = self.store.era();
+        let slot = self.slots.present(slot)?;
         let token = slot.initialized()?;
         let taken = self.quota.take()?;
         {
@@ -145,7 +154,7 @@ impl Application {
             presence.sessions += 1;
             presence.rw_sessions += u64::from(read_write);
         }
-        Ok(self.sessions.open(|handle| Session {
+        let handle = self.sessions.open(|handle| Session {
             handle,
             slot,
             token,
@@ -153,12 +162,18 @@ impl Application {
             activity: Default::default(),
             closed: AtomicBool::new(false),
             _taken: taken,
-        }))
+        });
+        if self.store.era() != era {
+            // Who sealed the store may not have seen this session.
+            self.leave(handle)?;
+            return Err(Error::DeviceRemoved);
+        }
+        Ok(handle)
     }
 
     /// `C_InitToken`.
     pub(crate) fn initialize(&self, slot: SlotId, pin: &[u8], label: &[u8; 32]) -> Result<()> {
-        let slot = self.slots.find(slot)?;
+        let slot = self.slots.present(slot)?;
         check_pin(pin)?;
         if slot.put(|| self.store.create(label, pin).map_err(storage))? {
             return Ok(());

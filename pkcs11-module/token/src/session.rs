@@ -176,10 +176,18 @@ impl Sessions {
 
     /// The sessions with a token.
     pub(crate) fn of(&self, token: &Arc<Token>) -> Vec<Arc<Session>> {
-        let of_token = |session: &&Arc<Session>| Arc::ptr_eq(&session.token, token);
+        self.that(|session| Arc::ptr_eq(&session.token, token))
+    }
+
+    /// All there are.
+    pub(crate) fn all(&self) -> Vec<Arc<Session>> {
+        self.that(|_| true)
+    }
+
+    fn that(&self, chosen: impl Fn(&Arc<Session>) -> bool) -> Vec<Arc<Session>> {
         let mut all = Vec::new();
         for part in &self.parts {
-            all.extend(read(part).values().filter(of_token).cloned());
+            all.extend(read(part).values().filter(|session| chosen(session)).cloned());
         }
         all
     }

@@ -46,8 +46,8 @@ impl Slot {
 }
 
 /// The slots of an application. A slot keeps its number as long as the application runs.
-#[derive(Default)]
 pub(crate) struct Slots {
+    store: Arc<Store>,
     list: RwLock<Vec<Arc<Slot>>>,
     events: Mutex<Events>,
     woken: Condvar,
@@ -58,6 +58,8 @@ pub(crate) struct Slots {
 struct Events {
     /// Slots whose tokens came or went, each once.
     slots: VecDeque<SlotId>,
+    /// Of the store, when it was last looked at: whoever seals it takes all tokens out.
+    era: u64,
     /// Nobody shall wait any longer.
     over: bool,
 }
@@ -71,12 +73,18 @@ const LOOK: Duration = Duration::from_millis(200);
 const LOOKS: usize = 5;
 
 impl Slots {
+    /// None yet.
+    pub(crate) fn of(store: Arc<Store>) -> Self {
+        Self { store, list: RwLock::default(), events: Mutex::default(), woken: Condvar::new() }
+    }
+
     /// Looks at the store again: tokens that came have a slot, those that went have none, and one
     /// slot is free.
-    pub(crate) fn refresh(&self, store: &Store) -> Result<()> {
+    pub(crate) fn refresh(&self) -> Result<()> {
+        let era = self.store.era();
         // What is initialised while the store is being listed is not on the list, and stays.
         let before: Vec<_> = self.all().iter().filter_map(|slot| slot.token()).collect();
-        let tokens = store.tokens().map_err(storage)?;
+        let tokens = self.store.tokens().map_err(storage)?;
         let mut slots = write(&self.list);
         let mut changed = Vec::new();
         slots.retain(|slot| {
@@ -106,10 +114,18 @@ impl Slots {
             let id = unused(&slots, count);
             slots.push(Slot::new(id, None));
         }
+        let all: Vec<_> = slots.iter().map(|slot| slot.id).collect();
         drop(slots);
         let mut events = lock(&self.events);
-        changed.retain(|slot| !events.slots.contains(slot));
-        events.slots.extend(changed);
+        if events.era != era {
+            events.era = era;
+            changed.extend(all);
+        }
+        for slot in changed {
+            if !events.slots.contains(&slot) {
+                events.slots.push_back(slot);
+            }
+        }
         Ok(())
     }
 
@@ -119,9 +135,9 @@ impl Slots {
     }
 
     /// A slot whose token came or went since it was last told; with `block`, one that does so soon.
-    pub(crate) fn wait(&self, store: &Store, block: bool) -> Result<SlotId> {
+    pub(crate) fn wait(&self, block: bool) -> Result<SlotId> {
         for _ in 0..if block { LOOKS } else { 1 } {
-            self.refresh(store)?;
+            self.refresh()?;
             let mut events = lock(&self.events);
             if events.over {
                 return Err(Error::CryptokiNotInitialized);
@@ -141,6 +157,22 @@ impl Slots {
     pub(crate) fn end_waits(&self) {
         lock(&self.events).over = true;
         self.woken.notify_all();
+    }
+
+    /// The store has been sealed: its tokens forget what they hold, and who waits is told.
+    pub(crate) fn forget(&self) {
+        self.all().iter().filter_map(|slot| slot.token()).for_each(|token| token.stored.forget());
+        self.woken.notify_all();
+    }
+
+    /// The slot of a number, which must have a token: one that is not initialised is present all the
+    /// same, but none is as long as the store is sealed.
+    pub(crate) fn present(&self, id: SlotId) -> Result<Arc<Slot>> {
+        let slot = self.find(id)?;
+        if self.store.is_sealed() {
+            return Err(storage(strongroom_keystore::Error::Sealed));
+        }
+        Ok(slot)
     }
 
     /// All slots: those with an initialised token first.
