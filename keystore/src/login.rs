@@ -339,7 +339,8 @@ pub(crate) fn cost(seal: &[u8]) -> Cost {
     if SealColumn::is_outside(seal) { Cost::SEALED } else { Cost::UNSEALED }
 }
 
-fn delay_after(fails: u32) -> Duration {
+/// How long to wait before the next attempt, after so many wrong ones.
+pub(crate) fn delay_after(fails: u32) -> Duration {
     match fails.checked_sub(3) {
         None => Duration::ZERO,
         Some(more) => SHORTEST.saturating_mul(1 << more.min(16)).min(LONGEST),

@@ -13,6 +13,7 @@ use std::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
+    thread,
 };
 
 use zeroize::Zeroizing;
@@ -21,6 +22,7 @@ use crate::{
     config::{Seal, StartKey},
     error::{self, Error, Result},
     locks::{Locks, Opener},
+    login::delay_after,
     pages::Secret,
     sealed,
 };
@@ -36,12 +38,14 @@ pub(crate) struct SealSource {
     key: Mutex<Option<Arc<Secret>>>,
     /// How often an operator has sealed and unsealed it: odd while it is sealed.
     era: AtomicU64,
+    /// Openers in a row that fitted no lock. One is tried at a time.
+    wrong: Mutex<u32>,
 }
 
 impl SealSource {
     pub(crate) fn new(seal: Seal) -> Self {
         let era = AtomicU64::new(u64::from(matches!(seal, Seal::Operator { .. })));
-        Self { seal, key: Mutex::new(None), era }
+        Self { seal, key: Mutex::new(None), era, wrong: Mutex::new(0) }
     }
 
     /// The file that holds the key, if the configuration wants one.
@@ -78,11 +82,24 @@ impl SealSource {
                     .into(),
             ));
         };
-        let key = Arc::new(Locks::read(locks)?.open(opener)?);
+        let key = Arc::new(self.attempt(|| Locks::read(locks)?.open(opener))?);
         if self.kept().replace(key).is_none() {
             self.era.fetch_add(1, Ordering::SeqCst);
         }
         Ok(())
+    }
+
+    /// Tries an opener, after as long a wait as a PIN would have to after so many wrong ones.
+    fn attempt<T>(&self, open: impl FnOnce() -> Result<T>) -> Result<T> {
+        let mut wrong = self.wrong.lock().unwrap_or_else(PoisonError::into_inner);
+        thread::sleep(delay_after(*wrong));
+        let outcome = open();
+        match &outcome {
+            Err(Error::WrongPin) => *wrong = wrong.saturating_add(1),
+            Ok(_) => *wrong = 0,
+            Err(_) => {}
+        }
+        outcome
     }
 
     /// Has the key unlocked by what the configuration names, if it names anything. Says whether it
@@ -266,7 +283,7 @@ pub(crate) fn sync_dir(dir: &Path) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use std::{os::unix::fs::PermissionsExt, thread};
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
     use crate::scratch::Scratch;

@@ -267,7 +267,8 @@ impl Store {
         }
     }
 
-    /// Unseals the store, until it is sealed again or this is dropped.
+    /// Unseals the store, until it is sealed again or this is dropped. One attempt is made at a time;
+    /// after the third wrong one in a row each waits longer, up to five seconds.
     ///
     /// # Errors
     /// [`Error::WrongPin`] if the opener fits none of the locks; [`Error::SealMissing`] and what

@@ -42,7 +42,9 @@ pub use moved::{Moved, Refusal, settle};
 pub use quota::Quota;
 pub use rules::{CERTIFICATE_TYPES, CertificateType, OBJECT_CLASSES, OWN_CLASSES, ObjectClass};
 pub use strongroom_keystore::config::{Config, Level, Log, Target};
-pub use strongroom_keystore::{ConfigError, Store, keep_secrets_on_heap, quiesce};
+pub use strongroom_keystore::{
+    ConfigError, Error as StoreError, Opener, Store, keep_secrets_on_heap, quiesce,
+};
 pub use strongroom_mechanisms::prepare;
 
 use strongroom_mechanisms::Policy;

@@ -82,6 +82,11 @@ impl Applications {
         self.map().len()
     }
 
+    /// All there are.
+    pub(crate) fn all(&self) -> Vec<Arc<Served>> {
+        self.map().values().map(Arc::clone).collect()
+    }
+
     fn map(&self) -> MutexGuard<'_, HashMap<Secret, Arc<Served>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

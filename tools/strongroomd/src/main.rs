@@ -8,7 +8,8 @@
 //!
 //! Rooms: `settings` reads `[daemon]`, `peer` says who calls, `applications` whose sessions are
 //! whose, `connection` serves one caller and `p11kit` one that speaks as p11-kit's client does,
-//! `manager` tells systemd, `confinement` locks the process in, `metrics` counts and tells, `server` takes callers in and stops.
+//! `manager` tells systemd, `confinement` locks the process in, `metrics` counts and tells, `operator`
+//! seals and unseals the store, `server` takes callers in and stops.
 //!
 //! Locks, outermost first: the connections, the applications. Neither is held while a request is
 //! served.
@@ -21,6 +22,7 @@ mod connection;
 mod log;
 mod manager;
 mod metrics;
+mod operator;
 mod p11kit;
 mod peer;
 mod server;

@@ -15,7 +15,7 @@ use crate::server::Server;
 /// Serves a connection until it ends. It is never closed for being idle: this client does not connect
 /// again, and would be useless to its program.
 pub(crate) fn run(server: &Server, stream: &UnixStream, peer: &Peer) {
-    match converse(server, stream) {
+    match converse(server, stream, peer) {
         // A program that ends without C_Finalize hangs up as it happens to be.
         Err(error)
             if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => {}
@@ -24,13 +24,15 @@ pub(crate) fn run(server: &Server, stream: &UnixStream, peer: &Peer) {
     }
 }
 
-fn converse(server: &Server, stream: &UnixStream) -> io::Result<()> {
+fn converse(server: &Server, stream: &UnixStream, peer: &Peer) -> io::Result<()> {
     stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
-    let application = server
+    let share = server
         .application(0)
-        .map_err(|error| io::Error::other(format!("the store can not be opened: {error}")))?;
-    let application = Observed::new(&application, &server.metrics);
+        .map_err(|error| error.to_string())
+        .and_then(|application| server.applications.found(peer, application))
+        .map_err(|why| io::Error::other(format!("the store can not be opened: {why}")))?;
+    let application = Observed::new(&share.application, server);
     let module = Module { application: &application, layouts: strongroom_token::layouts };
     let mut limits = Limits { patience: PATIENCE, ..Limits::default() };
     limits.body = limits.body.min(server.settings.frame);

@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::{getsockopt, sockopt};
 
-use crate::settings::Settings;
+use crate::settings::Callers;
 
 /// A process that connected, as it was when it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,10 +26,10 @@ impl Peer {
     }
 
     /// Whether it is on the list: by its user, its group, or one of its further groups.
-    pub(crate) fn may_connect(&self, own: u32, settings: &Settings) -> bool {
-        let listed = |group: &u32| settings.groups.contains(group);
+    pub(crate) fn may_connect(&self, own: u32, callers: Callers<'_>) -> bool {
+        let listed = |group: &u32| callers.groups.contains(group);
         self.uid == own
-            || settings.users.contains(&self.uid)
+            || callers.users.contains(&self.uid)
             || listed(&self.gid)
             || self
                 .status()

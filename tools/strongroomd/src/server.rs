@@ -9,7 +9,7 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Gid, Mode, chmod, chown};
@@ -24,9 +24,10 @@ use crate::connection;
 use crate::log::{Level, say};
 use crate::manager::Manager;
 use crate::metrics::{self, Metrics, Now};
+use crate::operator;
 use crate::p11kit;
 use crate::peer::Peer;
-use crate::settings::Settings;
+use crate::settings::{Callers, Settings};
 
 /// The stack of a thread that serves a connection. Post-quantum signatures want most of it.
 const STACK: usize = 512 << 10;
@@ -39,6 +40,7 @@ pub(crate) struct Server {
     pub(crate) quota: Arc<Quota>,
     pub(crate) applications: Applications,
     pub(crate) metrics: Metrics,
+    pub(crate) began: Instant,
     connections: Mutex<Connections>,
     /// A connection ended.
     ended: Condvar,
@@ -63,11 +65,13 @@ impl Server {
             ));
         }
         let store = Store::open(&config).map_err(|error| error.to_string())?;
+        operator::begin(&store);
         Ok(Self {
             store: Arc::new(store),
             quota: Quota::new(settings.sessions),
             applications: Applications::default(),
             metrics: Metrics::new(&settings),
+            began: Instant::now(),
             connections: Mutex::default(),
             ended: Condvar::new(),
             config,
@@ -79,6 +83,18 @@ impl Server {
     pub(crate) fn application(&self, turn: u16) -> strongroom_types::Result<Application> {
         let quota = Quota::within(&self.quota, self.settings.application_sessions);
         Application::over(Arc::clone(&self.store), self.config.clone(), turn, quota)
+    }
+
+    /// Forgets all keys. Sessions end, as they do when a token is pulled out; connections stay.
+    pub(crate) fn seal(&self) {
+        self.store.seal();
+        // One that is founded from now on has nothing to forget.
+        self.applications.all().iter().for_each(|served| served.application.seal());
+    }
+
+    /// How many connections callers have; that of the operator who asks is none of them.
+    pub(crate) fn callers(&self) -> usize {
+        self.connections().streams.len().saturating_sub(1)
     }
 
     /// Serves until SIGTERM or SIGINT; then finishes the requests that are under way.
@@ -124,17 +140,20 @@ impl Server {
             (Some(&self.settings.socket), &MODULE),
             (self.settings.p11kit.as_ref(), &P11KIT),
             (self.settings.metrics.as_ref(), &METRICS),
+            (Some(&self.settings.operator), &OPERATOR),
         ];
-        let open = |(path, wire): (Option<&PathBuf>, _)| {
+        let open = |(path, wire): (Option<&PathBuf>, &'static Wire)| {
             let path = path?.clone();
-            let opened = self.listen(&path).map_err(|error| format!("{}: {error}", path.display()));
+            let opened = self
+                .listen(&path, (wire.callers)(&self.settings))
+                .map_err(|error| format!("{}: {error}", path.display()));
             Some(opened.map(|listener| Door { path, listener, wire }))
         };
         wanted.into_iter().filter_map(open).collect()
     }
 
     /// The socket, in a directory of its own if there is none yet.
-    fn listen(&self, path: &Path) -> io::Result<UnixListener> {
+    fn listen(&self, path: &Path, callers: Callers<'_>) -> io::Result<UnixListener> {
         if let Some(parent) = path.parent() {
             DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
         }
@@ -145,12 +164,12 @@ impl Server {
         umask(before);
         let listener = bound?;
         listener.set_nonblocking(true)?;
-        if self.settings.named {
+        if callers.named {
             // The list decides, and not the file system.
             chmod(path, Mode::from_raw_mode(0o666))?;
             return Ok(listener);
         }
-        if let Some(group) = self.settings.groups.first() {
+        if let Some(group) = callers.groups.first() {
             match chown(path, None, Some(Gid::from_raw(*group))) {
                 Ok(()) => chmod(path, Mode::from_raw_mode(0o660))?,
                 Err(error) => {
@@ -190,7 +209,7 @@ impl Server {
         peer: Peer,
         wire: &'static Wire,
     ) -> io::Result<()> {
-        if !peer.may_connect(geteuid().as_raw(), &self.settings) {
+        if !peer.may_connect(geteuid().as_raw(), (wire.callers)(&self.settings)) {
             say(Level::Warning, &format!("{peer}: is not on the list, and is refused"));
             self.metrics.refused(Refusal::User);
             (wire.refuse)(&stream, Refusal::User);
@@ -240,7 +259,7 @@ impl Server {
     /// What is so at the moment.
     pub(crate) fn now(&self) -> Now {
         Now {
-            applications: self.applications.count() + self.metrics.alone(P11KIT.label),
+            applications: self.applications.count(),
             sessions: self.quota.taken(),
         }
     }
@@ -276,6 +295,8 @@ struct Wire {
     name: &'static str,
     /// What it is called where it is counted.
     label: &'static str,
+    /// Who may come.
+    callers: fn(&Settings) -> Callers<'_>,
     /// How many may come by it where there are as many connections as there may be.
     beyond: usize,
     serve: fn(&Server, &UnixStream, &Peer),
@@ -286,6 +307,7 @@ struct Wire {
 static MODULE: Wire = Wire {
     name: "for the module",
     label: "module",
+    callers: Settings::callers,
     beyond: 0,
     serve: connection::run,
     refuse: connection::refuse,
@@ -295,6 +317,7 @@ static MODULE: Wire = Wire {
 static P11KIT: Wire = Wire {
     name: "for the client of p11-kit",
     label: "p11-kit",
+    callers: Settings::callers,
     beyond: 0,
     serve: p11kit::run,
     refuse: |_, _| {},
@@ -304,8 +327,19 @@ static P11KIT: Wire = Wire {
 static METRICS: Wire = Wire {
     name: "for metrics",
     label: "metrics",
+    callers: Settings::callers,
     beyond: 4,
     serve: metrics::run,
+    refuse: |_, _| {},
+};
+
+/// A daemon that is full can be sealed all the same.
+static OPERATOR: Wire = Wire {
+    name: "for its operator",
+    label: "operator",
+    callers: Settings::operators,
+    beyond: 8,
+    serve: operator::run,
     refuse: |_, _| {},
 };
 

@@ -5,6 +5,8 @@
 //! socket = "/run/strongroom/strongroom.sock"
 //! p11kit = "/run/strongroom/p11kit.sock"  # for the stock client of p11-kit; without it there is none
 //! metrics = "/run/strongroom/metrics.sock"  # OpenMetrics over HTTP; without it there are none
+//! operator = "/run/strongroom/operator.sock"  # for `strongroom status|seal|unseal`
+//! operators = ["alice"]         # who may use that, beside root and the daemon's own user
 //! users = ["www-data", 1000]    # who may connect, beside the daemon's own user
 //! groups = ["strongroom"]       # and whose members
 //! connections = 1024            # at once
@@ -20,9 +22,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
+use strongroom_operator::CALLERS;
 
-/// The socket, if nothing else is said. Clients are told by their configuration.
-const SOCKET: &str = "/run/strongroom/strongroom.sock";
+/// The superuser.
+const ROOT: u32 = 0;
 
 /// The group whose members may connect, if nothing else is said.
 const GROUP: &str = "strongroom";
@@ -38,6 +41,10 @@ pub(crate) struct Settings {
     pub(crate) p11kit: Option<PathBuf>,
     /// For those who watch.
     pub(crate) metrics: Option<PathBuf>,
+    /// For those who seal and unseal.
+    pub(crate) operator: PathBuf,
+    /// User numbers: the superuser, and whom the operator named.
+    pub(crate) operators: Vec<u32>,
     /// User numbers, the daemon's own not among them.
     pub(crate) users: Vec<u32>,
     pub(crate) groups: Vec<u32>,
@@ -54,6 +61,15 @@ pub(crate) struct Settings {
     pub(crate) relaxed: Vec<String>,
 }
 
+/// Who may connect by a socket, beside the daemon's own user.
+#[derive(Clone, Copy)]
+pub(crate) struct Callers<'a> {
+    pub(crate) users: &'a [u32],
+    pub(crate) groups: &'a [u32],
+    /// Whether the list decides, and not the file system.
+    pub(crate) named: bool,
+}
+
 /// The file, of which only one table is looked at here: the keystore has read the others.
 #[derive(Default, Deserialize)]
 #[serde(default)]
@@ -67,6 +83,8 @@ struct Table {
     socket: PathBuf,
     p11kit: Option<PathBuf>,
     metrics: Option<PathBuf>,
+    operator: Option<PathBuf>,
+    operators: Vec<Name>,
     users: Option<Vec<Name>>,
     groups: Option<Vec<Name>>,
     connections: usize,
@@ -88,9 +106,11 @@ enum Name {
 impl Default for Table {
     fn default() -> Self {
         Self {
-            socket: SOCKET.into(),
+            socket: CALLERS.into(),
             p11kit: None,
             metrics: None,
+            operator: None,
+            operators: Vec::new(),
             users: None,
             groups: None,
             connections: 1024,
@@ -147,8 +167,14 @@ impl Settings {
             // A machine without the group has no members of it.
             None => number(GROUP, "/etc/group").into_iter().collect(),
         };
+        let socket = beside.join(table.socket);
+        let operators = numbers(table.operators, "user", "/etc/passwd")?;
         Ok(Self {
-            socket: beside.join(table.socket),
+            operator: table
+                .operator
+                .map_or_else(|| strongroom_operator::beside(&socket), |path| beside.join(path)),
+            operators: [vec![ROOT], operators].concat(),
+            socket,
             p11kit: table.p11kit.map(|path| beside.join(path)),
             metrics: table.metrics.map(|path| beside.join(path)),
             users,
@@ -165,8 +191,19 @@ impl Settings {
 
     /// Every socket that the daemon listens on.
     pub(crate) fn sockets(&self) -> impl Iterator<Item = &Path> {
-        let all = [Some(&self.socket), self.p11kit.as_ref(), self.metrics.as_ref()];
-        all.into_iter().flatten().map(PathBuf::as_path)
+        let optional = [self.p11kit.as_ref(), self.metrics.as_ref()].into_iter().flatten();
+        [&self.socket, &self.operator].into_iter().chain(optional).map(PathBuf::as_path)
+    }
+
+    /// Who may use keys.
+    pub(crate) fn callers(&self) -> Callers<'_> {
+        Callers { users: &self.users, groups: &self.groups, named: self.named }
+    }
+
+    /// Who may seal and unseal.
+    pub(crate) fn operators(&self) -> Callers<'_> {
+        let named = self.operators.iter().any(|user| *user != ROOT);
+        Callers { users: &self.operators, groups: &[], named }
     }
 }
 
@@ -209,7 +246,9 @@ mod tests {
     #[test]
     fn nothing_said_is_the_default() {
         let settings = read("[store]\npath = '/x'\n").unwrap();
-        assert_eq!(settings.socket, Path::new(SOCKET));
+        assert_eq!(settings.socket, Path::new(CALLERS));
+        assert_eq!(settings.operator, Path::new("/run/strongroom/operator.sock"));
+        assert_eq!((settings.operators().users, settings.operators().named), (&[0][..], false));
         assert_eq!((settings.connections, settings.sessions), (1024, 16384));
         assert_eq!((settings.application_sessions, settings.frame), (4096, 16 << 20));
         assert_eq!(settings.idle, Some(Duration::from_secs(600)));
@@ -221,9 +260,14 @@ mod tests {
     fn what_is_said_holds() {
         let settings = read(
             "[daemon]\nsocket = 'x.sock'\nusers = [1000, 'root']\ngroups = []\nidle = 0\n\
-             connections = 3\nframe = 65536\n",
+             connections = 3\nframe = 65536\noperators = [1001]\n",
         )
         .unwrap();
+        assert_eq!(
+            (settings.operators().users, settings.operators().named),
+            (&[0, 1001][..], true)
+        );
+        assert_eq!(settings.operator, Path::new("/etc/strongroom/operator.sock"));
         assert_eq!(settings.socket, Path::new("/etc/strongroom/x.sock"));
         assert_eq!((settings.users, settings.groups), (vec![1000, 0], vec![]));
         assert_eq!((settings.idle, settings.connections), (None, 3));

@@ -43,7 +43,7 @@ pub(super) fn unseal(out: &Output, args: &UnsealArgs) -> Result<()> {
     const WHAT: &str = "cannot unseal the store";
     let opener = match opener(args.key_file.as_deref(), &args.passphrase)? {
         Known::Key(bytes) => Given::key(&bytes),
-        Known::Passphrase(text) => Given::Passphrase(text),
+        Known::Passphrase(text) => Given::passphrase(text.as_bytes()),
     };
     let request = Request::Unseal(opener);
     let answer = while_waiting(out.progress, "unsealing", || say(&args.daemon, &request))?;

@@ -16,8 +16,15 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-/// Where the daemon listens to its operator, if `[daemon] operator` does not say.
-pub const SOCKET: &str = "/run/strongroom/operator.sock";
+/// The daemon's socket for its callers, if `[daemon] socket` does not say.
+pub const CALLERS: &str = "/run/strongroom/strongroom.sock";
+
+/// Where the daemon listens to its operator, if `[daemon] operator` does not say: beside the socket
+/// for its callers.
+#[must_use]
+pub fn beside(callers: &Path) -> PathBuf {
+    callers.with_file_name("operator.sock")
+}
 
 /// The longest line in bytes; a longer one was not meant for this socket.
 const LONGEST: u64 = 64 << 10;
@@ -37,21 +44,34 @@ pub enum Request {
     Unseal(Opener),
 }
 
-/// What opens the seal key.
+/// What opens the seal key, in hexadecimal digits: what needs no unescaping is never copied.
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Opener {
     /// A passphrase.
     Passphrase(Zeroizing<String>),
-    /// A key, in hexadecimal digits.
+    /// A key.
     Key(Zeroizing<String>),
 }
 
 impl Opener {
+    /// A passphrase from its bytes.
+    #[must_use]
+    pub fn passphrase(bytes: &[u8]) -> Self {
+        Self::Passphrase(Zeroizing::new(hex::encode(bytes)))
+    }
+
     /// A key from its bytes.
     #[must_use]
     pub fn key(bytes: &[u8]) -> Self {
         Self::Key(Zeroizing::new(hex::encode(bytes)))
+    }
+
+    /// What it opens with; nothing if these are no hexadecimal digits.
+    #[must_use]
+    pub fn bytes(&self) -> Option<Zeroizing<Vec<u8>>> {
+        let (Self::Passphrase(digits) | Self::Key(digits)) = self;
+        hex::decode(&**digits).ok().map(Zeroizing::new)
     }
 }
 
@@ -156,21 +176,19 @@ pub fn socket(configuration: Option<&Path>) -> Result<PathBuf, String> {
     struct File {
         daemon: Table,
     }
-    #[derive(Deserialize)]
+    #[derive(Default, Deserialize)]
     #[serde(default)]
     struct Table {
-        operator: PathBuf,
+        socket: Option<PathBuf>,
+        operator: Option<PathBuf>,
     }
-    impl Default for Table {
-        fn default() -> Self {
-            Self { operator: SOCKET.into() }
-        }
-    }
-    let Some(path) = configuration else { return Ok(SOCKET.into()) };
+    let Some(path) = configuration else { return Ok(beside(Path::new(CALLERS))) };
     let text = fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
     let file: File = toml::from_str(&text)
         .map_err(|error| format!("{}: {}", path.display(), error.message()))?;
-    Ok(path.parent().unwrap_or(Path::new("/")).join(file.daemon.operator))
+    let Table { socket, operator } = file.daemon;
+    let operator = operator.unwrap_or_else(|| beside(&socket.unwrap_or_else(|| CALLERS.into())));
+    Ok(path.parent().unwrap_or(Path::new("/")).join(operator))
 }
 
 #[cfg(test)]
@@ -201,6 +219,25 @@ mod tests {
         let (heard, answered) = exchange(&Request::Unseal(Opener::key(&[1, 255])), Answer::Wrong);
         assert!(matches!(heard, Request::Unseal(Opener::Key(digits)) if *digits == "01ff"));
         assert_eq!(answered, Answer::Wrong);
+        assert_eq!(*Opener::passphrase(b"\"x\n").bytes().unwrap(), b"\"x\n");
+        assert!(Opener::Key(Zeroizing::new("0g".into())).bytes().is_none());
+    }
+
+    #[test]
+    fn the_socket_is_beside_that_of_the_callers() {
+        assert_eq!(socket(None).unwrap(), Path::new("/run/strongroom/operator.sock"));
+        let dir = std::env::temp_dir().join(format!("operator-{}", std::process::id()));
+        fs::create_dir_all(&dir).unwrap();
+        let path = dir.join("strongroom.toml");
+        for (text, expected) in [
+            ("", Path::new("/run/strongroom/operator.sock").to_path_buf()),
+            ("[daemon]\nsocket = 'run/s.sock'\n", dir.join("run/operator.sock")),
+            ("[daemon]\nsocket = 's.sock'\noperator = '/x/o.sock'\n", "/x/o.sock".into()),
+        ] {
+            fs::write(&path, text).unwrap();
+            assert_eq!(socket(Some(&path)).unwrap(), expected);
+        }
+        fs::remove_dir_all(&dir).unwrap();
     }
 
     #[test]
