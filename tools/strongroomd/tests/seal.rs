@@ -1,0 +1,535 @@
+//! The daemon whose store an operator seals and unseals: what callers see of it, and what is left in
+//! its memory.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs::{self, File};
+use std::io::{BufRead, Cursor, ErrorKind};
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use strongroom_functions::frame::{FIRST, Hello, Inbox, VERSION, Welcome, Wish, send};
+use strongroom_functions::{Broken, Cryptoki, Remote, Transport};
+use strongroom_keystore::{Locks, Opener};
+use strongroom_operator::{Answer, Opener as Given, Request, Status, ask};
+use strongroom_types::{
+    Attributes, Bytes, Error, MechanismCall, MechanismType, ObjectHandle, Output, Params, Room,
+    SessionHandle, SlotId, UserType, attribute,
+};
+
+const LONG: Duration = Duration::from_secs(60);
+const SO_PIN: &[u8] = b"12345678";
+const PIN: &[u8] = b"1234567";
+const WORDS: &[u8] = b"four quiet \"green\" boats";
+
+/// What the seal key is, so that it can be looked for.
+const SEAL_KEY: [u8; 32] = *b"\xb1\x0c\x5e\xa1\x6b\x3d\x9f\x27\xe4\x88\x12\xfa\x70\xc6\x4d\x93\
+                              \x2e\xd5\x09\xbb\x61\xf8\x1a\xc7\x54\x3f\x86\xe0\x9d\x2b\x75\xa8";
+/// What the scalar of the P-256 key is, which is imported.
+const SCALAR: [u8; 32] = *b"\x5c\x1f\x93\xe8\x2a\x76\xb0\x4d\xd9\x05\x6e\xc1\x38\xf2\x8b\x57\
+                            \xa4\x1d\x60\xcf\x7b\x32\x95\xee\x08\x49\xd6\x13\xba\x84\x2f\x61";
+/// The same for an AES key.
+const AES: [u8; 32] = *b"\x91\x6a\xf3\x0e\xc8\x57\x2d\xb4\x79\xe6\x40\x1b\xa5\xdc\x33\x8f\
+                         \x02\xcb\x94\x68\xed\x17\x5a\xf0\x26\x8d\xb9\x43\x7e\xd1\x0c\xa2";
+
+/// A daemon of this test, whose seal key is locked: with a passphrase, and with a key file.
+struct Daemon {
+    child: Child,
+    dir: tempfile::TempDir,
+}
+
+impl Daemon {
+    /// With more in `[seal]`, and in the environment.
+    fn start(seal: &str, environment: &[(&str, &Path)]) -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name| dir.path().join(name);
+        let private = |name, bytes: &[u8]| {
+            fs::write(path(name), bytes).unwrap();
+            fs::set_permissions(path(name), fs::Permissions::from_mode(0o600)).unwrap();
+        };
+        private("seal.key", &SEAL_KEY);
+        private("unseal.key", &[7; 32]);
+        let words = Opener::Passphrase(WORDS);
+        let mut locks = Locks::of_file(&path("seal.key"), "operator", words).unwrap();
+        locks.extend(words, "service", Opener::Key(&[7; 32])).unwrap();
+        locks.write(&path("seal.locked")).unwrap();
+        fs::remove_file(path("seal.key")).unwrap();
+        let text = format!(
+            "[store]\npath = 'store'\n[seal]\nsource = 'operator'\n{seal}\n[daemon]\n\
+             socket = 's.sock'\np11kit = 'p11kit.sock'\n"
+        );
+        fs::write(path("strongroom.toml"), text).unwrap();
+        let child = run(dir.path(), environment);
+        let daemon = Self { child, dir };
+        daemon.wait_until_it_answers();
+        daemon
+    }
+
+    fn wait_until_it_answers(&self) {
+        let start = Instant::now();
+        while UnixStream::connect(self.path("operator.sock")).is_err() {
+            assert!(start.elapsed() < LONG, "{}", self.log());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn log(&self) -> String {
+        fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    fn asks(&self, request: &Request) -> Answer {
+        ask(&self.path("operator.sock"), request).unwrap_or_else(|e| panic!("{e}: {}", self.log()))
+    }
+
+    fn does(&self, request: &Request) -> Status {
+        match self.asks(request) {
+            Answer::Done(status) => status,
+            other => panic!("{other:?}: {}", self.log()),
+        }
+    }
+
+    fn unseal(&self) {
+        assert!(!self.does(&Request::Unseal(Given::passphrase(WORDS))).sealed);
+    }
+
+    fn seal(&self) {
+        assert!(self.does(&Request::Seal).sealed);
+    }
+
+    fn connect(&self) -> Caller {
+        let mut stream = UnixStream::connect(self.path("s.sock")).unwrap();
+        send(&mut stream, &Hello { version: VERSION, wish: Wish::Found(0) }.encode()).unwrap();
+        let mut inbox = Inbox::default();
+        let welcome = inbox.frame(&mut stream, FIRST, LONG).unwrap().expect("a greeting");
+        match Welcome::decode(&welcome).unwrap() {
+            Welcome::Served(_) => Caller { line: Mutex::new((stream, inbox)) },
+            Welcome::Refused(why) => panic!("{why:?}: {}", self.log()),
+        }
+    }
+}
+
+fn run(dir: &Path, environment: &[(&str, &Path)]) -> Child {
+    let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
+    Command::new(env!("CARGO_BIN_EXE_strongroomd"))
+        .arg("--config")
+        .arg(dir.join("strongroom.toml"))
+        .env_remove("CREDENTIALS_DIRECTORY")
+        .envs(environment.iter().copied())
+        .stdin(Stdio::null())
+        .stderr(log)
+        .spawn()
+        .unwrap()
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// One connection, with an application of its own.
+struct Caller {
+    line: Mutex<(UnixStream, Inbox)>,
+}
+
+impl Transport for &Caller {
+    fn turn(&self) -> u64 {
+        0
+    }
+
+    fn exchange(&self, _: u64, request: &[u8]) -> Result<Bytes, Broken> {
+        let mut line = self.line.lock().unwrap();
+        let (stream, inbox) = &mut *line;
+        send(stream, request).map_err(|_| Broken::Refused(Error::DeviceRemoved))?;
+        match inbox.frame(stream, usize::MAX, LONG) {
+            Ok(Some(answer)) => Ok(answer),
+            _ => Err(Broken::Refused(Error::DeviceRemoved)),
+        }
+    }
+}
+
+/// Makes a token with both PINs, and gives its slot.
+fn token(remote: &Remote<&Caller>) -> SlotId {
+    let blank = remote.slot_list(true, true).unwrap()[0];
+    remote.init_token(blank, SO_PIN, &[b'x'; 32]).unwrap();
+    let session = remote.open_session(blank, true).unwrap();
+    remote.login(session, UserType::SECURITY_OFFICER, SO_PIN).unwrap();
+    remote.init_pin(session, PIN).unwrap();
+    remote.close_session(session).unwrap();
+    blank
+}
+
+fn log_in(remote: &Remote<&Caller>, slot: SlotId) -> SessionHandle {
+    let session = remote.open_session(slot, true).unwrap();
+    remote.login(session, UserType::USER, PIN).unwrap();
+    session
+}
+
+/// The slot of the token, as an application that came after it numbers it.
+fn slot(remote: &Remote<&Caller>) -> SlotId {
+    remote.slot_list(true, true).unwrap()[0]
+}
+
+/// `CKO_PRIVATE_KEY` and `CKK_EC`; `CKO_SECRET_KEY` and `CKK_AES`.
+const EC_KEY: (u64, u64) = (3, 3);
+const AES_KEY: (u64, u64) = (4, 0x1f);
+
+/// secp256r1.
+const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
+
+/// Imports a key as a token object.
+fn import(
+    remote: &Remote<&Caller>,
+    session: SessionHandle,
+    (class, key_type): (u64, u64),
+    value: &[u8],
+) -> ObjectHandle {
+    let mut key = Attributes::default();
+    key.set(attribute::CLASS, class);
+    key.set(attribute::KEY_TYPE, key_type);
+    key.set(attribute::TOKEN, true);
+    key.set(attribute::VALUE, value);
+    if (class, key_type) == EC_KEY {
+        key.set(attribute::EC_PARAMS, P256);
+        key.set(attribute::SIGN, true);
+    } else {
+        key.set(attribute::ENCRYPT, true);
+    }
+    remote.create_object(session, key).unwrap()
+}
+
+fn find(remote: &Remote<&Caller>, session: SessionHandle, class: u64) -> ObjectHandle {
+    let mut template = Attributes::default();
+    template.set(attribute::CLASS, class);
+    remote.find_objects_init(session, template).unwrap();
+    let found = remote.find_objects(session, 10).unwrap();
+    remote.find_objects_final(session).unwrap();
+    found[0]
+}
+
+/// `CKM_ECDSA` and `CKM_AES_ECB`.
+const ECDSA: u64 = 0x1041;
+const AES_ECB: u64 = 0x1081;
+
+fn call(number: u64) -> Option<MechanismCall> {
+    Some(MechanismCall { mechanism: MechanismType(number), params: Params::default() })
+}
+
+fn sign(
+    remote: &Remote<&Caller>,
+    session: SessionHandle,
+    key: ObjectHandle,
+) -> Result<Output, Error> {
+    remote.sign_init(session, call(ECDSA), key)?;
+    remote.sign(session, &[1; 32], Room::Bytes(64))
+}
+
+fn signed(outcome: Result<Output, Error>) {
+    assert!(matches!(outcome, Ok(Output::Bytes(signature)) if signature.len() == 64));
+}
+
+/// `CKF_TOKEN_PRESENT` and `CKF_REMOVABLE_DEVICE`.
+const PRESENT: u64 = 1;
+const REMOVABLE: u64 = 2;
+
+#[test]
+fn a_sealed_token_is_one_that_is_not_there() {
+    let daemon = Daemon::start("", &[]);
+    assert!(daemon.log().contains("the store is sealed"), "{}", daemon.log());
+    let caller = daemon.connect();
+    let remote = Remote::new(&caller);
+    assert_eq!(remote.slot_list(true, true), Ok(vec![]));
+    let blank = remote.slot_list(false, true).unwrap()[0];
+    assert_eq!(remote.slot_info(blank).unwrap().flags, REMOVABLE);
+    let absent = Error::TokenNotPresent;
+    let no_token = |slot| {
+        assert_eq!(remote.token_info(slot).map(drop), Err(absent));
+        assert_eq!(remote.mechanism_list(slot).map(drop), Err(absent));
+        assert_eq!(remote.mechanism_info(slot, MechanismType(ECDSA)).map(drop), Err(absent));
+        assert_eq!(remote.open_session(slot, true), Err(absent));
+        assert_eq!(remote.close_all_sessions(slot), Err(absent));
+        assert_eq!(remote.init_token(slot, SO_PIN, &[b'x'; 32]), Err(absent));
+    };
+    no_token(blank);
+    assert_eq!(remote.wait_for_slot_event(false), Err(Error::NoEvent));
+
+    // Somebody waits, on a connection of its own as the module would have it.
+    let waiting = daemon.connect();
+    thread::scope(|scope| {
+        let woken = scope.spawn(|| Remote::new(&waiting).wait_for_slot_event(true));
+        daemon.unseal();
+        assert_eq!(woken.join().unwrap(), Ok(blank));
+    });
+    assert_eq!(remote.wait_for_slot_event(false), Ok(blank));
+    assert_eq!(remote.wait_for_slot_event(false), Err(Error::NoEvent));
+    assert_eq!(remote.slot_info(blank).unwrap().flags, PRESENT | REMOVABLE);
+    assert_eq!(remote.slot_list(true, true), Ok(vec![blank]));
+    let slot = token(&remote);
+    let session = log_in(&remote, slot);
+    let key = import(&remote, session, EC_KEY, &SCALAR);
+    signed(sign(&remote, session, key));
+    remote.sign_init(session, call(ECDSA), key).unwrap();
+
+    thread::scope(|scope| {
+        let wait = || {
+            let remote = Remote::new(&waiting);
+            while remote.wait_for_slot_event(false).is_ok() {}
+            remote.wait_for_slot_event(true)
+        };
+        let woken = scope.spawn(wait);
+        thread::sleep(Duration::from_millis(50));
+        daemon.seal();
+        woken.join().unwrap().unwrap();
+    });
+    let gone = Err(Error::SessionHandleInvalid);
+    assert_eq!(remote.sign(session, &[1; 32], Room::Bytes(64)).map(drop), gone);
+    assert_eq!(remote.session_info(session).map(drop), gone);
+    assert_eq!(remote.slot_list(true, true), Ok(vec![]));
+    assert_eq!(remote.slot_info(slot).unwrap().flags, REMOVABLE);
+    no_token(slot);
+    assert_eq!(daemon.does(&Request::Status).sessions, 0);
+
+    daemon.unseal();
+    assert_eq!(remote.session_info(session).map(drop), gone, "it does not come back");
+    let session = remote.open_session(slot, true).unwrap();
+    let public = remote.session_info(session).unwrap().state;
+    assert_eq!(public, strongroom_types::SessionState::ReadWritePublic, "nobody is logged in");
+    remote.login(session, UserType::USER, PIN).unwrap();
+    signed(sign(&remote, session, find(&remote, session, EC_KEY.0)));
+}
+
+#[test]
+fn whoever_does_not_know_how_to_unseal_is_told_so_and_named_in_the_log() {
+    let daemon = Daemon::start("", &[]);
+    let status = daemon.does(&Request::Status);
+    assert!(status.sealed);
+    assert_eq!(status.process, daemon.child.id());
+    assert_eq!(status.version, env!("CARGO_PKG_VERSION"));
+    for wrong in [Given::passphrase(b"five quiet boats"), Given::key(&[8; 32])] {
+        assert_eq!(daemon.asks(&Request::Unseal(wrong)), Answer::Wrong);
+    }
+    let senseless = daemon.asks(&Request::Unseal(Given::Key("xyz".to_owned().into())));
+    assert!(matches!(senseless, Answer::Refused(_)), "{senseless:?}");
+    // The fourth attempt after wrong ones waits for a quarter of a second.
+    assert_eq!(daemon.asks(&Request::Unseal(Given::passphrase(b"six boats"))), Answer::Wrong);
+    let start = Instant::now();
+    assert_eq!(daemon.asks(&Request::Unseal(Given::key(&[9; 32]))), Answer::Wrong);
+    assert!(start.elapsed() >= Duration::from_millis(250), "{:?}", start.elapsed());
+    assert!(daemon.does(&Request::Status).sealed);
+    assert!(!daemon.does(&Request::Unseal(Given::key(&[7; 32]))).sealed);
+    daemon.seal();
+    fs::remove_file(daemon.path("seal.locked")).unwrap();
+    let refused = daemon.asks(&Request::Unseal(Given::key(&[7; 32])));
+    assert!(matches!(refused, Answer::Refused(why) if why.contains("seal.locked")));
+
+    let log = daemon.log();
+    let me =
+        format!("user {}, process {} (", rustix::process::geteuid().as_raw(), std::process::id());
+    let lines =
+        |text: &str| log.lines().filter(|line| line.contains(&me) && line.contains(text)).count();
+    assert_eq!(lines("with a passphrase, wrongly"), 2, "{log}");
+    assert_eq!(lines("with a key, wrongly"), 2, "{log}");
+    assert_eq!(lines("unsealed the store with a key"), 1, "{log}");
+    assert_eq!(lines("sealed the store"), 2, "{log}");
+    assert!(!log.contains("boats") && !log.contains(&"07".repeat(32)), "{log}");
+}
+
+#[test]
+fn only_those_on_its_own_list_are_operators() {
+    if !rustix::process::geteuid().is_root() {
+        // Only the superuser can be somebody else.
+        return;
+    }
+    let daemon = Daemon::start("", &[]);
+    let socket = daemon.path("operator.sock");
+    assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    // What the file system keeps away is let near, so that the list decides.
+    fs::set_permissions(daemon.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(&socket, fs::Permissions::from_mode(0o666)).unwrap();
+    let script = "import socket, sys\n\
+                  s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n\
+                  s.sendall(b'\"status\"\\n')\n\
+                  sys.stdout.buffer.write(s.recv(64))\n";
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups", "/usr/bin/python3", "-c"])
+        .arg(script)
+        .arg(&socket)
+        .output()
+        .expect("setpriv and Python");
+    assert!(output.stdout.is_empty(), "{output:?}");
+    assert!(daemon.log().contains("(python3): is not on the list"), "{}", daemon.log());
+    daemon.does(&Request::Status);
+}
+
+#[test]
+fn a_key_file_or_a_credential_unseals_at_start() {
+    let named = Daemon::start("key_file = 'unseal.key'", &[]);
+    assert!(!named.does(&Request::Status).sealed, "{}", named.log());
+    named.seal();
+    named.unseal();
+
+    let credentials = tempfile::tempdir().unwrap();
+    let path = credentials.path().join("vault");
+    fs::write(&path, [7; 32]).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
+    let environment = [("CREDENTIALS_DIRECTORY", credentials.path())];
+    let given = Daemon::start("credential = 'vault'", &environment);
+    assert!(!given.does(&Request::Status).sealed, "{}", given.log());
+
+    let without = Daemon::start("credential = 'vault'", &[]);
+    assert!(without.does(&Request::Status).sealed);
+    assert!(without.log().contains("LoadCredentialEncrypted=vault"), "{}", without.log());
+}
+
+#[test]
+fn sealing_in_the_middle_of_load_stops_it_and_unsealing_lets_it_go_on() {
+    let daemon = Daemon::start("", &[]);
+    daemon.unseal();
+    let first = daemon.connect();
+    let remote = Remote::new(&first);
+    let session = log_in(&remote, token(&remote));
+    import(&remote, session, EC_KEY, &SCALAR);
+
+    let callers: Vec<_> = (0..4).map(|_| daemon.connect()).collect();
+    let (signatures, sealed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let work = |caller: &Caller| {
+        let remote = Remote::new(caller);
+        let session = log_in(&remote, slot(&remote));
+        let key = find(&remote, session, EC_KEY.0);
+        let end = loop {
+            let late = sealed.load(Ordering::SeqCst);
+            match sign(&remote, session, key) {
+                Ok(_) => assert!(!late, "a signature after the store was sealed"),
+                Err(error) => break error,
+            }
+            signatures.fetch_add(1, Ordering::SeqCst);
+        };
+        assert!(matches!(end, Error::DeviceRemoved | Error::SessionHandleInvalid), "{end:?}");
+        assert_eq!(remote.open_session(SlotId(0), true), Err(Error::SlotIdInvalid));
+    };
+    thread::scope(|scope| {
+        callers.iter().for_each(|caller| drop(scope.spawn(|| work(caller))));
+        let start = Instant::now();
+        while signatures.load(Ordering::SeqCst) < 100 {
+            assert!(start.elapsed() < LONG, "{}", daemon.log());
+            thread::sleep(Duration::from_millis(1));
+        }
+        daemon.seal();
+        sealed.store(true, Ordering::SeqCst);
+    });
+    daemon.unseal();
+    for caller in &callers {
+        let remote = Remote::new(caller);
+        let session = log_in(&remote, slot(&remote));
+        signed(sign(&remote, session, find(&remote, session, EC_KEY.0)));
+    }
+}
+
+/// The bytes that are looked for, each forwards and backwards: numbers lie either way.
+fn needles() -> Vec<(&'static str, Vec<u8>)> {
+    let secrets = [("the seal key", SEAL_KEY), ("the P-256 key", SCALAR), ("the AES key", AES)];
+    let both = |(name, bytes): (_, [u8; 32])| {
+        let back: Vec<_> = bytes.iter().rev().copied().collect();
+        [(name, bytes.to_vec()), (name, back)]
+    };
+    secrets.into_iter().flat_map(both).collect()
+}
+
+/// Where the memory of a process has these bytes: all that it can read itself, so more than a core
+/// dump has. Nothing if this user may not look.
+fn memory_has(process: u32, needles: &[(&'static str, Vec<u8>)]) -> Option<Vec<String>> {
+    let memory = match File::open(format!("/proc/{process}/mem")) {
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => return None,
+        outcome => outcome.unwrap(),
+    };
+    let maps = fs::read_to_string(format!("/proc/{process}/maps")).unwrap();
+    let mut found = Vec::new();
+    for line in maps.lines().filter(|line| line.split(' ').nth(1).unwrap().starts_with('r')) {
+        let (start, end) = line.split(' ').next().unwrap().split_once('-').unwrap();
+        let [start, end] = [start, end].map(|text| u64::from_str_radix(text, 16).unwrap());
+        let mut bytes = vec![0; usize::try_from(end - start).unwrap()];
+        // The kernel's own pages, and those that it shows nobody.
+        if memory.read_exact_at(&mut bytes, start).is_err() {
+            continue;
+        }
+        for (name, needle) in needles {
+            if contains(&bytes, needle) {
+                found.push(format!("{name} in {line}"));
+            }
+        }
+    }
+    Some(found)
+}
+
+fn contains(bytes: &[u8], needle: &[u8]) -> bool {
+    let mut at = Cursor::new(bytes);
+    loop {
+        let skipped = at.skip_until(needle[0]).unwrap();
+        let here = usize::try_from(at.position()).unwrap();
+        if skipped == 0 {
+            return false;
+        }
+        if bytes[here - 1..].starts_with(needle) {
+            return true;
+        }
+    }
+}
+
+#[test]
+fn no_key_is_left_in_memory_or_log_after_seal() {
+    let daemon = Daemon::start("key_file = 'unseal.key'", &[]);
+    let callers: Vec<_> = (0..3).map(|_| daemon.connect()).collect();
+    let remote = Remote::new(&callers[0]);
+    let session = log_in(&remote, token(&remote));
+    let scalar = import(&remote, session, EC_KEY, &SCALAR);
+    let aes = import(&remote, session, AES_KEY, &AES);
+    signed(sign(&remote, session, scalar));
+    remote.encrypt_init(session, call(AES_ECB), aes).unwrap();
+    remote.encrypt(session, &[0; 16], Room::Bytes(16)).unwrap();
+    // Others come after the keys were made, and read them from the store; one is in the middle of
+    // an operation, and one has gone.
+    for caller in &callers[1..] {
+        let remote = Remote::new(caller);
+        let session = log_in(&remote, slot(&remote));
+        signed(sign(&remote, session, find(&remote, session, EC_KEY.0)));
+        let aes = find(&remote, session, AES_KEY.0);
+        remote.encrypt_init(session, call(AES_ECB), aes).unwrap();
+        remote.encrypt_update(session, &[0; 16], Room::Bytes(16)).unwrap();
+    }
+    let mut callers = callers;
+    drop(callers.pop());
+
+    // What is no secret is found, so the search finds what is there.
+    let path = daemon.path("seal.locked").into_os_string().into_encoded_bytes();
+    let process = daemon.child.id();
+    let Some(found) = memory_has(process, &[("its name", path)]) else { return };
+    assert!(!found.is_empty());
+
+    daemon.seal();
+    // The connection that was dropped may still be on its way out.
+    let start = Instant::now();
+    while daemon.does(&Request::Status).applications > 2 {
+        assert!(start.elapsed() < LONG);
+        thread::sleep(Duration::from_millis(5));
+    }
+    assert_eq!(memory_has(process, &needles()), Some(vec![]));
+    let log = fs::read(daemon.path("log")).unwrap();
+    assert!(needles().iter().all(|(_, needle)| !contains(&log, needle)));
+}
