@@ -51,8 +51,8 @@ mod tests {
         };
         let confinement = files(&store, &config, &settings);
         let own = [dir.path().join("tokens"), dir.path().join("key")];
-        let sockets = ["/run/strongroom", "/run/p11kit", "/run/strongroom"].map(PathBuf::from);
-        assert_eq!(confinement.writable, [own, sockets].concat());
+        let sockets = ["/run/strongroom", "/run/strongroom", "/run/p11kit"].map(PathBuf::from);
+        assert_eq!(confinement.writable, [&own[..], &sockets].concat());
         assert_eq!(confinement.readable, ["/proc".into(), "/sys/fs/cgroup".into(), source]);
         assert_eq!(confinement.relaxed, settings.relaxed);
     }

@@ -42,7 +42,7 @@ fn converse(server: &Server, mut stream: &UnixStream, peer: &Peer) -> io::Result
     let Some(share) = welcome(server, stream, &mut inbox, peer)? else { return Ok(()) };
     stream.set_read_timeout(Some(look))?;
     let most = usize::try_from(server.settings.frame).unwrap_or(usize::MAX);
-    let application = Observed::new(&share.application, &server.metrics);
+    let application = Observed::new(&share.application, server);
     let mut last = Instant::now();
     loop {
         match inbox.frame(&mut stream, most, PATIENCE) {

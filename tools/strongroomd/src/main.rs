@@ -7,9 +7,10 @@
 //! login and its session objects.
 //!
 //! Rooms: `settings` reads `[daemon]`, `peer` says who calls, `applications` whose sessions are
-//! whose, `connection` serves one caller and `p11kit` one that speaks as p11-kit's client does,
-//! `manager` tells systemd, `confinement` locks the process in, `metrics` counts and tells, `operator`
-//! seals and unseals the store, `server` takes callers in and stops.
+//! whose, `at_work` which calls are at work, `connection` serves one caller and `p11kit` one that
+//! speaks as p11-kit's client does, `manager` tells systemd, `confinement` locks the process in,
+//! `metrics` counts and tells, `operator` seals and unseals the store, `server` takes callers in and
+//! stops.
 //!
 //! Locks, outermost first: the connections, the applications. Neither is held while a request is
 //! served.
@@ -17,6 +18,7 @@
 #![forbid(unsafe_code)]
 
 mod applications;
+mod at_work;
 mod confinement;
 mod connection;
 mod log;

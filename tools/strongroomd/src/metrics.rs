@@ -39,12 +39,14 @@ pub(crate) struct Metrics {
     refused: Family<Reason, Counter>,
     applications: Gauge,
     sessions: Gauge,
+    sealed: Gauge,
 }
 
 /// What is so at the moment, and not counted.
 pub(crate) struct Now {
     pub(crate) applications: usize,
     pub(crate) sessions: usize,
+    pub(crate) sealed: bool,
 }
 
 /// Calls of one kind.
@@ -138,10 +140,22 @@ impl Metrics {
         registry.register("accepted_connections", help, accepted.clone());
         let refused = Family::<Reason, Counter>::default();
         registry.register("refused_connections", "Callers that were not served", refused.clone());
-        let [applications, sessions] = [Gauge::default(), Gauge::default()];
+        let [applications, sessions, sealed] = [(); 3].map(|()| Gauge::default());
         registry.register("applications", "Processes that are served", applications.clone());
         registry.register("sessions", "Sessions that are open", sessions.clone());
-        Self { registry, calls, times, connections, accepted, refused, applications, sessions }
+        let help = "Whether an operator has to unseal the store before it can be used";
+        registry.register("sealed", help, sealed.clone());
+        Self {
+            sealed,
+            registry,
+            calls,
+            times,
+            connections,
+            accepted,
+            refused,
+            applications,
+            sessions,
+        }
     }
 
     /// A connection came in by the door of this wire.
@@ -150,11 +164,6 @@ impl Metrics {
         let open = self.connections.get_or_create(&Door { wire }).clone();
         open.inc();
         Connected(open)
-    }
-
-    /// How many connections there are by the door of a wire on which each is an application.
-    pub(crate) fn alone(&self, wire: &'static str) -> usize {
-        usize::try_from(self.connections.get_or_create(&Door { wire }).get()).unwrap_or_default()
     }
 
     /// A caller is turned away.
@@ -173,6 +182,7 @@ impl Metrics {
     fn text(&self, now: &Now) -> String {
         self.applications.set(number(now.applications));
         self.sessions.set(number(now.sessions));
+        self.sealed.set(now.sealed.into());
         let mut text = String::new();
         // Writing to a string does not fail.
         let _ = text::encode(&mut text, &self.registry);
@@ -232,7 +242,7 @@ mod tests {
 
     use super::*;
 
-    const NOW: Now = Now { applications: 2, sessions: 3 };
+    const NOW: Now = Now { applications: 2, sessions: 3, sealed: true };
 
     #[test]
     fn what_all_threads_did_is_counted() {
@@ -260,6 +270,7 @@ mod tests {
             "strongroom_operation_seconds_count{function=\"C_Sign\",mechanism=\"CKM_ECDSA\"} 400",
             "strongroom_applications 2",
             "strongroom_sessions 3",
+            "strongroom_sealed 1",
         ] {
             assert!(text.lines().any(|there| there == line), "{line} is not in:\n{text}");
         }

@@ -102,5 +102,6 @@ fn status(server: &Server) -> Status {
         applications: server.applications.count(),
         connections: server.callers(),
         sessions: server.quota.taken(),
+        under_way: server.at_work.count(),
     }
 }

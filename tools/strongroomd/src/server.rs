@@ -15,10 +15,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Gid, Mode, chmod, chown};
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit, umask};
 use signal_hook::consts::{SIGINT, SIGTERM};
+use strongroom_functions::Observer;
 use strongroom_functions::frame::Refusal;
 use strongroom_token::{Application, Config, Quota, Store};
 
 use crate::applications::Applications;
+use crate::at_work::AtWork;
 use crate::confinement;
 use crate::connection;
 use crate::log::{Level, say};
@@ -40,6 +42,7 @@ pub(crate) struct Server {
     pub(crate) quota: Arc<Quota>,
     pub(crate) applications: Applications,
     pub(crate) metrics: Metrics,
+    pub(crate) at_work: AtWork,
     pub(crate) began: Instant,
     connections: Mutex<Connections>,
     /// A connection ended.
@@ -71,6 +74,7 @@ impl Server {
             quota: Quota::new(settings.sessions),
             applications: Applications::default(),
             metrics: Metrics::new(&settings),
+            at_work: AtWork::default(),
             began: Instant::now(),
             connections: Mutex::default(),
             ended: Condvar::new(),
@@ -85,11 +89,13 @@ impl Server {
         Application::over(Arc::clone(&self.store), self.config.clone(), turn, quota)
     }
 
-    /// Forgets all keys. Sessions end, as they do when a token is pulled out; connections stay.
+    /// Forgets all keys. Sessions end, as they do when a token is pulled out; connections stay. Calls
+    /// that are at work are waited for, if they do not take long.
     pub(crate) fn seal(&self) {
         self.store.seal();
         // One that is founded from now on has nothing to forget.
         self.applications.all().iter().for_each(|served| served.application.seal());
+        self.at_work.wait(&self.store);
     }
 
     /// How many connections callers have; that of the operator who asks is none of them.
@@ -261,11 +267,23 @@ impl Server {
         Now {
             applications: self.applications.count(),
             sessions: self.quota.taken(),
+            sealed: self.store.is_sealed(),
         }
     }
 
     fn connections(&self) -> MutexGuard<'_, Connections> {
         self.connections.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Counts each call, and tells when the store has been sealed meanwhile.
+impl Observer for Server {
+    fn observe<T>(
+        &self,
+        function: &'static str,
+        call: impl FnOnce() -> strongroom_types::Result<T>,
+    ) -> strongroom_types::Result<T> {
+        self.metrics.observe(function, || self.at_work.watch(&self.store, function, call))
     }
 }
 

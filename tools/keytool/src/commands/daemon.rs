@@ -35,7 +35,11 @@ pub(super) fn status(out: &Output, args: &DaemonArgs) -> Result<()> {
 /// `seal`.
 pub(super) fn seal(out: &Output, args: &DaemonArgs) -> Result<()> {
     let status = done("cannot seal the store", say(args, &Request::Seal)?)?;
-    out.done(&status, &format!("sealed {}", status.store.display()))
+    let still = match status.under_way {
+        0 => String::new(),
+        calls => format!("; {calls} calls that began before have their keys until they end"),
+    };
+    out.done(&status, &format!("sealed {}{still}", status.store.display()))
 }
 
 /// `unseal`.

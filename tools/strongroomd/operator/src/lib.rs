@@ -109,6 +109,8 @@ pub struct Status {
     pub connections: usize,
     /// How many sessions are open.
     pub sessions: usize,
+    /// How many calls are at work that began while it was not sealed; they have keys until they end.
+    pub under_way: usize,
 }
 
 /// Asks the daemon at a socket.

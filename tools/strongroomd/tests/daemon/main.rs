@@ -16,6 +16,7 @@ mod locked;
 mod manager;
 mod metrics;
 mod namespace;
+mod seal;
 mod world;
 
 use std::fs;

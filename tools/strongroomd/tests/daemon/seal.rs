@@ -1,37 +1,26 @@
-//! The daemon whose store an operator seals and unseals: what callers see of it, and what is left in
-//! its memory.
+//! The store that an operator seals and unseals: what callers see of it, and what is left in the
+//! daemon's memory.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by panicking"
-)]
-
-use std::fs::{self, File};
+use std::fs::{self, File, Permissions};
 use std::io::{BufRead, Cursor, ErrorKind};
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::os::unix::net::UnixStream;
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::sync::Mutex;
+use std::path::Path;
+use std::process::Command;
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use strongroom_functions::frame::{FIRST, Hello, Inbox, VERSION, Welcome, Wish, send};
-use strongroom_functions::{Broken, Cryptoki, Remote, Transport};
+use strongroom_functions::{Cryptoki, Remote};
 use strongroom_keystore::{Locks, Opener};
 use strongroom_operator::{Answer, Opener as Given, Request, Status, ask};
 use strongroom_types::{
-    Attributes, Bytes, Error, MechanismCall, MechanismType, ObjectHandle, Output, Params, Room,
+    Attributes, Error, MechanismCall, MechanismType, ObjectHandle, Output, Params, Room,
     SessionHandle, SlotId, UserType, attribute,
 };
 
-const LONG: Duration = Duration::from_secs(60);
-const SO_PIN: &[u8] = b"12345678";
-const PIN: &[u8] = b"1234567";
+use crate::world::{Caller, Daemon, LONG, PIN, SO_PIN, over_p11kit, token};
+
 const WORDS: &[u8] = b"four quiet \"green\" boats";
 
 /// What the seal key is, so that it can be looked for.
@@ -44,57 +33,35 @@ const SCALAR: [u8; 32] = *b"\x5c\x1f\x93\xe8\x2a\x76\xb0\x4d\xd9\x05\x6e\xc1\x38
 const AES: [u8; 32] = *b"\x91\x6a\xf3\x0e\xc8\x57\x2d\xb4\x79\xe6\x40\x1b\xa5\xdc\x33\x8f\
                          \x02\xcb\x94\x68\xed\x17\x5a\xf0\x26\x8d\xb9\x43\x7e\xd1\x0c\xa2";
 
-/// A daemon of this test, whose seal key is locked: with a passphrase, and with a key file.
-struct Daemon {
-    child: Child,
-    dir: tempfile::TempDir,
+/// A daemon whose seal key is locked, with a passphrase and with a key file; with more in `[seal]`, and
+/// in its environment.
+fn start(seal: &str, environment: &[(&str, &Path)]) -> Daemon {
+    let settings = format!("p11kit = 'p11kit.sock'\n[seal]\nsource = 'operator'\n{seal}");
+    Daemon::start_as(&settings, |command| {
+        let config = Path::new(command.get_args().last().unwrap());
+        lock_seal_key(config.parent().unwrap());
+        command.env_remove("CREDENTIALS_DIRECTORY").envs(environment.iter().copied()).spawn()
+    })
+}
+
+fn lock_seal_key(dir: &Path) {
+    let private = |name, bytes: &[u8]| {
+        fs::write(dir.join(name), bytes).unwrap();
+        fs::set_permissions(dir.join(name), Permissions::from_mode(0o600)).unwrap();
+    };
+    private("seal.key", &SEAL_KEY);
+    private("unseal.key", &[7; 32]);
+    let words = Opener::Passphrase(WORDS);
+    let mut locks = Locks::of_file(&dir.join("seal.key"), "operator", words).unwrap();
+    locks.extend(words, "service", Opener::Key(&[7; 32])).unwrap();
+    locks.write(&dir.join("seal.locked")).unwrap();
+    fs::remove_file(dir.join("seal.key")).unwrap();
 }
 
 impl Daemon {
-    /// With more in `[seal]`, and in the environment.
-    fn start(seal: &str, environment: &[(&str, &Path)]) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let path = |name| dir.path().join(name);
-        let private = |name, bytes: &[u8]| {
-            fs::write(path(name), bytes).unwrap();
-            fs::set_permissions(path(name), fs::Permissions::from_mode(0o600)).unwrap();
-        };
-        private("seal.key", &SEAL_KEY);
-        private("unseal.key", &[7; 32]);
-        let words = Opener::Passphrase(WORDS);
-        let mut locks = Locks::of_file(&path("seal.key"), "operator", words).unwrap();
-        locks.extend(words, "service", Opener::Key(&[7; 32])).unwrap();
-        locks.write(&path("seal.locked")).unwrap();
-        fs::remove_file(path("seal.key")).unwrap();
-        let text = format!(
-            "[store]\npath = 'store'\n[seal]\nsource = 'operator'\n{seal}\n[daemon]\n\
-             socket = 's.sock'\np11kit = 'p11kit.sock'\n"
-        );
-        fs::write(path("strongroom.toml"), text).unwrap();
-        let child = run(dir.path(), environment);
-        let daemon = Self { child, dir };
-        daemon.wait_until_it_answers();
-        daemon
-    }
-
-    fn wait_until_it_answers(&self) {
-        let start = Instant::now();
-        while UnixStream::connect(self.path("operator.sock")).is_err() {
-            assert!(start.elapsed() < LONG, "{}", self.log());
-            thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.dir.path().join(name)
-    }
-
-    fn log(&self) -> String {
-        fs::read_to_string(self.path("log")).unwrap_or_default()
-    }
-
     fn asks(&self, request: &Request) -> Answer {
-        ask(&self.path("operator.sock"), request).unwrap_or_else(|e| panic!("{e}: {}", self.log()))
+        let socket = self.dir.path().join("operator.sock");
+        ask(&socket, request).unwrap_or_else(|error| panic!("{error}: {}", self.log()))
     }
 
     fn does(&self, request: &Request) -> Status {
@@ -109,71 +76,9 @@ impl Daemon {
     }
 
     fn seal(&self) {
-        assert!(self.does(&Request::Seal).sealed);
+        let status = self.does(&Request::Seal);
+        assert_eq!((status.sealed, status.under_way, status.sessions), (true, 0, 0));
     }
-
-    fn connect(&self) -> Caller {
-        let mut stream = UnixStream::connect(self.path("s.sock")).unwrap();
-        send(&mut stream, &Hello { version: VERSION, wish: Wish::Found(0) }.encode()).unwrap();
-        let mut inbox = Inbox::default();
-        let welcome = inbox.frame(&mut stream, FIRST, LONG).unwrap().expect("a greeting");
-        match Welcome::decode(&welcome).unwrap() {
-            Welcome::Served(_) => Caller { line: Mutex::new((stream, inbox)) },
-            Welcome::Refused(why) => panic!("{why:?}: {}", self.log()),
-        }
-    }
-}
-
-fn run(dir: &Path, environment: &[(&str, &Path)]) -> Child {
-    let log = fs::OpenOptions::new().create(true).append(true).open(dir.join("log")).unwrap();
-    Command::new(env!("CARGO_BIN_EXE_strongroomd"))
-        .arg("--config")
-        .arg(dir.join("strongroom.toml"))
-        .env_remove("CREDENTIALS_DIRECTORY")
-        .envs(environment.iter().copied())
-        .stdin(Stdio::null())
-        .stderr(log)
-        .spawn()
-        .unwrap()
-}
-
-impl Drop for Daemon {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-/// One connection, with an application of its own.
-struct Caller {
-    line: Mutex<(UnixStream, Inbox)>,
-}
-
-impl Transport for &Caller {
-    fn turn(&self) -> u64 {
-        0
-    }
-
-    fn exchange(&self, _: u64, request: &[u8]) -> Result<Bytes, Broken> {
-        let mut line = self.line.lock().unwrap();
-        let (stream, inbox) = &mut *line;
-        send(stream, request).map_err(|_| Broken::Refused(Error::DeviceRemoved))?;
-        match inbox.frame(stream, usize::MAX, LONG) {
-            Ok(Some(answer)) => Ok(answer),
-            _ => Err(Broken::Refused(Error::DeviceRemoved)),
-        }
-    }
-}
-
-/// Makes a token with both PINs, and gives its slot.
-fn token(remote: &Remote<&Caller>) -> SlotId {
-    let blank = remote.slot_list(true, true).unwrap()[0];
-    remote.init_token(blank, SO_PIN, &[b'x'; 32]).unwrap();
-    let session = remote.open_session(blank, true).unwrap();
-    remote.login(session, UserType::SECURITY_OFFICER, SO_PIN).unwrap();
-    remote.init_pin(session, PIN).unwrap();
-    remote.close_session(session).unwrap();
-    blank
 }
 
 fn log_in(remote: &Remote<&Caller>, slot: SlotId) -> SessionHandle {
@@ -251,7 +156,7 @@ const REMOVABLE: u64 = 2;
 
 #[test]
 fn a_sealed_token_is_one_that_is_not_there() {
-    let daemon = Daemon::start("", &[]);
+    let daemon = start("", &[]);
     assert!(daemon.log().contains("the store is sealed"), "{}", daemon.log());
     let caller = daemon.connect();
     let remote = Remote::new(&caller);
@@ -281,7 +186,8 @@ fn a_sealed_token_is_one_that_is_not_there() {
     assert_eq!(remote.wait_for_slot_event(false), Err(Error::NoEvent));
     assert_eq!(remote.slot_info(blank).unwrap().flags, PRESENT | REMOVABLE);
     assert_eq!(remote.slot_list(true, true), Ok(vec![blank]));
-    let slot = token(&remote);
+    token(&daemon);
+    let slot = slot(&remote);
     let session = log_in(&remote, slot);
     let key = import(&remote, session, EC_KEY, &SCALAR);
     signed(sign(&remote, session, key));
@@ -317,7 +223,7 @@ fn a_sealed_token_is_one_that_is_not_there() {
 
 #[test]
 fn whoever_does_not_know_how_to_unseal_is_told_so_and_named_in_the_log() {
-    let daemon = Daemon::start("", &[]);
+    let daemon = start("", &[]);
     let status = daemon.does(&Request::Status);
     assert!(status.sealed);
     assert_eq!(status.process, daemon.child.id());
@@ -335,7 +241,7 @@ fn whoever_does_not_know_how_to_unseal_is_told_so_and_named_in_the_log() {
     assert!(daemon.does(&Request::Status).sealed);
     assert!(!daemon.does(&Request::Unseal(Given::key(&[7; 32]))).sealed);
     daemon.seal();
-    fs::remove_file(daemon.path("seal.locked")).unwrap();
+    fs::remove_file(daemon.dir.path().join("seal.locked")).unwrap();
     let refused = daemon.asks(&Request::Unseal(Given::key(&[7; 32])));
     assert!(matches!(refused, Answer::Refused(why) if why.contains("seal.locked")));
 
@@ -357,8 +263,8 @@ fn only_those_on_its_own_list_are_operators() {
         // Only the superuser can be somebody else.
         return;
     }
-    let daemon = Daemon::start("", &[]);
-    let socket = daemon.path("operator.sock");
+    let daemon = start("", &[]);
+    let socket = daemon.dir.path().join("operator.sock");
     assert_eq!(socket.metadata().unwrap().permissions().mode() & 0o777, 0o600);
     // What the file system keeps away is let near, so that the list decides.
     fs::set_permissions(daemon.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -380,7 +286,7 @@ fn only_those_on_its_own_list_are_operators() {
 
 #[test]
 fn a_key_file_or_a_credential_unseals_at_start() {
-    let named = Daemon::start("key_file = 'unseal.key'", &[]);
+    let named = start("key_file = 'unseal.key'", &[]);
     assert!(!named.does(&Request::Status).sealed, "{}", named.log());
     named.seal();
     named.unseal();
@@ -390,29 +296,33 @@ fn a_key_file_or_a_credential_unseals_at_start() {
     fs::write(&path, [7; 32]).unwrap();
     fs::set_permissions(&path, fs::Permissions::from_mode(0o400)).unwrap();
     let environment = [("CREDENTIALS_DIRECTORY", credentials.path())];
-    let given = Daemon::start("credential = 'vault'", &environment);
+    let given = start("credential = 'vault'", &environment);
     assert!(!given.does(&Request::Status).sealed, "{}", given.log());
 
-    let without = Daemon::start("credential = 'vault'", &[]);
+    let without = start("credential = 'vault'", &[]);
     assert!(without.does(&Request::Status).sealed);
     assert!(without.log().contains("LoadCredentialEncrypted=vault"), "{}", without.log());
 }
 
 #[test]
 fn sealing_in_the_middle_of_load_stops_it_and_unsealing_lets_it_go_on() {
-    let daemon = Daemon::start("", &[]);
+    let daemon = start("", &[]);
     daemon.unseal();
+    token(&daemon);
     let first = daemon.connect();
     let remote = Remote::new(&first);
-    let session = log_in(&remote, token(&remote));
+    let session = log_in(&remote, slot(&remote));
     import(&remote, session, EC_KEY, &SCALAR);
 
     let callers: Vec<_> = (0..4).map(|_| daemon.connect()).collect();
     let (signatures, sealed) = (AtomicUsize::new(0), AtomicBool::new(false));
+    let ready = Barrier::new(callers.len());
     let work = |caller: &Caller| {
         let remote = Remote::new(caller);
-        let session = log_in(&remote, slot(&remote));
+        let slot = slot(&remote);
+        let session = log_in(&remote, slot);
         let key = find(&remote, session, EC_KEY.0);
+        ready.wait();
         let end = loop {
             let late = sealed.load(Ordering::SeqCst);
             match sign(&remote, session, key) {
@@ -422,7 +332,7 @@ fn sealing_in_the_middle_of_load_stops_it_and_unsealing_lets_it_go_on() {
             signatures.fetch_add(1, Ordering::SeqCst);
         };
         assert!(matches!(end, Error::DeviceRemoved | Error::SessionHandleInvalid), "{end:?}");
-        assert_eq!(remote.open_session(SlotId(0), true), Err(Error::SlotIdInvalid));
+        assert_eq!(remote.open_session(slot, true), Err(Error::TokenNotPresent));
     };
     thread::scope(|scope| {
         callers.iter().for_each(|caller| drop(scope.spawn(|| work(caller))));
@@ -440,6 +350,7 @@ fn sealing_in_the_middle_of_load_stops_it_and_unsealing_lets_it_go_on() {
         let session = log_in(&remote, slot(&remote));
         signed(sign(&remote, session, find(&remote, session, EC_KEY.0)));
     }
+    assert!(over_p11kit(&daemon, &["--list-objects"]).contains("Private Key Object"));
 }
 
 /// The bytes that are looked for, each forwards and backwards: numbers lie either way.
@@ -494,10 +405,11 @@ fn contains(bytes: &[u8], needle: &[u8]) -> bool {
 
 #[test]
 fn no_key_is_left_in_memory_or_log_after_seal() {
-    let daemon = Daemon::start("key_file = 'unseal.key'", &[]);
+    let daemon = start("key_file = 'unseal.key'", &[]);
+    token(&daemon);
     let callers: Vec<_> = (0..3).map(|_| daemon.connect()).collect();
     let remote = Remote::new(&callers[0]);
-    let session = log_in(&remote, token(&remote));
+    let session = log_in(&remote, slot(&remote));
     let scalar = import(&remote, session, EC_KEY, &SCALAR);
     let aes = import(&remote, session, AES_KEY, &AES);
     signed(sign(&remote, session, scalar));
@@ -516,10 +428,11 @@ fn no_key_is_left_in_memory_or_log_after_seal() {
     let mut callers = callers;
     drop(callers.pop());
 
-    // What is no secret is found, so the search finds what is there.
-    let path = daemon.path("seal.locked").into_os_string().into_encoded_bytes();
+    // What is no secret is found, so the search finds what is there. An argument of the program lies
+    // where the kernel has put it, and not where secrets do.
+    let path = daemon.dir.path().join("strongroom.toml").into_os_string().into_encoded_bytes();
     let process = daemon.child.id();
-    let Some(found) = memory_has(process, &[("its name", path)]) else { return };
+    let Some(found) = memory_has(process, &[("an argument", path)]) else { return };
     assert!(!found.is_empty());
 
     daemon.seal();
@@ -530,6 +443,6 @@ fn no_key_is_left_in_memory_or_log_after_seal() {
         thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(memory_has(process, &needles()), Some(vec![]));
-    let log = fs::read(daemon.path("log")).unwrap();
+    let log = fs::read(daemon.dir.path().join("log")).unwrap();
     assert!(needles().iter().all(|(_, needle)| !contains(&log, needle)));
 }
