@@ -204,7 +204,52 @@ fn unused(slots: &[Arc<Slot>], mut id: u64) -> SlotId {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt;
+    use std::{env, process};
+
+    use strongroom_functions::Cryptoki;
+    use strongroom_keystore::config::{Seal, StartKey};
+    use strongroom_keystore::{Config, Locks, Opener};
+    use strongroom_types::ck;
+
     use super::*;
+    use crate::Application;
+
+    #[test]
+    fn a_sealed_store_has_slots_without_tokens_until_a_key_unseals_it_at_start() {
+        let dir = env::temp_dir().join(format!("strongroom-slots-{}", process::id()));
+        let (locks, key) = (dir.join("seal.locked"), dir.join("unseal.key"));
+        Locks::of_new("service", Opener::Key(&[7; 32])).unwrap().write(&locks).unwrap();
+        let open = |key| {
+            let seal = Seal::Operator { locks: locks.clone(), key };
+            Application::open(Config::plain(dir.join("store"), seal))
+        };
+        let start = Some(StartKey::File(key.clone()));
+
+        let sealed = open(None).unwrap();
+        assert_eq!(sealed.slot_list(true, true), Ok(vec![]));
+        let slot = sealed.slot_list(false, true).unwrap()[0];
+        assert_eq!(sealed.slot_info(slot).unwrap().flags, ck!(CKF_REMOVABLE_DEVICE));
+        assert_eq!(sealed.token_info(slot).map(drop), Err(Error::TokenNotPresent));
+        assert_eq!(sealed.open_session(slot, true), Err(Error::TokenNotPresent));
+        assert_eq!(sealed.init_token(slot, b"12345678", &[b'x'; 32]), Err(Error::TokenNotPresent));
+        assert_eq!(open(start.clone()).map(drop), Err(Error::GeneralError), "no such key");
+
+        fs::write(&key, [7; 32]).unwrap();
+        fs::set_permissions(&key, Permissions::from_mode(0o600)).unwrap();
+        let unsealed = open(start).unwrap();
+        assert_eq!(unsealed.slot_list(true, true), Ok(vec![slot]));
+        let both = ck!(CKF_REMOVABLE_DEVICE) | ck!(CKF_TOKEN_PRESENT);
+        assert_eq!(unsealed.slot_info(slot).unwrap().flags, both);
+        unsealed.init_token(slot, b"12345678", &[b'x'; 32]).unwrap();
+        let session = unsealed.open_session(slot, true).unwrap();
+        unsealed.store.seal();
+        unsealed.seal();
+        assert_eq!(unsealed.session_info(session).map(drop), Err(Error::SessionHandleInvalid));
+        assert_eq!(unsealed.wait_for_slot_event(false), Ok(slot));
+        fs::remove_dir_all(dir).unwrap();
+    }
 
     #[test]
     fn numbers_follow_the_serial() {

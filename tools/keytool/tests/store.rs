@@ -4,10 +4,13 @@
 
 mod common;
 
+use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::thread;
 
 use common::{Run, SO_PIN, World};
-use strongroom_keystore::{Config, Store};
+use strongroom_keystore::{Config, Opener, Store};
+use strongroom_operator::{Answer, Opener as Given, Request, Status, answer, hear};
 
 /// The program on Strongroom's store, with no module named.
 fn run(world: &World, args: &[&str]) -> Run {
@@ -112,7 +115,7 @@ fn a_seal_key_is_locked_and_gets_more_locks() {
     let store = store(&world);
     let service = std::fs::read(world.path("service.key")).unwrap();
     assert!(store.is_sealed());
-    store.unseal(strongroom_keystore::Opener::Key(&service)).unwrap();
+    store.unseal(Opener::Key(&service)).unwrap();
     assert_eq!(store.tokens().unwrap().pop().unwrap().status().unwrap().label[..5], *b"vault");
 
     let removed = run(&world, &["seal-key", "remove", "operator"]);
@@ -145,5 +148,66 @@ fn nobody_answers_where_no_daemon_is() {
         let run = run(&world, &[args, &["--socket", "nobody.sock"]].concat());
         assert_eq!(run.code, 6, "{}", run.stderr);
         assert!(run.stderr.contains("start strongroomd"), "{}", run.stderr);
+    }
+}
+
+/// What a run of the program says to the daemon that it finds by its configuration, and what it makes
+/// of this answer.
+fn at_daemon(world: &World, reply: Answer, args: &[&str]) -> (Request, Run) {
+    let socket = world.path("operator.sock");
+    let listener = UnixListener::bind(&socket).unwrap();
+    thread::scope(|scope| {
+        let daemon = scope.spawn(|| {
+            let (stream, _) = listener.accept().unwrap();
+            let request = hear(&stream).unwrap();
+            answer(&stream, &reply).unwrap();
+            std::fs::remove_file(&socket).unwrap();
+            request
+        });
+        let run = run(world, args);
+        (daemon.join().unwrap(), run)
+    })
+}
+
+#[test]
+fn the_daemon_is_asked_sealed_and_unsealed() {
+    let world = World::empty();
+    let path = world.path("strongroom.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, format!("{text}\n[daemon]\nsocket = 's.sock'\n")).unwrap();
+    let now = |sealed| {
+        Answer::Done(Status { sealed, version: "7.8".into(), uptime: 99, ..Status::default() })
+    };
+    let (asked, shown) = at_daemon(&world, now(true), &["status"]);
+    assert!(matches!(asked, Request::Status));
+    for word in ["7.8", "99 s", "sealed", "0 sessions"] {
+        assert!(shown.text().contains(word), "{}", shown.text());
+    }
+    let (_, json) = at_daemon(&world, now(false), &["status", "--json"]);
+    assert_eq!(json.json()["sealed"], false);
+    let (asked, sealed) = at_daemon(&world, now(true), &["seal"]);
+    assert!(matches!(asked, Request::Seal));
+    assert_eq!(sealed.code, 0, "{}", sealed.stderr);
+
+    world.file("words", b"four quiet \"green\" boats\n");
+    world.file("key", &[7; 32]);
+    for (args, opens) in [
+        (["--passphrase-file", "words"], Opener::Passphrase(b"four quiet \"green\" boats")),
+        (["--key-file", "key"], Opener::Key(&[7; 32])),
+    ] {
+        let args = [&["unseal"][..], &args].concat();
+        let (asked, done) = at_daemon(&world, now(false), &args);
+        assert_eq!(done.code, 0, "{}", done.stderr);
+        let Request::Unseal(given) = asked else { panic!("{args:?}") };
+        let bytes = given.bytes().unwrap();
+        match (given, opens) {
+            (Given::Passphrase(_), Opener::Passphrase(text)) => assert_eq!(*bytes, text),
+            (Given::Key(_), Opener::Key(key)) => assert_eq!(*bytes, key),
+            _ => panic!("{args:?}"),
+        }
+        assert_eq!(at_daemon(&world, Answer::Wrong, &args).1.code, 5);
+        let (_, refused) = at_daemon(&world, Answer::Refused("no boats".into()), &args);
+        assert_eq!(refused.code, 7, "{}", refused.stderr);
+        assert!(refused.stderr.contains("no boats"), "{}", refused.stderr);
     }
 }

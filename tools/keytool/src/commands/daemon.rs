@@ -85,7 +85,7 @@ fn done(what: &str, answer: Answer) -> Result<Status> {
 
 fn describe(status: &Status) -> String {
     let Status { version, process, uptime, store, sealed, tokens, .. } = status;
-    let state = if *sealed { "sealed" } else { "open" };
+    let state = if *sealed { "sealed" } else { "unsealed" };
     format!(
         "strongroomd {version}, process {process}, for {uptime} s\n\
          store {}: {state}, {tokens} tokens\n\

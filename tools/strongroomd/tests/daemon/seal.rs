@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use strongroom_functions::{Cryptoki, Remote};
+use strongroom_functions::{Cryptoki, Remote, wait_for_event};
 use strongroom_keystore::{Locks, Opener};
 use strongroom_operator::{Answer, Opener as Given, Request, Status, ask};
 use strongroom_types::{
@@ -37,11 +37,13 @@ const AES: [u8; 32] = *b"\x91\x6a\xf3\x0e\xc8\x57\x2d\xb4\x79\xe6\x40\x1b\xa5\xd
 /// in its environment.
 fn start(seal: &str, environment: &[(&str, &Path)]) -> Daemon {
     let settings = format!("p11kit = 'p11kit.sock'\n[seal]\nsource = 'operator'\n{seal}");
-    Daemon::start_as(&settings, |command| {
+    let daemon = Daemon::start_as(&settings, |command| {
         let config = Path::new(command.get_args().last().unwrap());
         lock_seal_key(config.parent().unwrap());
         command.env_remove("CREDENTIALS_DIRECTORY").envs(environment.iter().copied()).spawn()
-    })
+    });
+    daemon.says("for its operator");
+    daemon
 }
 
 fn lock_seal_key(dir: &Path) {
@@ -150,6 +152,12 @@ fn signed(outcome: Result<Output, Error>) {
     assert!(matches!(outcome, Ok(Output::Bytes(signature)) if signature.len() == 64));
 }
 
+/// What the module has `C_WaitForSlotEvent` come to.
+fn next_event(caller: &Caller) -> Result<SlotId, Error> {
+    let remote = Remote::new(caller);
+    wait_for_event(true, |block| remote.wait_for_slot_event(block))
+}
+
 /// `CKF_TOKEN_PRESENT` and `CKF_REMOVABLE_DEVICE`.
 const PRESENT: u64 = 1;
 const REMOVABLE: u64 = 2;
@@ -178,7 +186,7 @@ fn a_sealed_token_is_one_that_is_not_there() {
     // Somebody waits, on a connection of its own as the module would have it.
     let waiting = daemon.connect();
     thread::scope(|scope| {
-        let woken = scope.spawn(|| Remote::new(&waiting).wait_for_slot_event(true));
+        let woken = scope.spawn(|| next_event(&waiting));
         daemon.unseal();
         assert_eq!(woken.join().unwrap(), Ok(blank));
     });
@@ -193,14 +201,10 @@ fn a_sealed_token_is_one_that_is_not_there() {
     signed(sign(&remote, session, key));
     remote.sign_init(session, call(ECDSA), key).unwrap();
 
+    // Those that have happened so far are told at once.
+    while Remote::new(&waiting).wait_for_slot_event(false).is_ok() {}
     thread::scope(|scope| {
-        let wait = || {
-            let remote = Remote::new(&waiting);
-            while remote.wait_for_slot_event(false).is_ok() {}
-            remote.wait_for_slot_event(true)
-        };
-        let woken = scope.spawn(wait);
-        thread::sleep(Duration::from_millis(50));
+        let woken = scope.spawn(|| next_event(&waiting));
         daemon.seal();
         woken.join().unwrap().unwrap();
     });
