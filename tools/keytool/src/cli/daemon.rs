@@ -9,8 +9,7 @@ use super::{NewPassphraseArgs, PassphraseArgs};
 /// Where the daemon listens to its operator.
 #[derive(Args)]
 pub(crate) struct DaemonArgs {
-    /// The operator's socket of the daemon; by default what [daemon] operator of the configuration
-    /// says
+    /// The operator's socket of the daemon; by default the one that the configuration names
     #[arg(long, value_name = "SOCKET")]
     pub(crate) socket: Option<PathBuf>,
 }
