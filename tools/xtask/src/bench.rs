@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use crate::failure::Result;
-use crate::process::run as start;
+use crate::process::run_and_quote as start;
 use crate::{debian, release};
 
 /// `bench`.

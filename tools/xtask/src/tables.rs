@@ -1,7 +1,7 @@
 //! `tables`: the parts of README.md that are written down elsewhere.
 
 use crate::failure::Result;
-use crate::process::{cargo, run as start};
+use crate::process::{cargo, run_and_quote as start};
 
 /// `tables`.
 #[derive(clap::Args)]
