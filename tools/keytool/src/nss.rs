@@ -2,8 +2,9 @@
 //! web servers, of `certutil`.
 //!
 //! An object is a row, and a column is an attribute: `a` and its number in hexadecimal. Numbers
-//! have four bytes, the first one the highest. What is secret is encrypted by [`password`] and has
-//! a MAC in the table `metaData`; the rest is in the clear.
+//! have four bytes, the first one the highest. What is secret is encrypted by [`password`]. That,
+//! and the public half of an RSA key, has a MAC in the table `metaData`; the rest is in the clear,
+//! and whoever can write the file can change it.
 
 mod password;
 
@@ -11,7 +12,7 @@ use std::path::Path;
 
 use cryptoki::object::{Attribute, KeyType};
 use der::Encode;
-use rusqlite::{Connection, OpenFlags, Row};
+use rusqlite::{Connection, OpenFlags, OptionalExtension, Row};
 use sec1::{EcParameters, EcPrivateKey};
 use zeroize::Zeroizing;
 
@@ -35,10 +36,16 @@ const CERTIFICATE: &[u8] = &[0, 0, 0, 1];
 const PRIVATE_KEY: &[u8] = &[0, 0, 0, 3];
 const SECRET_KEY: &[u8] = &[0, 0, 0, 4];
 
+/// What makes a handle of a program out of the number of a key in the database. Some versions of
+/// NSS named MACs by it when the password was changed (Mozilla's bug 1720226).
+const HANDLE: u32 = 0xc000_0000;
+
 /// Something from the databases.
 pub(crate) struct Entry {
     /// The nickname; of keys without one, that of their certificate.
     pub(crate) label: String,
+    /// The identifier; of secret keys without one, the number of the object, which NSS chose at
+    /// random.
     pub(crate) id: Vec<u8>,
     pub(crate) content: Content,
 }
@@ -153,11 +160,14 @@ fn keys(
                 |entry: &&Entry| entry.id == id && matches!(entry.content, Content::Certificate(_));
             label = entries.iter().find(same).map(|entry| entry.label.clone()).unwrap_or_default();
         }
-        let key = Stored { database, password, row };
+        let object = row.get(13).map_err(unreadable)?;
+        let key = Stored { database, password, row, object };
         let content = match class {
             SECRET_KEY => Content::Secret(key.secret()),
             _ => Content::Private(key.private()),
         };
+        let unnamed = class == SECRET_KEY && id.is_empty();
+        let id = if unnamed { object.to_be_bytes().to_vec() } else { id };
         entries.push(Entry { label, id, content });
     }
     Ok(())
@@ -168,6 +178,8 @@ struct Stored<'a> {
     database: &'a Connection,
     password: &'a Password,
     row: &'a Row<'a>,
+    /// The number of the object.
+    object: u32,
 }
 
 type Read<T> = std::result::Result<T, String>;
@@ -187,29 +199,29 @@ impl Stored<'_> {
             known @ (KeyType::AES | KeyType::GENERIC_SECRET) => known,
             other => return Err(format!("keys of type {other} are not supported")),
         };
-        Ok(Secret { key_type, value: self.opened(6, "a11")? })
+        Ok(Secret { key_type, value: self.opened(6, 0x11)? })
     }
 
     fn rsa(&self) -> Read<PrivateKey> {
-        let modulus = self.clear(3)?;
-        let exponent = self.clear(4)?;
-        let number = |column, name| Ok::<_, String>(self.opened(column, name)?.to_vec());
+        let modulus = self.authentic(3, 0x120)?;
+        let exponent = self.authentic(4, 0x122)?;
+        let number = |column, attribute| Ok::<_, String>(self.opened(column, attribute)?.to_vec());
         let material = Sensitive::new(vec![
             Attribute::Modulus(modulus.clone()),
             Attribute::PublicExponent(exponent.clone()),
-            Attribute::PrivateExponent(number(7, "a123")?),
-            Attribute::Prime1(number(8, "a124")?),
-            Attribute::Prime2(number(9, "a125")?),
-            Attribute::Exponent1(number(10, "a126")?),
-            Attribute::Exponent2(number(11, "a127")?),
-            Attribute::Coefficient(number(12, "a128")?),
+            Attribute::PrivateExponent(number(7, 0x123)?),
+            Attribute::Prime1(number(8, 0x124)?),
+            Attribute::Prime2(number(9, 0x125)?),
+            Attribute::Exponent1(number(10, 0x126)?),
+            Attribute::Exponent2(number(11, 0x127)?),
+            Attribute::Coefficient(number(12, 0x128)?),
         ]);
         Ok(PrivateKey { material, public: PublicKey::Rsa { modulus, exponent } })
     }
 
     fn ec(&self) -> Read<PrivateKey> {
         let curve = self.curve()?;
-        let value = self.opened(6, "a11")?;
+        let value = self.opened(6, 0x11)?;
         // A number there, as long as the field here.
         let start = value.iter().position(|byte| *byte != 0).unwrap_or(value.len());
         let digits = value.get(start..).unwrap_or_default();
@@ -226,7 +238,7 @@ impl Stored<'_> {
     }
 
     fn rfc8410(&self) -> Read<PrivateKey> {
-        let value = self.opened(6, "a11")?;
+        let value = self.opened(6, 0x11)?;
         PrivateKey::rfc8410(self.curve()?, &value).map_err(words)
     }
 
@@ -246,26 +258,40 @@ impl Stored<'_> {
         bytes(self.row, column).map_err(words)
     }
 
-    /// An attribute that is encrypted, and whose MAC is right if it has one.
-    fn opened(&self, column: usize, name: &str) -> Read<Zeroizing<Vec<u8>>> {
+    /// An attribute that is in the clear, and has a MAC.
+    fn authentic(&self, column: usize, attribute: u32) -> Read<Vec<u8>> {
+        let value = self.clear(column)?;
+        self.verify(attribute, &value)?;
+        Ok(value)
+    }
+
+    /// An attribute that is encrypted, and has a MAC.
+    fn opened(&self, column: usize, attribute: u32) -> Read<Zeroizing<Vec<u8>>> {
         let value = self.password.open(&self.clear(column)?)?;
-        let object: i64 = self.row.get(13).map_err(|error| error.to_string())?;
-        let object = u32::try_from(object).map_err(|error| error.to_string())?;
-        let attribute = u32::from_str_radix(name.trim_start_matches('a'), 16);
-        let attribute = attribute.map_err(|error| error.to_string())?;
-        let mac = self.database.query_row(
-            "SELECT item1 FROM metaData WHERE id = ?1",
-            [format!("sig_key_{object:08x}_{attribute:08x}")],
-            |row| row.get::<_, Vec<u8>>(0),
-        );
-        match mac {
-            Err(rusqlite::Error::QueryReturnedNoRows) => Ok(value),
-            Err(error) => Err(error.to_string()),
-            Ok(mac) => {
-                self.password.verify(&mac, object, attribute, &value)?;
-                Ok(value)
+        self.verify(attribute, &value)?;
+        Ok(value)
+    }
+
+    /// Looks for a MAC of an attribute that is right: one under each name, as NSS itself does.
+    /// Wherever the encryption is the one that [`password`] reads, NSS has written a MAC.
+    fn verify(&self, attribute: u32, value: &[u8]) -> Read<()> {
+        let mut verdict = Err(String::from("its MAC is missing: somebody changed the database"));
+        for name in [self.object, self.object | HANDLE] {
+            if let Some(mac) = self.mac(name, attribute)? {
+                verdict = self.password.verify(&mac, self.object, attribute, value);
+            }
+            if verdict.is_ok() {
+                break;
             }
         }
+        verdict
+    }
+
+    fn mac(&self, name: u32, attribute: u32) -> Read<Option<Vec<u8>>> {
+        let name = format!("sig_key_{name:08x}_{attribute:08x}");
+        let sql = "SELECT item1 FROM metaData WHERE id = ?1";
+        let row = self.database.query_row(sql, [name], |row| row.get(0));
+        row.optional().map_err(|error| error.to_string())
     }
 }
 

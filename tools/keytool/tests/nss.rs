@@ -132,11 +132,7 @@ fn secret_keys_come_too() {
     let run = nss.import(PASSWORD);
     assert_eq!(run.code, 12, "{}{}", run.text(), run.stderr);
     assert!(run.text().contains(": 2 objects"), "{}", run.text());
-    assert!(
-        run.text().contains("secret key unknown (id ): keys of type CKK_RC4"),
-        "{}",
-        run.text()
-    );
+    assert!(run.text().contains("): keys of type CKK_RC4"), "{}", run.text());
     let again = nss.import(PASSWORD);
     assert!(again.text().contains(": 0 objects; 2 were here"), "{}", again.text());
     // Nobody tells the values; that they are right the MACs have said.
@@ -168,6 +164,76 @@ fn what_was_changed_is_refused() {
     assert_eq!(run.code, 12, "{}{}", run.text(), run.stderr);
     assert_eq!(run.text().matches("its MAC is wrong").count(), 2, "{}", run.text());
     assert!(run.text().contains(": 2 objects"), "the certificates: {}", run.text());
+}
+
+#[test]
+fn secret_keys_of_one_label_are_told_apart() {
+    let nss = Nss::new(PASSWORD);
+    for size in [32, 16, 32] {
+        let make = format!("-K -n cipher -t aes -s {size} -d sql:nss -f password");
+        nss.nss("symkeyutil", &make);
+    }
+    let run = nss.import(PASSWORD);
+    assert_eq!(run.code, 0, "{}{}", run.text(), run.stderr);
+    assert!(run.text().contains(": 3 objects"), "{}", run.text());
+    let again = nss.import(PASSWORD);
+    assert!(again.text().contains(": 0 objects; 3 were here"), "{}", again.text());
+}
+
+#[test]
+fn keys_without_a_mac_are_refused() {
+    let nss = Nss::new(PASSWORD);
+    nss.pair("rsa", "-k rsa -g 2048", 1);
+    nss.pair("p256", "-k ec -q nistp256", 2);
+    nss.nss("symkeyutil", "-K -n cipher -t aes -s 32 -d sql:nss -f password");
+    let database = rusqlite::Connection::open(nss.world.path("nss/key4.db")).unwrap();
+    let macs = "DELETE FROM metaData WHERE id LIKE 'sig_key_%'";
+    assert!(database.execute(macs, []).unwrap() > 0);
+    let run = nss.import(PASSWORD);
+    assert_eq!(run.code, 12, "{}{}", run.text(), run.stderr);
+    assert_eq!(run.text().matches("its MAC is missing").count(), 3, "{}", run.text());
+    assert!(run.text().contains(": 2 objects"), "the certificates: {}", run.text());
+}
+
+#[test]
+fn macs_under_the_name_of_a_handle_are_found() {
+    let nss = Nss::new(PASSWORD);
+    nss.pair("rsa", "-k rsa -g 2048", 1);
+    nss.pair("p256", "-k ec -q nistp256", 2);
+    // What some versions did when a password was changed: the new MAC got the other name, and the
+    // old one, which is wrong now, stayed.
+    let database = rusqlite::Connection::open(nss.world.path("nss/key4.db")).unwrap();
+    let sql = "SELECT id, item1 FROM metaData WHERE id LIKE 'sig_key_%'";
+    let mut statement = database.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?))).unwrap();
+    let rows: Vec<(String, Vec<u8>)> = rows.map(Result::unwrap).collect();
+    let secret = |name: &&(String, Vec<u8>)| !name.0.ends_with("120") && !name.0.ends_with("122");
+    for (name, mac) in rows.iter().filter(secret) {
+        let (_, number) = name.split_once("sig_key_").unwrap();
+        let (number, attribute) = number.split_once('_').unwrap();
+        let handle = u32::from_str_radix(number, 16).unwrap() | 0xc000_0000;
+        let other = format!("sig_key_{handle:08x}_{attribute}");
+        let add = "INSERT INTO metaData (id, item1) VALUES (?1, ?2)";
+        database.execute(add, (other, mac)).unwrap();
+        let mut stale = mac.clone();
+        *stale.last_mut().unwrap() ^= 1;
+        database.execute("UPDATE metaData SET item1 = ?2 WHERE id = ?1", (name, stale)).unwrap();
+    }
+    let run = nss.import(PASSWORD);
+    assert_eq!(run.code, 0, "{}{}", run.text(), run.stderr);
+    assert!(run.text().contains(": 6 objects"), "{}", run.text());
+}
+
+#[test]
+fn a_changed_modulus_is_noticed() {
+    let nss = Nss::new(PASSWORD);
+    nss.pair("one", "-k rsa -g 2048", 1);
+    let database = rusqlite::Connection::open(nss.world.path("nss/key4.db")).unwrap();
+    let change = "UPDATE nssPrivate SET a120 = a122";
+    assert_eq!(database.execute(change, []).unwrap(), 1);
+    let run = nss.import(PASSWORD);
+    assert_eq!(run.code, 12, "{}{}", run.text(), run.stderr);
+    assert!(run.text().contains("its MAC is wrong"), "{}", run.text());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! `import nss`: into a token that is here, through the PKCS#11 interface.
 
 use cryptoki::object::{Attribute, ObjectClass};
+use cryptoki::types::Ulong;
 
 use super::outcome::{Missing, Outcome};
 use super::{Context, cert, import};
@@ -50,7 +51,6 @@ fn take(
     let mut new = NewKeyArgs { label: Some(entry.label.clone()), ..NewKeyArgs::default() };
     new.id = Some(Hex(entry.id.clone())).filter(|id| !id.0.is_empty());
     new.extractable = args.extractable;
-    let id = || Attribute::Id(entry.id.clone());
     match &entry.content {
         Content::Certificate(der) => {
             let same = [Attribute::Class(ObjectClass::CERTIFICATE), Attribute::Value(der.clone())];
@@ -64,7 +64,11 @@ fn take(
         }
         Content::Private(key) => {
             let key = key.as_ref().map_err(Clone::clone)?;
-            let same = [Attribute::Class(ObjectClass::PRIVATE_KEY), id()];
+            let id = match entry.id.as_slice() {
+                [] => key.public.derived_id().map_err(|failure| words(&failure))?,
+                id => id.to_vec(),
+            };
+            let same = [Attribute::Class(ObjectClass::PRIVATE_KEY), Attribute::Id(id)];
             if is_here(token, &same)? {
                 return Ok(None);
             }
@@ -73,14 +77,16 @@ fn take(
         }
         Content::Secret(key) => {
             let key = key.as_ref().map_err(Clone::clone)?;
-            // Most have no id there, and get one at random here.
-            let mut same = vec![
+            // Labels and ids may be those of several keys; what all have in common makes one key.
+            let len = Ulong::try_from(key.value.len()).map_err(|error| error.to_string())?;
+            let same = [
                 Attribute::Class(ObjectClass::SECRET_KEY),
+                Attribute::KeyType(key.key_type),
+                Attribute::ValueLen(len),
                 Attribute::Label(entry.label.clone().into_bytes()),
+                Attribute::Id(entry.id.clone()),
             ];
-            same.extend((!entry.id.is_empty()).then(id));
-            let named = same.len() > 2 || !entry.label.is_empty();
-            if named && is_here(token, &same)? {
+            if is_here(token, &same)? {
                 return Ok(None);
             }
             import::secret_key(token, &new, key.key_type, &key.value)
