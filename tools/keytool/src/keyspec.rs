@@ -15,8 +15,8 @@ pub(crate) enum KeySpec {
     Rsa(u32),
     /// A pair on a curve.
     Curve(&'static Curve),
-    /// A pair of a parameter set, and how it is made.
-    Set(&'static ParameterSet, fn() -> Mechanism<'static>),
+    /// A pair of a parameter set.
+    Set(&'static ParameterSet),
     /// A secret key.
     Secret {
         /// How it is made.
@@ -48,6 +48,11 @@ const FAMILIES: &[Family] = &[
     Family { name: "generic", sizes: "a multiple of 8 from 128 to 8192 bits", parse: generic },
     Family { name: "ml-dsa", sizes: "44, 65 or 87", parse: |size| set("ml-dsa", size) },
     Family { name: "ml-kem", sizes: "512, 768 or 1024", parse: |size| set("ml-kem", size) },
+    Family {
+        name: "slh-dsa",
+        sizes: "sha2- or shake-, then 128, 192 or 256, then s or f, such as slh-dsa:sha2-128s",
+        parse: |size| set("slh-dsa", size),
+    },
 ];
 
 impl KeySpec {
@@ -70,7 +75,7 @@ impl KeySpec {
         match self {
             Self::Rsa(_) => for_type(KeyType::RSA),
             Self::Curve(curve) => for_type(curve.key_type),
-            Self::Set(set, _) => for_type(set.key_type),
+            Self::Set(set) => for_type(set.key_type),
             Self::Secret { key_type, .. } => for_type(*key_type),
         }
     }
@@ -103,7 +108,7 @@ impl KeySpec {
                         .map(|form| (mechanism(), vec![Attribute::EcParams(form)]))
                 })
                 .collect(),
-            Self::Set(set, mechanism) => vec![(mechanism(), set.attribute().into_iter().collect())],
+            Self::Set(set) => vec![((set.generate)(), set.attribute().into_iter().collect())],
             Self::Secret { mechanism, key_type, bytes } => vec![(
                 mechanism(),
                 vec![
@@ -212,8 +217,7 @@ fn bare(curve: &str, size: &str) -> Option<KeySpec> {
 }
 
 fn set(family: &str, size: &str) -> Option<KeySpec> {
-    let set = ParameterSet::named(family, size)?;
-    Some(KeySpec::Set(set, set.generate?))
+    ParameterSet::named(family, size).map(KeySpec::Set)
 }
 
 fn aes(size: &str) -> Option<KeySpec> {
@@ -242,12 +246,20 @@ mod tests {
 
     #[test]
     fn sizes_are_checked() {
-        for good in ["rsa:2048", "ec:p521", "ed25519", "aes:192", "hmac:256", "ml-dsa:65", "x448"] {
+        for good in ["rsa:2048", "ec:p521", "ed25519", "aes:192", "hmac:256", "slh-dsa:shake-256f"]
+        {
             assert!(KeySpec::parse(good).is_ok(), "{good}");
         }
-        for bad in
-            ["rsa", "rsa:1024", "ec:ed25519", "ed25519:1", "aes:64", "hmac:9", "dsa:1", "x448:1"]
-        {
+        for bad in [
+            "rsa",
+            "rsa:1024",
+            "ec:ed25519",
+            "ed25519:1",
+            "aes:64",
+            "hmac:9",
+            "dsa:1",
+            "slh-dsa:128s",
+        ] {
             assert!(KeySpec::parse(bad).is_err(), "{bad}");
         }
     }

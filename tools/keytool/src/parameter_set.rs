@@ -17,8 +17,8 @@ pub(crate) struct ParameterSet {
     pub(crate) key_type: KeyType,
     /// The standard's number.
     pub(crate) number: u64,
-    /// How a module makes keys; none where the client library knows no mechanism for it.
-    pub(crate) generate: Option<fn() -> Mechanism<'static>>,
+    /// How a module makes keys.
+    pub(crate) generate: fn() -> Mechanism<'static>,
     /// Of what length a private key is that ends with the public key.
     pub(crate) private_len: Option<usize>,
 }
@@ -30,7 +30,7 @@ const fn ml_dsa(size: &'static str, oid: &str, number: u64) -> ParameterSet {
         oid: ObjectIdentifier::new_unwrap(oid),
         key_type: KeyType::ML_DSA,
         number,
-        generate: Some(|| Mechanism::MlDsaKeyPairGen),
+        generate: || Mechanism::MlDsaKeyPairGen,
         private_len: None,
     }
 }
@@ -39,7 +39,7 @@ const fn ml_kem(size: &'static str, oid: &str, number: u64) -> ParameterSet {
     ParameterSet {
         family: "ml-kem",
         key_type: KeyType::ML_KEM,
-        generate: Some(|| Mechanism::MlKemKeyPairGen),
+        generate: || Mechanism::MlKemKeyPairGen,
         ..ml_dsa(size, oid, number)
     }
 }
@@ -48,7 +48,7 @@ const fn slh_dsa(size: &'static str, oid: &str, number: u64, private_len: usize)
     ParameterSet {
         family: "slh-dsa",
         key_type: KeyType::SLH_DSA,
-        generate: None,
+        generate: || Mechanism::SlhDsaKeyPairGen,
         private_len: Some(private_len),
         ..ml_dsa(size, oid, number)
     }

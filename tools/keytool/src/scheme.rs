@@ -32,6 +32,7 @@ const EC: &[KeyType] = &[KeyType::EC];
 const EDWARDS: &[KeyType] = &[KeyType::EC_EDWARDS];
 const AES: &[KeyType] = &[KeyType::AES];
 const ML_DSA: &[KeyType] = &[KeyType::ML_DSA];
+const SLH_DSA: &[KeyType] = &[KeyType::SLH_DSA];
 const HMAC: &[KeyType] = &[
     KeyType::GENERIC_SECRET,
     KeyType::SHA_1_HMAC,
@@ -123,6 +124,13 @@ pub(crate) const SCHEMES: &[Scheme] = &[
         parts: false,
         ..PLAIN
     },
+    Scheme {
+        name: "slh-dsa",
+        keys: SLH_DSA,
+        mechanism: || Mechanism::SlhDsa(SignAdditionalContext::new(HedgeType::Preferred, None)),
+        parts: false,
+        ..PLAIN
+    },
 ];
 
 /// The scheme of a name, or the default of a key.
@@ -154,7 +162,7 @@ pub(crate) fn choose(
             .find(|scheme| curve_hash.is_none() || scheme.ecdsa == curve_hash);
         return default.copied().ok_or_else(|| {
             Failure::usage("keys of this type do not sign")
-                .help("name an RSA, EC, Ed25519, AES, HMAC or ML-DSA key")
+                .help("name an RSA, EC, Edwards, AES, HMAC, ML-DSA or SLH-DSA key")
         });
     };
     let scheme = SCHEMES

@@ -71,7 +71,7 @@ pub(super) fn parse_hex(text: &str) -> Result<Hex, String> {
 pub(crate) struct KeyGenerateArgs {
     /// The type: rsa:BITS, ec:p256, ec:p384, ec:p521, ec:secp256k1, ed25519, x25519, ed448, x448,
     /// aes:BITS, hmac:BITS, generic:BITS, ml-dsa:44, ml-dsa:65, ml-dsa:87, ml-kem:512, ml-kem:768,
-    /// ml-kem:1024
+    /// ml-kem:1024, and slh-dsa: with the name of a parameter set, such as slh-dsa:sha2-128s
     #[arg(value_name = "TYPE")]
     pub(crate) spec: String,
     #[command(flatten)]
