@@ -56,6 +56,12 @@ pub(super) const STEPS: &[Step] = &[
         run: black_box_strongroom,
     },
     Step {
+        name: "keytool",
+        about: "the keytool's tests, which ran on SoftHSM2's module, on Strongroom's",
+        needs: &["packages", "release"],
+        run: keytool_strongroom,
+    },
+    Step {
         name: "daemon",
         about: "the black-box tests on Strongroom as the client of a daemon",
         needs: &["packages", "release"],
@@ -167,6 +173,15 @@ fn black_box_softhsm2() -> Result {
 
 fn black_box_strongroom() -> Result {
     black_box(&release::build()?.module, None)
+}
+
+fn keytool_strongroom() -> Result {
+    tool("cargo-nextest")?;
+    run(cargo(["nextest", "run", "--package=strongroom-keytool", "--locked", "--no-fail-fast"])
+        .args(
+            ["certificates", "keys", "nss", "operations", "token"].map(|it| format!("--test={it}")),
+        )
+        .env("MODULE_UNDER_TEST", release::build()?.module))
 }
 
 fn black_box_daemon() -> Result {
