@@ -129,6 +129,7 @@ const DEFAULT_USAGES: &[(KeyType, &[Usage])] = &[
     (KeyType::EC_MONTGOMERY, &[Usage::Derive]),
     (KeyType::ML_DSA, &[Usage::Sign, Usage::Verify]),
     (KeyType::SLH_DSA, &[Usage::Sign, Usage::Verify]),
+    (KeyType::DSA, &[Usage::Sign, Usage::Verify]),
     (KeyType::AES, &[Usage::Encrypt, Usage::Decrypt]),
     (KeyType::GENERIC_SECRET, &[Usage::Sign, Usage::Verify]),
 ];

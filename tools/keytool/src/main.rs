@@ -11,6 +11,7 @@ mod commands;
 mod confirm;
 mod curve;
 mod digest;
+mod dsa;
 mod ecdsa;
 mod errors;
 mod exit;

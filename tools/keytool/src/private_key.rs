@@ -7,13 +7,14 @@ use aws_lc_rs::signature::{
     EcdsaSigningAlgorithm, Ed25519KeyPair, KeyPair,
 };
 use cryptoki::object::{Attribute, KeyType};
-use der::asn1::{ObjectIdentifier, OctetStringRef};
+use der::asn1::{ObjectIdentifier, OctetStringRef, UintRef};
 use der::{Decode, Encode};
 use pkcs8::PrivateKeyInfoRef;
 use sec1::{EcParameters, EcPrivateKey};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::curve::Curve;
+use crate::dsa::{self, Domain};
 use crate::errors::{Failure, Result};
 use crate::parameter_set::ParameterSet;
 use crate::public_key::{PublicKey, unsupported};
@@ -92,6 +93,9 @@ impl PrivateKey {
             let named = named.and_then(|any| any.decode_as::<ObjectIdentifier>().ok());
             return Self::from_sec1(inner, named);
         }
+        if oid == dsa::OID {
+            return Self::of_domain(Domain::read(info.algorithm.parameters), inner);
+        }
         if let Some(set) = ParameterSet::of_oid(oid) {
             return Self::of_set(set, inner);
         }
@@ -138,6 +142,19 @@ impl PrivateKey {
             None => ec_point(curve, &key)?,
         };
         Self::on_curve(curve, key.private_key, point)
+    }
+
+    /// Reads the number of a DSA key.
+    fn of_domain(domain: Option<Domain>, der: &[u8]) -> Result<Self> {
+        let damaged = |cause: &str| Failure::content("this is no DSA private key", cause);
+        let domain = domain.ok_or_else(|| damaged("it has no domain parameters"))?;
+        let number = UintRef::from_der(der).map_err(|error| damaged(&error.to_string()))?;
+        let value = domain
+            .public(number.as_bytes())
+            .ok_or_else(|| damaged("its numbers do not belong together"))?;
+        let mut material = domain.attributes();
+        material.push(Attribute::Value(number.as_bytes().to_vec()));
+        Ok(Self { material: Sensitive(material), public: PublicKey::Dsa { domain, value } })
     }
 
     /// Takes the bytes of an SLH-DSA key, which end with those of the public key (RFC 9909).

@@ -12,6 +12,7 @@ use x509_cert::spki::{
 
 use crate::curve::Curve;
 use crate::digest::Hash;
+use crate::dsa::{self, Domain};
 use crate::errors::{Failure, Result};
 use crate::exit::Exit;
 use crate::object::{self, Object};
@@ -28,6 +29,8 @@ pub(crate) enum PublicKey {
     Rsa { modulus: Vec<u8>, exponent: Vec<u8> },
     /// A point: SEC1 form, or the bare bytes of RFC 8410.
     Curve { curve: &'static Curve, point: Vec<u8> },
+    /// The number of a key of DSA, big-endian, without leading zeros.
+    Dsa { domain: Domain, value: Vec<u8> },
     /// The bytes of a key of a parameter set.
     Set { set: &'static ParameterSet, value: Vec<u8> },
 }
@@ -49,6 +52,14 @@ impl PublicKey {
         let oid = spki.algorithm.oid;
         if oid == RSA {
             return Self::from_pkcs1(bits);
+        }
+        if oid == dsa::OID {
+            let domain = Domain::read(spki.algorithm.parameters);
+            let value = UintRef::from_der(bits).ok().map(|value| value.as_bytes().to_vec());
+            return domain
+                .zip(value)
+                .map(|(domain, value)| Self::Dsa { domain, value })
+                .ok_or_else(|| unsupported(&oid));
         }
         let named = if oid == EC {
             spki.algorithm.parameters.and_then(|any| any.decode_as::<ObjectIdentifier>().ok())
@@ -135,6 +146,7 @@ impl PublicKey {
         match self {
             Self::Rsa { .. } => KeyType::RSA,
             Self::Curve { curve, .. } => curve.key_type,
+            Self::Dsa { .. } => KeyType::DSA,
             Self::Set { set, .. } => set.key_type,
         }
     }
@@ -150,6 +162,9 @@ impl PublicKey {
                 Attribute::EcParams(curve.preferred_params()?),
                 Attribute::EcPoint(octet_string(point)?),
             ],
+            Self::Dsa { domain, value } => {
+                domain.attributes().into_iter().chain([Attribute::Value(value.clone())]).collect()
+            }
             Self::Set { set, value } => {
                 set.attribute().into_iter().chain([Attribute::Value(value.clone())]).collect()
             }
@@ -168,6 +183,7 @@ impl PublicKey {
             Self::Rsa { .. } => (RSA, Some(Any::from(AnyRef::NULL))),
             Self::Curve { curve, .. } if curve.is_rfc8410() => (curve.oid, None),
             Self::Curve { curve, .. } => (EC, Some(Any::encode_from(&curve.oid)?)),
+            Self::Dsa { domain, .. } => (dsa::OID, Some(domain.encode()?)),
             Self::Set { set, .. } => (set.oid, None),
         };
         Ok(SubjectPublicKeyInfoOwned {
@@ -185,6 +201,7 @@ impl PublicKey {
             }
             .to_der(),
             Self::Curve { point, .. } => Ok(point.clone()),
+            Self::Dsa { value, .. } => UintRef::new(value)?.to_der(),
             Self::Set { value, .. } => Ok(value.clone()),
         }
     }
@@ -222,7 +239,7 @@ impl PublicKey {
                     (format!("ecdsa-sha2-{name}"), vec![curve, point.clone()])
                 }
             }
-            Self::Set { .. } => return Err(refused()),
+            Self::Dsa { .. } | Self::Set { .. } => return Err(refused()),
         };
         let mut blob = ssh_string(name.as_bytes());
         fields.iter().for_each(|field| blob.extend(ssh_string(field)));
@@ -239,6 +256,7 @@ impl PublicKey {
                 bits.saturating_sub(leading).to_string()
             }
             Self::Curve { curve, .. } => curve.name.to_owned(),
+            Self::Dsa { domain, .. } => domain.bits().to_string(),
             Self::Set { set, .. } => set.size.to_owned(),
         }
     }
@@ -296,8 +314,8 @@ pub(crate) fn unsupported(oid: &ObjectIdentifier) -> Failure {
     Failure::new(Exit::Unsupported, "keys of this algorithm are not supported")
         .cause(format!("the algorithm or curve is {oid}"))
         .help(
-            "RSA, P-256, P-384, P-521, secp256k1, Ed25519, X25519, Ed448, X448 and SLH-DSA are, and \
-             public keys of ML-DSA and ML-KEM",
+            "RSA, P-256, P-384, P-521, secp256k1, Ed25519, X25519, Ed448, X448, DSA and SLH-DSA are, \
+             and public keys of ML-DSA and ML-KEM",
         )
 }
 

@@ -83,6 +83,12 @@ fn files(world: &World) {
     openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out ec.pem");
     openssl("genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-521 -out p521.pem");
     openssl("genpkey -algorithm ED25519 -out ed.pem");
+    for (file, bits) in [("dsa-parameters", 2048), ("old-dsa-parameters", 1024)] {
+        let generate = "genpkey -genparam -algorithm DSA -pkeyopt";
+        openssl(&format!("{generate} dsa_paramgen_bits:{bits} -out {file}"));
+    }
+    openssl("genpkey -paramfile dsa-parameters -out dsa.pem");
+    openssl("genpkey -paramfile old-dsa-parameters -out old-dsa.pem");
     openssl("pkcs8 -topk8 -in rsa.pem -passout pass:secret -out enc.pem");
     openssl("rsa -in rsa.pem -traditional -out old.pem");
     world.file("aes", &[7; 32]);
@@ -125,6 +131,8 @@ const LINES: &[(&str, Same)] = &[
     ("--import ec.pem --token a --label ec --id 02 --pin 1234 --no-public-key", All),
     ("--import p521.pem --token a --label p521 --id 0303 --pin 1234", All),
     ("--import ed.pem --token a --label ed --id 04 --pin 1234", All),
+    ("--import dsa.pem --token a --label dsa --id 0d --pin 1234", All),
+    ("--import old-dsa.pem --token a --label old --id 0e --pin 1234", All),
     ("--import enc.pem --token a --label enc --id 05 --pin 1234", All),
     ("--import enc.pem --token a --label enc --id 05 --pin 1234 --file-pin wrong", All),
     ("--import enc.pem --token a --label enc --id 05 --pin 1234 --file-pin secret", All),
@@ -140,7 +148,9 @@ const LINES: &[(&str, Same)] = &[
 fn every_line_has_the_same_outcome() {
     let worlds = [World::empty(), World::empty()];
     files(&worlds[0]);
-    for name in ["rsa.pem", "ec.pem", "p521.pem", "ed.pem", "enc.pem", "old.pem", "aes", "junk"] {
+    let all =
+        ["rsa", "ec", "p521", "ed", "dsa", "old-dsa", "enc", "old"].map(|n| format!("{n}.pem"));
+    for name in all.iter().map(String::as_str).chain(["aes", "junk"]) {
         std::fs::copy(worlds[0].path(name), worlds[1].path(name)).unwrap();
     }
     for (line, same) in LINES {
