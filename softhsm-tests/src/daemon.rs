@@ -1,7 +1,8 @@
 //! The daemon that a module is the client of, if `DAEMON_UNDER_TEST` names its program: one for each
 //! test, with the store of that test.
 
-use std::os::unix::net::UnixStream;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -35,19 +36,36 @@ impl Daemon {
     /// Starts the daemon under test, if there is one for this test, and waits until it answers. It ends with the
     /// thread that calls, however that ends.
     pub fn start() -> Option<Self> {
-        let path = daemon_path()?;
-        let socket = env::var_os(SOCKET)?;
+        Some(Self::launch(Command::new(daemon_path()?).stdin(Stdio::null())))
+    }
+
+    /// The same with a socket that is there already, and stays, as systemd does it.
+    pub fn start_behind(socket: &UnixListener) -> Option<Self> {
+        const SCRIPT: &str = "export LISTEN_PID=$$ && exec \"$0\" \"$@\" 3<&0 0</dev/null";
+        let socket = OwnedFd::from(socket.try_clone().expect("a socket"));
+        let mut command = Command::new("sh");
+        command.args(["-c", SCRIPT]).arg(daemon_path()?).stdin(socket);
+        command.envs([("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "module")]);
+        Some(Self::launch(&mut command))
+    }
+
+    /// The socket of the daemon of this test, which has none of its own any more.
+    pub fn listen() -> UnixListener {
+        UnixListener::bind(env::var_os(SOCKET).expect("a daemon's socket")).expect("the socket")
+    }
+
+    fn launch(command: &mut Command) -> Self {
+        let socket = env::var_os(SOCKET).expect("a daemon's socket");
         let config = env::var_os(CONFIG).expect("a configuration");
-        let mut command = Command::new(path);
-        command.arg("--config").arg(config).stdin(Stdio::null());
-        ends_with_this_thread(&mut command);
+        command.arg("--config").arg(config);
+        ends_with_this_thread(command);
         let daemon = command.spawn().expect("the daemon starts");
         let start = Instant::now();
         while UnixStream::connect(&socket).is_err() {
             assert!(start.elapsed() < PATIENCE, "the daemon does not answer");
             thread::sleep(Duration::from_millis(2));
         }
-        Some(Self(daemon))
+        Self(daemon)
     }
 
     /// Has it end as a service manager does.

@@ -1,5 +1,6 @@
 //! The store, the module, a token with two PINs, and sessions on it.
 
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock};
 
@@ -23,6 +24,8 @@ pub struct World {
     path: PathBuf,
     directory: PathBuf,
     daemon: OnceLock<Mutex<Option<Daemon>>>,
+    /// Where the daemon's socket is not its own.
+    socket: OnceLock<UnixListener>,
     module: OnceLock<Module>,
     started: OnceLock<()>,
     slot: OnceLock<CK_SLOT_ID>,
@@ -41,6 +44,7 @@ impl World {
             path,
             directory,
             daemon: OnceLock::new(),
+            socket: OnceLock::new(),
             module: OnceLock::new(),
             started: OnceLock::new(),
             slot: OnceLock::new(),
@@ -70,6 +74,17 @@ impl World {
                 daemon.stop();
             }
             *daemon = Daemon::start();
+        }
+    }
+
+    /// The same, but whoever calls meanwhile finds the socket, and waits in it for the next daemon.
+    pub fn restart_daemon_behind_its_socket(&self) {
+        if let Some(daemon) = self.daemon.get() {
+            let mut daemon = daemon.lock().expect("no panic in here");
+            if let Some(last) = daemon.take() {
+                last.stop();
+                *daemon = Daemon::start_behind(self.socket.get_or_init(Daemon::listen));
+            }
         }
     }
 

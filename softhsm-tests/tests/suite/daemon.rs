@@ -172,3 +172,8 @@ fn nothing_that_was_acknowledged_is_lost() {
 fn a_daemon_that_is_restarted_loses_nothing_and_fails_no_call() {
     case(Passes, |world| under_load(world, &[], World::restart_daemon));
 }
+
+#[test]
+fn nor_does_one_whose_socket_stays() {
+    case(Passes, |world| under_load(world, &[], World::restart_daemon_behind_its_socket));
+}

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use strongroom_confine::Confinement;
 use strongroom_token::{Config, Store};
 
+use crate::door::Door;
 use crate::log::{Level, say};
 use crate::server::Server;
 use crate::settings::Settings;
@@ -14,15 +15,20 @@ use crate::settings::Settings;
 const KERNEL: [&str; 2] = ["/proc", "/sys/fs/cgroup"];
 
 /// Locks the process in, and says what does not hold and what that costs.
-pub(crate) fn enter(server: &Server) {
-    for shortfall in files(&server.store, &server.config, &server.settings).apply() {
+pub(crate) fn enter(server: &Server, doors: &[Door]) {
+    let sockets = doors.iter().filter_map(Door::own_directory);
+    for shortfall in files(&server.store, &server.config, &server.settings, sockets).apply() {
         say(Level::Warning, &format!("not protected by {shortfall}"));
     }
 }
 
 /// Directories, where files come and go.
-fn files(store: &Store, config: &Config, settings: &Settings) -> Confinement {
-    let sockets = settings.sockets().filter_map(Path::parent);
+fn files<'a>(
+    store: &'a Store,
+    config: &Config,
+    settings: &Settings,
+    sockets: impl Iterator<Item = &'a Path>,
+) -> Confinement {
     Confinement {
         writable: store.places().chain(sockets).map(Path::to_path_buf).collect(),
         readable: KERNEL.iter().map(PathBuf::from).chain(config.source.clone()).collect(),
@@ -43,16 +49,11 @@ mod tests {
         fs::write(&source, "[store]\npath = 'tokens'\n[seal]\nfile = 'key/seal.key'\n").unwrap();
         let config = Config::load(&source).unwrap();
         let store = Store::open(&config).unwrap();
-        let settings = Settings {
-            socket: "/run/strongroom/strongroom.sock".into(),
-            p11kit: Some("/run/p11kit/p11kit.sock".into()),
-            relaxed: vec!["seccomp".into()],
-            ..Settings::default()
-        };
-        let confinement = files(&store, &config, &settings);
+        let settings = Settings { relaxed: vec!["seccomp".into()], ..Settings::default() };
+        let sockets = ["/run/strongroom", "/run/p11kit"].map(Path::new);
+        let confinement = files(&store, &config, &settings, sockets.into_iter());
         let own = [dir.path().join("tokens"), dir.path().join("key")];
-        let sockets = ["/run/strongroom", "/run/strongroom", "/run/p11kit"].map(PathBuf::from);
-        assert_eq!(confinement.writable, [&own[..], &sockets].concat());
+        assert_eq!(confinement.writable, [&own[..], &sockets.map(PathBuf::from)].concat());
         assert_eq!(confinement.readable, ["/proc".into(), "/sys/fs/cgroup".into(), source]);
         assert_eq!(confinement.relaxed, settings.relaxed);
     }

@@ -8,9 +8,9 @@
 //!
 //! Rooms: `settings` reads `[daemon]`, `peer` says who calls, `applications` whose sessions are
 //! whose, `at_work` which calls are at work, `connection` serves one caller and `p11kit` one that
-//! speaks as p11-kit's client does, `manager` tells systemd, `confinement` locks the process in,
-//! `metrics` counts and tells, `operator` seals and unseals the store, `server` takes callers in and
-//! stops.
+//! speaks as p11-kit's client does, `manager` tells systemd, `handed` takes sockets over from it, `door`
+//! makes the others, `confinement` locks the process in, `metrics` counts and tells, `operator` seals and
+//! unseals the store, `server` takes callers in and stops.
 //!
 //! Locks, outermost first: the connections, the applications. Neither is held while a request is
 //! served.
@@ -21,6 +21,8 @@ mod applications;
 mod at_work;
 mod confinement;
 mod connection;
+mod door;
+mod handed;
 mod log;
 mod manager;
 mod metrics;

@@ -1,19 +1,15 @@
-//! The socket: callers come in, are looked at, and get a thread each, until a signal says to stop.
+//! Callers come in, are looked at, and get a thread each, until a signal says to stop.
 
 use std::collections::HashMap;
-use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind, Read};
 use std::net::Shutdown;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
+use std::os::unix::net::UnixStream;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, Builder};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{Gid, Mode, chmod, chown};
-use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit, umask};
+use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use strongroom_functions::Observer;
 use strongroom_functions::frame::Refusal;
@@ -22,14 +18,13 @@ use strongroom_token::{Application, Config, Quota, Store};
 use crate::applications::Applications;
 use crate::at_work::AtWork;
 use crate::confinement;
-use crate::connection;
+use crate::door::{Door, Wire};
 use crate::log::{Level, say};
 use crate::manager::Manager;
-use crate::metrics::{self, Metrics, Now};
+use crate::metrics::{Metrics, Now};
 use crate::operator;
-use crate::p11kit;
 use crate::peer::Peer;
-use crate::settings::{Callers, Settings};
+use crate::settings::Settings;
 
 /// The stack of a thread that serves a connection. Post-quantum signatures want most of it.
 const STACK: usize = 512 << 10;
@@ -112,15 +107,17 @@ impl Server {
             signal_hook::low_level::pipe::register(signal, stop).map_err(failed)?;
         }
         raise_file_limit(self.settings.connections);
-        let doors = self.doors()?;
+        let doors = Door::all(&self.settings)?;
         self.store.make_places().unwrap_or_else(|error| {
             say(Level::Warning, &format!("there will be no new token: {error}"));
         });
         let manager = Manager::find();
-        confinement::enter(&self);
-        for Door { path, wire, .. } in &doors {
-            let (store, path) = (self.config.store.display(), path.display());
-            say(Level::Info, &format!("serves the store {store} at {path}, {}", wire.name));
+        confinement::enter(&self, &doors);
+        for door in &doors {
+            say(
+                Level::Info,
+                &format!("serves the store {} at {door}", self.config.store.display()),
+            );
         }
         let server = Arc::new(self);
         manager.ready();
@@ -130,61 +127,10 @@ impl Server {
         }
         manager.stopping();
         let _ = stopped.read(&mut [0]);
-        for Door { path, listener, .. } in doors {
-            drop(listener);
-            // Whoever comes now finds nobody, rather than a socket that nobody reads.
-            let _ = fs::remove_file(path);
-        }
+        doors.into_iter().for_each(Door::close);
         server.finish();
         say(Level::Info, "stopped");
         Ok(())
-    }
-
-    /// A door for each wire that is wanted. Errors are sentences.
-    fn doors(&self) -> Result<Vec<Door>, String> {
-        let wanted = [
-            (Some(&self.settings.socket), &MODULE),
-            (self.settings.p11kit.as_ref(), &P11KIT),
-            (self.settings.metrics.as_ref(), &METRICS),
-            (Some(&self.settings.operator), &OPERATOR),
-        ];
-        let open = |(path, wire): (Option<&PathBuf>, &'static Wire)| {
-            let path = path?.clone();
-            let opened = self
-                .listen(&path, (wire.callers)(&self.settings))
-                .map_err(|error| format!("{}: {error}", path.display()));
-            Some(opened.map(|listener| Door { path, listener, wire }))
-        };
-        wanted.into_iter().filter_map(open).collect()
-    }
-
-    /// The socket, in a directory of its own if there is none yet.
-    fn listen(&self, path: &Path, callers: Callers<'_>) -> io::Result<UnixListener> {
-        if let Some(parent) = path.parent() {
-            DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
-        }
-        remove_stale(path)?;
-        // Nobody connects before the permissions are what they are to be.
-        let before = umask(Mode::from_raw_mode(0o177));
-        let bound = UnixListener::bind(path);
-        umask(before);
-        let listener = bound?;
-        listener.set_nonblocking(true)?;
-        if callers.named {
-            // The list decides, and not the file system.
-            chmod(path, Mode::from_raw_mode(0o666))?;
-            return Ok(listener);
-        }
-        if let Some(group) = callers.groups.first() {
-            match chown(path, None, Some(Gid::from_raw(*group))) {
-                Ok(()) => chmod(path, Mode::from_raw_mode(0o660))?,
-                Err(error) => {
-                    let path = path.display();
-                    say(Level::Warning, &format!("{path} is for its owner alone: {error}"));
-                }
-            }
-        }
-        Ok(listener)
     }
 
     /// Takes one caller in.
@@ -300,67 +246,6 @@ impl Drop for Guest {
     }
 }
 
-/// Where callers of one kind come in.
-struct Door {
-    path: PathBuf,
-    listener: UnixListener,
-    wire: &'static Wire,
-}
-
-/// How callers speak.
-struct Wire {
-    /// Whom it is for.
-    name: &'static str,
-    /// What it is called where it is counted.
-    label: &'static str,
-    /// Who may come.
-    callers: fn(&Settings) -> Callers<'_>,
-    /// How many may come by it where there are as many connections as there may be.
-    beyond: usize,
-    serve: fn(&Server, &UnixStream, &Peer),
-    /// Turns a caller away.
-    refuse: fn(&UnixStream, Refusal),
-}
-
-static MODULE: Wire = Wire {
-    name: "for the module",
-    label: "module",
-    callers: Settings::callers,
-    beyond: 0,
-    serve: connection::run,
-    refuse: connection::refuse,
-};
-
-/// It has no word for a refusal but to hang up.
-static P11KIT: Wire = Wire {
-    name: "for the client of p11-kit",
-    label: "p11-kit",
-    callers: Settings::callers,
-    beyond: 0,
-    serve: p11kit::run,
-    refuse: |_, _| {},
-};
-
-/// A daemon that is full is one that somebody wants to look at.
-static METRICS: Wire = Wire {
-    name: "for metrics",
-    label: "metrics",
-    callers: Settings::callers,
-    beyond: 4,
-    serve: metrics::run,
-    refuse: |_, _| {},
-};
-
-/// A daemon that is full can be sealed all the same.
-static OPERATOR: Wire = Wire {
-    name: "for its operator",
-    label: "operator",
-    callers: Settings::operators,
-    beyond: 8,
-    serve: operator::run,
-    refuse: |_, _| {},
-};
-
 /// Waits for a caller, so long at the most, or for the signal to stop: then it says so.
 fn wait(doors: &[Door], stopped: &UnixStream, patience: Option<Duration>) -> io::Result<bool> {
     let patience = patience.and_then(|patience| Timespec::try_from(patience).ok());
@@ -371,23 +256,6 @@ fn wait(doors: &[Door], stopped: &UnixStream, patience: Option<Duration>) -> io:
         Ok(_) => Ok(all.last().is_some_and(|stopped| !stopped.revents().is_empty())),
         Err(rustix::io::Errno::INTR) => Ok(false),
         Err(error) => Err(error.into()),
-    }
-}
-
-/// Removes a socket that a daemon left behind, and nothing else.
-fn remove_stale(path: &Path) -> io::Result<()> {
-    let about = match fs::symlink_metadata(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
-        outcome => outcome?,
-    };
-    if !about.file_type().is_socket() || about.uid() != geteuid().as_raw() {
-        return Err(io::Error::other("there is something else of this name; remove it"));
-    }
-    match UnixStream::connect(path) {
-        Ok(_) => {
-            Err(io::Error::other("another daemon serves there; stop it, or give a [daemon] socket"))
-        }
-        Err(_) => fs::remove_file(path),
     }
 }
 

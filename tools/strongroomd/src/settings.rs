@@ -189,12 +189,6 @@ impl Settings {
         })
     }
 
-    /// Every socket that the daemon listens on.
-    pub(crate) fn sockets(&self) -> impl Iterator<Item = &Path> {
-        let optional = [self.p11kit.as_ref(), self.metrics.as_ref()].into_iter().flatten();
-        [&self.socket, &self.operator].into_iter().chain(optional).map(PathBuf::as_path)
-    }
-
     /// Who may use keys.
     pub(crate) fn callers(&self) -> Callers<'_> {
         Callers { users: &self.users, groups: &self.groups, named: self.named }

@@ -9,6 +9,7 @@
     reason = "a test fails by panicking"
 )]
 
+mod handed;
 mod journal;
 mod killed;
 mod limits;
