@@ -93,7 +93,7 @@ pub(crate) enum Command {
     /// List the mechanisms of the module
     Mechanisms(MechanismsArgs),
     /// Check module, configuration, permissions and integrity of the store
-    Check,
+    Check(CheckArgs),
     /// Write a sealed copy of a token to a file
     Backup(BackupArgs),
     /// Bring a token back from a sealed copy

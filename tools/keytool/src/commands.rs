@@ -61,7 +61,7 @@ fn without_module(cli: &Cli, out: &Output) -> Option<Result<Exit>> {
     match &cli.command {
         Command::Man(args) => Some(manual::man(args).map(|()| Exit::Done)),
         Command::Completions(args) => Some(manual::completions(args).map(|()| Exit::Done)),
-        Command::Check => Some(check::check(module, out)),
+        Command::Check(args) => Some(check::check(module, out, args)),
         Command::Backup(args) => Some(store::backup(module, out, args).map(|()| Exit::Done)),
         Command::Restore(args) => Some(store::restore(module, out, args).map(|()| Exit::Done)),
         Command::Status(args) => Some(daemon::status(out, args).map(|()| Exit::Done)),
@@ -112,7 +112,7 @@ fn with_module(command: &Command, context: &Context) -> Result<()> {
         Command::Random(args) => random::random(context, args),
         Command::Mechanisms(args) => random::mechanisms(context, args),
         // These came by above.
-        Command::Check
+        Command::Check(_)
         | Command::Backup(_)
         | Command::Restore(_)
         | Command::Status(_)

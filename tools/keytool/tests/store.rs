@@ -141,6 +141,47 @@ fn a_new_seal_key_is_locked_from_the_first() {
 }
 
 #[test]
+fn a_sealed_store_is_opened_for_who_looks_after_it() {
+    let (world, backup) = with_token();
+    let file = backup.to_str().unwrap();
+    world.file("words", b"four quiet green boats\n");
+    world.file("wrong", b"five quiet green boats\n");
+    let key = world.path("seal.key");
+    let lock = ["seal-key", "lock", "--new-passphrase-file", "words", "--from"];
+    assert_eq!(run(&world, &[&lock[..], &[key.to_str().unwrap()]].concat()).code, 0);
+    let add = ["seal-key", "add", "--name=k", "--new-key-file=k", "--passphrase-file=words"];
+    operated(&world);
+    assert_eq!(run(&world, &add).code, 0);
+    std::fs::remove_file(key).unwrap();
+
+    let sealed = run(&world, &["backup", file]);
+    assert_eq!(sealed.code, 5, "{}", sealed.stderr);
+    assert!(sealed.stderr.contains("--passphrase-file FILE"), "{}", sealed.stderr);
+    assert_eq!(run(&world, &["backup", file, "--passphrase-file", "wrong"]).code, 5);
+    let made = run(&world, &["backup", file, "--passphrase-file", "words"]);
+    assert_eq!(made.code, 0, "{}", made.stderr);
+    let gone = run(&world, &["token", "delete", "--yes", "--key-file", "k"]);
+    assert_eq!(gone.code, 0, "{}", gone.stderr);
+    assert_eq!(run(&world, &["restore", file]).code, 5);
+    let back = run(&world, &["restore", file, "--key-file", "k", "--json"]);
+    assert_eq!(back.json()["label"], "vault", "{}", back.stderr);
+
+    let looked = |run: &Run| !run.text().contains("its tokens were not looked into");
+    assert!(!looked(&run(&world, &["check"])));
+    let checked = run(&world, &["check", "--passphrase-file", "words"]);
+    assert!(looked(&checked), "{}", checked.text());
+    let refused = run(&world, &["check", "--passphrase-file", "wrong"]);
+    assert_eq!(refused.code, 11, "{}", refused.text());
+
+    // What the configuration names needs no option.
+    let path = world.path("strongroom.toml");
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(path, format!("{text}key_file = \"k\"\n")).unwrap();
+    assert!(looked(&run(&world, &["check"])));
+    assert_eq!(run(&world, &["restore", file, "--replace", "--yes"]).code, 0);
+}
+
+#[test]
 fn nobody_answers_where_no_daemon_is() {
     let world = World::empty();
     for args in [&["status"][..], &["seal"], &["unseal", "--key-file", "k"]] {

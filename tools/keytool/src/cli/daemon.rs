@@ -14,16 +14,23 @@ pub(crate) struct DaemonArgs {
     pub(crate) socket: Option<PathBuf>,
 }
 
+/// What opens a seal key that an operator unlocks.
+#[derive(Args)]
+pub(crate) struct OpenerArgs {
+    /// Open the locked seal key with this key file instead of a passphrase
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseArgs,
+}
+
 /// `unseal`.
 #[derive(Args)]
 pub(crate) struct UnsealArgs {
     #[command(flatten)]
     pub(crate) daemon: DaemonArgs,
-    /// Unseal with this key file instead of a passphrase
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) passphrase: PassphraseArgs,
+    pub(crate) opener: OpenerArgs,
 }
 
 /// `seal-key`.
@@ -79,11 +86,8 @@ pub(crate) struct SealKeyAddArgs {
     pub(crate) to: SealKeyArgs,
     #[command(flatten)]
     pub(crate) lock: NewLockArgs,
-    /// Open the seal key with this key file instead of a passphrase
-    #[arg(long, value_name = "FILE")]
-    pub(crate) key_file: Option<PathBuf>,
     #[command(flatten)]
-    pub(crate) passphrase: PassphraseArgs,
+    pub(crate) opener: OpenerArgs,
 }
 
 /// `seal-key remove`.

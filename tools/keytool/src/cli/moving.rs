@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use super::{LoginArgs, PasswordArgs, PinArgs, SoPinArgs, TokenArgs};
+use super::{LoginArgs, OpenerArgs, PasswordArgs, PinArgs, SoPinArgs, TokenArgs};
 
 /// Where to move from.
 #[derive(Subcommand)]
@@ -59,4 +59,6 @@ pub(crate) struct ImportSofthsm2Args {
     pub(crate) pin: PinArgs,
     #[command(flatten)]
     pub(crate) so_pin: SoPinArgs,
+    #[command(flatten)]
+    pub(crate) opener: OpenerArgs,
 }

@@ -1,10 +1,17 @@
-//! `strongroom backup|restore|man|completions`.
+//! `strongroom check|backup|restore|man|completions`.
 
 use std::path::PathBuf;
 
 use clap::Args;
 
-use super::TokenArgs;
+use super::{OpenerArgs, TokenArgs};
+
+/// `check`.
+#[derive(Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) opener: OpenerArgs,
+}
 
 /// `backup`.
 #[derive(Args)]
@@ -13,6 +20,8 @@ pub(crate) struct BackupArgs {
     pub(crate) file: PathBuf,
     #[command(flatten)]
     pub(crate) token: TokenArgs,
+    #[command(flatten)]
+    pub(crate) opener: OpenerArgs,
 }
 
 /// `restore`.
@@ -26,6 +35,8 @@ pub(crate) struct RestoreArgs {
     /// Do not ask before replacing
     #[arg(long, short)]
     pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) opener: OpenerArgs,
 }
 
 /// `man`.

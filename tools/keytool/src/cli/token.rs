@@ -2,7 +2,7 @@
 
 use clap::{Args, Subcommand};
 
-use super::{NewPinArgs, PinArgs, SoPinArgs, TokenArgs};
+use super::{NewPinArgs, OpenerArgs, PinArgs, SoPinArgs, TokenArgs};
 
 /// What to do with tokens.
 #[derive(Subcommand)]
@@ -84,6 +84,8 @@ pub(crate) struct TokenDeleteArgs {
     pub(crate) token: TokenArgs,
     #[command(flatten)]
     pub(crate) so_pin: SoPinArgs,
+    #[command(flatten)]
+    pub(crate) opener: OpenerArgs,
     /// Do not ask before deleting
     #[arg(long, short)]
     pub(crate) yes: bool,

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use serde::Serialize;
 
+use crate::cli::CheckArgs;
 use crate::errors::{Failure, Result};
 use crate::exit::Exit;
 use crate::module::Module;
@@ -51,8 +52,8 @@ impl Finding {
 }
 
 /// `check`.
-pub(super) fn check(module: Option<&Path>, out: &Output) -> Result<Exit> {
-    let mut findings = super::store::findings(module);
+pub(super) fn check(module: Option<&Path>, out: &Output, args: &CheckArgs) -> Result<Exit> {
+    let mut findings = super::store::findings(module, &args.opener);
     match Module::load(module) {
         Ok(module) => findings.extend(tokens(&module)),
         Err(failure) => findings.push(Finding::failure(&failure)),

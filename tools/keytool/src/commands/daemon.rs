@@ -2,17 +2,17 @@
 //! `unseal` opens.
 
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde::Serialize;
 use strongroom_keystore::config::Seal;
-use strongroom_keystore::{Config, Error, Kind, Locks, Opener};
+use strongroom_keystore::{Config, Error, Kind, Locks, Opener, Store};
 use strongroom_operator::{Answer, Opener as Given, Request, Status, ask};
 use zeroize::Zeroizing;
 
 use super::store::failure;
 use crate::cli::{
-    DaemonArgs, NewLockArgs, PassphraseArgs, SealKeyAddArgs, SealKeyArgs, SealKeyCommand,
+    DaemonArgs, NewLockArgs, OpenerArgs, SealKeyAddArgs, SealKeyArgs, SealKeyCommand,
     SealKeyLockArgs, SealKeyRemoveArgs, UnsealArgs,
 };
 use crate::errors::{Failure, Result};
@@ -45,7 +45,7 @@ pub(super) fn seal(out: &Output, args: &DaemonArgs) -> Result<()> {
 /// `unseal`.
 pub(super) fn unseal(out: &Output, args: &UnsealArgs) -> Result<()> {
     const WHAT: &str = "cannot unseal the store";
-    let opener = match opener(args.key_file.as_deref(), &args.passphrase)? {
+    let opener = match opener(&args.opener)? {
         Known::Key(bytes) => Given::key(&bytes),
         Known::Passphrase(text) => Given::passphrase(text.as_bytes()),
     };
@@ -146,7 +146,7 @@ fn add(out: &Output, args: &SealKeyAddArgs) -> Result<()> {
     const WHAT: &str = "cannot add a lock";
     let path = file(&args.to)?;
     let mut locks = Locks::read(&path).map_err(|error| failure(WHAT, &error))?;
-    let known = opener(args.key_file.as_deref(), &args.passphrase)?;
+    let known = opener(&args.opener)?;
     let secret = new_opener(&args.lock)?;
     while_waiting(out.progress, "adding a lock", || {
         locks.extend(known.opener(), &args.lock.name, secret.opener())
@@ -216,11 +216,36 @@ impl Known {
     }
 }
 
-fn opener(key: Option<&Path>, passphrase: &PassphraseArgs) -> Result<Known> {
-    match key {
+fn opener(args: &OpenerArgs) -> Result<Known> {
+    match &args.key_file {
         Some(path) => document(path).map(Known::Key),
-        None => Source::from(passphrase).read().map(Known::Passphrase),
+        None => Source::from(&args.passphrase).read().map(Known::Passphrase),
     }
+}
+
+/// Unseals a store that is sealed; asks for the passphrase if nobody gives anything.
+pub(super) fn unseal_here(store: &Store, args: &OpenerArgs, what: &str) -> Result<()> {
+    if unseal_if_known(store, args, what)? {
+        return Ok(());
+    }
+    store.unseal(opener(args)?.opener()).map_err(|error| failure(what, &error))
+}
+
+/// Unseals it with what is given, or with the key that the configuration names. Says whether it is open.
+pub(super) fn unseal_if_known(store: &Store, args: &OpenerArgs, what: &str) -> Result<bool> {
+    if !store.is_sealed() {
+        return Ok(true);
+    }
+    let known = match &args.key_file {
+        Some(path) => Some(Known::Key(document(path)?)),
+        None => Source::from(&args.passphrase).given()?.map(Known::Passphrase),
+    };
+    match known {
+        Some(known) => store.unseal(known.opener()).map_err(|error| failure(what, &error))?,
+        // A credential of the service manager is not for us.
+        None => return Ok(store.unseal_at_start().unwrap_or(false)),
+    }
+    Ok(true)
 }
 
 /// What is to open a new lock; a key file is made if there is none.

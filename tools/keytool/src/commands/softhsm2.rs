@@ -38,7 +38,7 @@ pub(super) fn import(
     out: &Output,
     args: &ImportSofthsm2Args,
 ) -> Result<Exit> {
-    let store = store::open(module, WHAT)?;
+    let store = store::open_unsealed(module, &args.opener, WHAT)?;
     let mut report = Report { tokens: Vec::new(), not_taken: Vec::new() };
     let mut first = None;
     for token in choose(args)? {

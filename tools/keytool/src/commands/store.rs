@@ -8,7 +8,8 @@ use serde::Serialize;
 use strongroom_keystore::{Config, Error, Role, Severity as StoreSeverity, Store, Token};
 
 use super::check::{Finding, Severity};
-use crate::cli::{BackupArgs, RestoreArgs, TokenArgs, TokenDeleteArgs};
+use super::daemon::{unseal_here, unseal_if_known};
+use crate::cli::{BackupArgs, OpenerArgs, RestoreArgs, TokenArgs, TokenDeleteArgs};
 use crate::confirm::confirm;
 use crate::errors::{Failure, Result};
 use crate::exit::Exit;
@@ -64,6 +65,13 @@ pub(crate) fn open(module: Option<&Path>, what: &str) -> Result<Store> {
     Store::open(&config).map_err(|error| failure(what, &error))
 }
 
+/// The same, unsealed if it has to be.
+pub(super) fn open_unsealed(module: Option<&Path>, opener: &OpenerArgs, what: &str) -> Result<Store> {
+    let store = open(module, what)?;
+    unseal_here(&store, opener, what)?;
+    Ok(store)
+}
+
 /// The token that the option names, or the only one. One that cannot be read does not keep
 /// the others from being found.
 fn choose(store: &Store, args: &TokenArgs) -> Result<Stored> {
@@ -89,7 +97,7 @@ fn choose(store: &Store, args: &TokenArgs) -> Result<Stored> {
 /// `token delete`.
 pub(super) fn delete(module: Option<&Path>, out: &Output, args: &TokenDeleteArgs) -> Result<()> {
     const WHAT: &str = "cannot delete the token";
-    let store = open(module, WHAT)?;
+    let store = open_unsealed(module, &args.opener, WHAT)?;
     let stored = choose(&store, &args.token)?;
     let pin = Source::from(&args.so_pin).read()?;
     while_waiting(out.progress, "checking the SO PIN", || {
@@ -105,7 +113,7 @@ pub(super) fn delete(module: Option<&Path>, out: &Output, args: &TokenDeleteArgs
 /// `backup`.
 pub(super) fn backup(module: Option<&Path>, out: &Output, args: &BackupArgs) -> Result<()> {
     const WHAT: &str = "cannot back up the token";
-    let store = open(module, WHAT)?;
+    let store = open_unsealed(module, &args.opener, WHAT)?;
     let stored = choose(&store, &args.token)?;
     while_waiting(out.progress, "writing the backup", || store.backup(&stored.token, &args.file))
         .map_err(|error| match error {
@@ -128,7 +136,7 @@ pub(super) fn backup(module: Option<&Path>, out: &Output, args: &BackupArgs) -> 
 /// `restore`.
 pub(super) fn restore(module: Option<&Path>, out: &Output, args: &RestoreArgs) -> Result<()> {
     const WHAT: &str = "cannot restore the token";
-    let store = open(module, WHAT)?;
+    let store = open_unsealed(module, &args.opener, WHAT)?;
     if args.replace {
         let file = args.file.display();
         confirm(&format!("Replace the token by its state in {file}, PINs included?"), args.yes)?;
@@ -149,12 +157,16 @@ pub(super) fn restore(module: Option<&Path>, out: &Output, args: &RestoreArgs) -
     out.done(&stored, &sentence)
 }
 
-/// What the store says about itself; nothing when another module is under examination.
-pub(super) fn findings(module: Option<&Path>) -> Vec<Finding> {
+/// What the store says about itself; nothing when another module is under examination. A sealed one
+/// says little, unless it is told how to be opened.
+pub(super) fn findings(module: Option<&Path>, opener: &OpenerArgs) -> Vec<Finding> {
+    const WHAT: &str = "cannot open the store";
     if !module::is_ours(module) {
         return Vec::new();
     }
-    let store = match open(module, "cannot open the store") {
+    let opened = open(module, WHAT);
+    let opened = opened.and_then(|store| unseal_if_known(&store, opener, WHAT).map(|_| store));
+    let store = match opened {
         Ok(store) => store,
         Err(failure) => return vec![Finding::failure(&failure)],
     };
