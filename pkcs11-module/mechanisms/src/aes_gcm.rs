@@ -11,6 +11,7 @@ use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, mecha
 use crate::aes::{self, Aes, Refusal};
 use crate::failure::or;
 use crate::mac::{Cut, Mac};
+use crate::whole::keep;
 use crate::{Aead, Cipher, Key, Mechanism, message};
 
 /// `CK_GCM_PARAMS`, and as it was before the standard had `ulIvBits`: IV, its length in bits,
@@ -263,12 +264,12 @@ struct Decrypting {
     key: Arc<Key>,
     terms: Terms,
     /// The parts so far: ciphertext, and the tag at the end.
-    so_far: Vec<u8>,
+    so_far: Bytes,
 }
 
 impl Decrypting {
     fn start(key: &Arc<Key>, params: &Params) -> Result<Self> {
-        Ok(Self { key: Arc::clone(key), terms: Terms::read(params)?, so_far: Vec::new() })
+        Ok(Self { key: Arc::clone(key), terms: Terms::read(params)?, so_far: Bytes::default() })
     }
 }
 
@@ -282,7 +283,7 @@ impl Cipher for Decrypting {
         if part.len() > room {
             return Err(Error::EncryptedDataLenRange);
         }
-        self.so_far.extend_from_slice(part);
+        keep(&mut self.so_far, part)?;
         Ok(Bytes::default())
     }
 

@@ -16,7 +16,7 @@ use strongroom_types::{Bytes, Field, Layout, Params, Result, mechanism};
 
 use crate::aes::{self, Aes, Refusal};
 use crate::failure::or;
-use crate::whole::grow;
+use crate::whole::keep;
 use crate::{Cipher, Key, Mechanism};
 
 /// Nothing, or the IV.
@@ -184,7 +184,7 @@ impl Cipher for Gathering {
         if part.len() > LONGEST.saturating_sub(self.so_far.len()) {
             return Err(self.work.refusal.len);
         }
-        grow(&mut self.so_far, part);
+        keep(&mut self.so_far, part)?;
         Ok(Bytes::default())
     }
 

@@ -82,6 +82,7 @@ pub use operation::{Cipher, Digest, Recover, Sign, Verify};
 pub use policy::Policy;
 pub use row::{Encapsulated, Legacy, Mechanism, Start};
 pub use state::StateKey;
+pub use whole::{keep_at_most, may_keep};
 
 use strongroom_types::{Bytes, Error, KeyType, Result};
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use strongroom_types::{Bytes, Error, Layout, Params, Placed, Result, ck};
 
 use crate::Key;
-use crate::whole::grow;
+use crate::whole::keep;
 
 /// Authenticated encryption with associated data, as messages and authenticated wrapping use it.
 #[expect(clippy::type_complexity, reason = "an ability reads best as its signature")]
@@ -136,8 +136,7 @@ impl Messages {
         let terms = (self.aead.read)(params)?;
         let message = self.current.as_mut().ok_or(Error::OperationNotInitialized)?;
         message.check(&terms)?;
-        grow(&mut message.so_far, part);
-        Ok(())
+        keep(&mut message.so_far, part)
     }
 
     /// `C_EncryptMessageNext` with the last part.

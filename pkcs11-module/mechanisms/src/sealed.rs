@@ -6,7 +6,7 @@ use std::sync::Arc;
 use strongroom_types::{Bytes, Result};
 
 use crate::aes::Refusal;
-use crate::whole::grow;
+use crate::whole::keep;
 use crate::{Cipher, Key};
 
 /// What the parameter of an authenticated encryption says.
@@ -79,7 +79,7 @@ impl<T: Terms> Cipher for Whole<T> {
         if part.len() > most.saturating_sub(self.so_far.len()) {
             return Err(refusal.len);
         }
-        grow(&mut self.so_far, part);
+        keep(&mut self.so_far, part)?;
         Ok(Bytes::default())
     }
 

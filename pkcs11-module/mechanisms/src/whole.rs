@@ -3,6 +3,8 @@
 //! A primitive says what it does with the input in one piece; what is here makes of it an
 //! operation that can also be fed in parts, or one that can not. In a single part nothing is copied.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use strongroom_types::{Bytes, Error, Result};
 
 use crate::hash::{Function, Running};
@@ -44,9 +46,37 @@ impl Parts {
         if part.len() > self.max.saturating_sub(self.so_far.len()) {
             return Err(too_long);
         }
-        grow(&mut self.so_far, part);
-        Ok(())
+        keep(&mut self.so_far, part)
     }
+}
+
+/// The most bytes that an operation of this process keeps until it ends.
+static MOST_KEPT: AtomicUsize = AtomicUsize::new(usize::MAX);
+
+/// Lets no operation of this process keep more than so many bytes until it ends: for a process that
+/// computes for others, whose memory is not theirs to fill.
+pub fn keep_at_most(bytes: usize) {
+    MOST_KEPT.store(bytes, Ordering::Relaxed);
+}
+
+/// Whether so many bytes are no more than an operation may keep.
+///
+/// # Errors
+///
+/// `CKR_DEVICE_MEMORY`.
+pub fn may_keep(len: usize) -> Result<()> {
+    let most = MOST_KEPT.load(Ordering::Relaxed);
+    if len <= most {
+        return Ok(());
+    }
+    Err(Error::DeviceMemory.because(|| format!("{len} bytes at once, of {most} that there may be")))
+}
+
+/// Keeps one more part, if that is not too much.
+pub(crate) fn keep(all: &mut Bytes, part: &[u8]) -> Result<()> {
+    may_keep(all.len().saturating_add(part.len()))?;
+    grow(all, part);
+    Ok(())
 }
 
 /// Appends without leaving the old contents behind where the vector was before it grew.

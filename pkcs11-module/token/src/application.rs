@@ -988,6 +988,7 @@ impl Cryptoki for Application {
 
     fn generate_random(&self, session: SessionHandle, len: usize) -> Result<Bytes> {
         self.sessions.find(session)?;
+        strongroom_mechanisms::may_keep(len)?;
         let mut bytes = Bytes::new(vec![0; len]);
         strongroom_mechanisms::random(&mut bytes)?;
         Ok(bytes)

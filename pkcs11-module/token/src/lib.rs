@@ -45,7 +45,7 @@ pub use strongroom_keystore::config::{Config, Level, Log, Target};
 pub use strongroom_keystore::{
     ConfigError, Error as StoreError, Opener, Store, keep_secrets_on_heap, quiesce,
 };
-pub use strongroom_mechanisms::prepare;
+pub use strongroom_mechanisms::{keep_at_most, prepare};
 
 use strongroom_mechanisms::Policy;
 use strongroom_types::{Layout, MechanismType};

@@ -73,7 +73,7 @@ static WIRES: [Wire; 4] = [
         label: "metrics",
         name: "for metrics",
         path: |settings| settings.metrics.as_deref(),
-        callers: Settings::callers,
+        callers: Settings::watchers,
         beyond: 4,
         serve: metrics::run,
         refuse: |_, _| {},

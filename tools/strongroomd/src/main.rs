@@ -86,5 +86,6 @@ fn run(arguments: &Arguments) -> Result<(), String> {
         }
     }
     let settings = Settings::load(config.source.as_deref())?;
+    strongroom_token::keep_at_most(settings.operation);
     Server::open(config, settings)?.run()
 }

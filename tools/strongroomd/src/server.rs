@@ -47,9 +47,16 @@ pub(crate) struct Server {
 /// The connections that are open.
 #[derive(Default)]
 struct Connections {
-    streams: HashMap<u64, Arc<UnixStream>>,
+    open: HashMap<u64, Open>,
     /// How many there have been.
     count: u64,
+}
+
+/// One of them.
+struct Open {
+    stream: Arc<UnixStream>,
+    /// Whose it is.
+    uid: u32,
 }
 
 impl Server {
@@ -95,7 +102,7 @@ impl Server {
 
     /// How many connections callers have; that of the operator who asks is none of them.
     pub(crate) fn callers(&self) -> usize {
-        self.connections().streams.len().saturating_sub(1)
+        self.connections().open.len().saturating_sub(1)
     }
 
     /// Serves until SIGTERM or SIGINT; then finishes the requests that are under way.
@@ -168,12 +175,14 @@ impl Server {
             return Ok(());
         }
         let stream = Arc::new(stream);
-        let most = self.settings.connections.saturating_add(wire.beyond);
-        let Some(guest) = self.enter(&stream, most) else {
-            say(Level::Warning, &format!("{peer}: is refused: {most} connections are open"));
-            self.metrics.refused(Refusal::Full);
-            (wire.refuse)(&stream, Refusal::Full);
-            return Ok(());
+        let guest = match self.enter(&stream, &peer, wire) {
+            Ok(guest) => guest,
+            Err(why) => {
+                say(Level::Warning, &format!("{peer}: is refused: {why}"));
+                self.metrics.refused(Refusal::Full);
+                (wire.refuse)(&stream, Refusal::Full);
+                return Ok(());
+            }
         };
         let server = Arc::clone(self);
         let serve = move || {
@@ -185,26 +194,37 @@ impl Server {
         Builder::new().stack_size(STACK).spawn(serve).map(drop)
     }
 
-    fn enter(self: &Arc<Self>, stream: &Arc<UnixStream>, most: usize) -> Option<Guest> {
-        let mut open = self.connections();
-        if open.streams.len() >= most {
-            return None;
+    /// A place for a connection, or why there is none.
+    fn enter(
+        self: &Arc<Self>,
+        stream: &Arc<UnixStream>,
+        peer: &Peer,
+        wire: &Wire,
+    ) -> Result<Guest, String> {
+        let mut connections = self.connections();
+        let most = self.settings.connections.saturating_add(wire.beyond);
+        if connections.open.len() >= most {
+            return Err(format!("{most} connections are open"));
         }
-        open.count += 1;
-        let number = open.count;
-        open.streams.insert(number, Arc::clone(stream));
-        Some(Guest { server: Arc::clone(self), number })
+        let most = self.settings.user_connections.saturating_add(wire.beyond);
+        if connections.open.values().filter(|open| open.uid == peer.uid).count() >= most {
+            return Err(format!("{most} connections of this user are open"));
+        }
+        connections.count += 1;
+        let number = connections.count;
+        connections.open.insert(number, Open { stream: Arc::clone(stream), uid: peer.uid });
+        Ok(Guest { server: Arc::clone(self), number })
     }
 
     /// Lets each connection answer what has been asked, and no more; and waits until all have.
     fn finish(&self) {
-        let mut open = self.connections();
-        for stream in open.streams.values() {
+        let mut connections = self.connections();
+        for open in connections.open.values() {
             // What has been sent is still read. It fails where the caller has gone already.
-            let _ = stream.shutdown(Shutdown::Read);
+            let _ = open.stream.shutdown(Shutdown::Read);
         }
-        while !open.streams.is_empty() {
-            open = self.ended.wait(open).unwrap_or_else(PoisonError::into_inner);
+        while !connections.open.is_empty() {
+            connections = self.ended.wait(connections).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
@@ -241,7 +261,7 @@ struct Guest {
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.server.connections().streams.remove(&self.number);
+        self.server.connections().open.remove(&self.number);
         self.server.ended.notify_all();
     }
 }

@@ -7,12 +7,15 @@
 //! metrics = "/run/strongroom/metrics.sock"  # OpenMetrics over HTTP; without it there are none
 //! operator = "/run/strongroom/operator.sock"  # for `strongroom status|seal|unseal`
 //! operators = ["alice"]         # who may use that, beside root and the daemon's own user
+//! watchers = ["prometheus"]     # who may read metrics, beside these; by default who may connect
 //! users = ["www-data", 1000]    # who may connect, beside the daemon's own user
 //! groups = ["strongroom"]       # and whose members
 //! connections = 1024            # at once
+//! user_connections = 768        # at once, of one user; by default three quarters of them
 //! sessions = 16384              # at once, of all callers together
 //! application_sessions = 4096   # at once, of one application
 //! frame = 16777216              # the most bytes of a request
+//! operation = 67108864          # the most bytes that an operation keeps until it ends
 //! idle = 600                    # seconds until a connection that nobody needs is closed; 0: never
 //! relax = ["locked memory"]     # protections to go without, by the names that the log has
 //! ```
@@ -33,6 +36,9 @@ const GROUP: &str = "strongroom";
 /// The smallest limit for requests: a template with a large certificate fits.
 const LEAST_FRAME: u32 = 64 << 10;
 
+/// The smallest limit for an operation: a signature of a message of ordinary length.
+const LEAST_OPERATION: usize = 64 << 10;
+
 /// What the operator wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Settings {
@@ -45,16 +51,22 @@ pub(crate) struct Settings {
     pub(crate) operator: PathBuf,
     /// User numbers: the superuser, and whom the operator named.
     pub(crate) operators: Vec<u32>,
+    /// User numbers: the superuser, and whom the operator named; nothing if nobody was.
+    pub(crate) watchers: Option<Vec<u32>>,
     /// User numbers, the daemon's own not among them.
     pub(crate) users: Vec<u32>,
     pub(crate) groups: Vec<u32>,
     /// Whether the operator named users or groups.
     pub(crate) named: bool,
     pub(crate) connections: usize,
+    /// Those of one user.
+    pub(crate) user_connections: usize,
     pub(crate) sessions: usize,
     /// Those of one application.
     pub(crate) application_sessions: usize,
     pub(crate) frame: u32,
+    /// The most bytes that an operation keeps.
+    pub(crate) operation: usize,
     /// Nothing: for ever.
     pub(crate) idle: Option<Duration>,
     /// The protections of the process to go without, by their names.
@@ -68,6 +80,13 @@ pub(crate) struct Callers<'a> {
     pub(crate) groups: &'a [u32],
     /// Whether the list decides, and not the file system.
     pub(crate) named: bool,
+}
+
+impl<'a> Callers<'a> {
+    /// These, the superuser among them, and nobody else.
+    fn users(users: &'a [u32]) -> Self {
+        Self { users, groups: &[], named: users.iter().any(|user| *user != ROOT) }
+    }
 }
 
 /// The file, of which only one table is looked at here: the keystore has read the others.
@@ -85,12 +104,15 @@ struct Table {
     metrics: Option<PathBuf>,
     operator: Option<PathBuf>,
     operators: Vec<Name>,
+    watchers: Option<Vec<Name>>,
     users: Option<Vec<Name>>,
     groups: Option<Vec<Name>>,
     connections: usize,
+    user_connections: Option<usize>,
     sessions: usize,
     application_sessions: usize,
     frame: u32,
+    operation: usize,
     idle: u64,
     relax: Vec<String>,
 }
@@ -111,12 +133,15 @@ impl Default for Table {
             metrics: None,
             operator: None,
             operators: Vec::new(),
+            watchers: None,
             users: None,
             groups: None,
             connections: 1024,
+            user_connections: None,
             sessions: 16 << 10,
             application_sessions: 4 << 10,
             frame: 16 << 20,
+            operation: 64 << 20,
             idle: 600,
             relax: Vec::new(),
         }
@@ -143,8 +168,11 @@ impl Settings {
                 return Err(format!("[daemon]: {why}; correct or remove this entry"));
             }
         };
+        let user_connections =
+            table.user_connections.unwrap_or(table.connections - table.connections / 4);
         for (name, most) in [
             ("connections", table.connections),
+            ("user_connections", user_connections),
             ("sessions", table.sessions),
             ("application_sessions", table.application_sessions),
         ] {
@@ -154,6 +182,9 @@ impl Settings {
         }
         if table.frame < LEAST_FRAME {
             return Err(format!("[daemon] frame is too small; give {LEAST_FRAME} or more"));
+        }
+        if table.operation < LEAST_OPERATION {
+            return Err(format!("[daemon] operation is too small; give {LEAST_OPERATION} or more"));
         }
         let known = |name: &String| strongroom_confine::names().any(|known| known == name);
         if let Some(unknown) = table.relax.iter().find(|name| !known(name)) {
@@ -168,12 +199,18 @@ impl Settings {
             None => number(GROUP, "/etc/group").into_iter().collect(),
         };
         let socket = beside.join(table.socket);
-        let operators = numbers(table.operators, "user", "/etc/passwd")?;
+        let with_root = |names| {
+            let named = numbers(names, "user", "/etc/passwd")?;
+            Ok::<_, String>([vec![ROOT], named].concat())
+        };
+        let operators = with_root(table.operators)?;
+        let watchers = table.watchers.map(with_root).transpose()?;
         Ok(Self {
             operator: table
                 .operator
                 .map_or_else(|| strongroom_operator::beside(&socket), |path| beside.join(path)),
-            operators: [vec![ROOT], operators].concat(),
+            operators,
+            watchers,
             socket,
             p11kit: table.p11kit.map(|path| beside.join(path)),
             metrics: table.metrics.map(|path| beside.join(path)),
@@ -181,9 +218,11 @@ impl Settings {
             groups,
             named,
             connections: table.connections,
+            user_connections,
             sessions: table.sessions,
             application_sessions: table.application_sessions,
             frame: table.frame,
+            operation: table.operation,
             idle: (table.idle > 0).then(|| Duration::from_secs(table.idle)),
             relaxed: table.relax,
         })
@@ -196,8 +235,12 @@ impl Settings {
 
     /// Who may seal and unseal.
     pub(crate) fn operators(&self) -> Callers<'_> {
-        let named = self.operators.iter().any(|user| *user != ROOT);
-        Callers { users: &self.operators, groups: &[], named }
+        Callers::users(&self.operators)
+    }
+
+    /// Who may read metrics.
+    pub(crate) fn watchers(&self) -> Callers<'_> {
+        self.watchers.as_deref().map_or_else(|| self.callers(), Callers::users)
     }
 }
 
@@ -244,6 +287,8 @@ mod tests {
         assert_eq!(settings.operator, Path::new("/run/strongroom/operator.sock"));
         assert_eq!((settings.operators().users, settings.operators().named), (&[0][..], false));
         assert_eq!((settings.connections, settings.sessions), (1024, 16384));
+        assert_eq!((settings.user_connections, settings.operation), (768, 64 << 20));
+        assert_eq!(settings.watchers().groups, settings.callers().groups);
         assert_eq!((settings.application_sessions, settings.frame), (4096, 16 << 20));
         assert_eq!(settings.idle, Some(Duration::from_secs(600)));
         assert!(settings.users.is_empty() && !settings.named);
@@ -254,9 +299,11 @@ mod tests {
     fn what_is_said_holds() {
         let settings = read(
             "[daemon]\nsocket = 'x.sock'\nusers = [1000, 'root']\ngroups = []\nidle = 0\n\
-             connections = 3\nframe = 65536\noperators = [1001]\n",
+             connections = 3\nframe = 65536\noperators = [1001]\nwatchers = [1002]\n",
         )
         .unwrap();
+        assert_eq!((settings.watchers().users, settings.watchers().named), (&[0, 1002][..], true));
+        assert_eq!(settings.user_connections, 3, "of so few, all");
         assert_eq!(
             (settings.operators().users, settings.operators().named),
             (&[0, 1001][..], true)
@@ -274,6 +321,8 @@ mod tests {
             ("[daemon]\nsoket = 'x'\n", "soket"),
             ("[daemon]\nusers = ['nobody at all']\n", "nobody at all"),
             ("[daemon]\nconnections = 0\n", "connections"),
+            ("[daemon]\nuser_connections = 0\n", "user_connections"),
+            ("[daemon]\noperation = 65535\n", "operation"),
             ("[daemon]\nsessions = 0\n", "sessions"),
             ("[daemon]\napplication_sessions = 0\n", "application_sessions"),
             ("[daemon]\nframe = 10\n", "frame"),

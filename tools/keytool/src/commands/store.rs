@@ -66,7 +66,11 @@ pub(crate) fn open(module: Option<&Path>, what: &str) -> Result<Store> {
 }
 
 /// The same, unsealed if it has to be.
-pub(super) fn open_unsealed(module: Option<&Path>, opener: &OpenerArgs, what: &str) -> Result<Store> {
+pub(super) fn open_unsealed(
+    module: Option<&Path>,
+    opener: &OpenerArgs,
+    what: &str,
+) -> Result<Store> {
     let store = open(module, what)?;
     unseal_here(&store, opener, what)?;
     Ok(store)

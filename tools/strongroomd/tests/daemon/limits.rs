@@ -2,12 +2,16 @@
 
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use strongroom_functions::frame::{Hello, Refusal, VERSION, Welcome, Wish};
 use strongroom_functions::{Cryptoki, Remote};
-use strongroom_types::Error;
+use strongroom_operator::{Answer, Request, ask};
+use strongroom_types::{
+    Attributes, Error, MechanismCall, MechanismType, Param, Room, attribute, ck, mechanism,
+};
 
-use crate::world::{Caller, Daemon, hung_up, over_p11kit, slot, token};
+use crate::world::{Caller, Daemon, LONG, hung_up, over_p11kit, slot, stranger, token};
 
 #[test]
 fn an_application_has_so_many_sessions_and_leaves_the_rest_to_others() {
@@ -22,6 +26,71 @@ fn an_application_has_so_many_sessions_and_leaves_the_rest_to_others() {
     open(&other).expect("another application has its own");
     Remote::new(&greedy).close_session(first).unwrap();
     open(&greedy).expect("a place is free again");
+}
+
+#[test]
+fn a_user_has_so_many_connections_and_leaves_the_rest_to_others() {
+    let daemon = Daemon::start("connections = 4\nuser_connections = 2\nusers = [65534]");
+    // The connection that showed that the daemon is there may still be open to it.
+    let start = Instant::now();
+    let mut callers = Vec::new();
+    while callers.len() < 2 {
+        assert!(start.elapsed() < LONG);
+        callers.extend(daemon.ask(Wish::Found(0)).ok());
+    }
+    assert_eq!(daemon.ask(Wish::Found(0)).err(), Some(Refusal::Full));
+    daemon.says("2 connections of this user are open");
+    if rustix::process::geteuid().is_root() {
+        let nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+        let hello = Hello { version: VERSION, wish: Wish::Found(0) }.encode();
+        assert!(matches!(stranger(&daemon, &nobody, &hello), Welcome::Served(_)));
+    }
+    let status = ask(&daemon.dir.path().join("operator.sock"), &Request::Status);
+    assert!(matches!(status, Ok(Answer::Done(_))), "the operator comes in all the same");
+}
+
+/// A mechanism with this parameter.
+fn mechanism(mechanism: MechanismType, params: impl IntoIterator<Item = Param>) -> MechanismCall {
+    MechanismCall { mechanism, params: params.into_iter().collect() }
+}
+
+#[test]
+fn an_operation_keeps_so_much_and_no_more() {
+    const MOST: usize = 64 << 10;
+    let daemon = Daemon::start(&format!("operation = {MOST}"));
+    token(&daemon);
+    let caller = daemon.connect();
+    let remote = Remote::new(&caller);
+    let session = remote.open_session(slot(&caller), true).unwrap();
+    assert_eq!(remote.generate_random(session, MOST).unwrap().len(), MOST);
+    assert_eq!(remote.generate_random(session, MOST + 1).map(drop), Err(Error::DeviceMemory));
+    assert_eq!(remote.generate_random(session, 1 << 30).map(drop), Err(Error::DeviceMemory));
+
+    let mut key = Attributes::default();
+    key.set(attribute::CLASS, ck!(CKO_SECRET_KEY));
+    key.set(attribute::KEY_TYPE, ck!(CKK_AES));
+    key.set(attribute::PRIVATE, false);
+    for may in [attribute::ENCRYPT, attribute::DECRYPT] {
+        key.set(may, true);
+    }
+    key.set(attribute::VALUE, [7; 16].as_slice());
+    let key = remote.create_object(session, key).unwrap();
+    let bytes = |bytes: &[u8]| Param::from(bytes);
+    let gcm = [bytes(&[1; 12]), bytes(b""), Param::Ulong(128)];
+    let gcm = mechanism(mechanism!(CKM_AES_GCM).0, gcm);
+    // The tag comes last, so nothing is given out before it.
+    let part = [0; MOST / 2];
+    let add = || remote.decrypt_update(session, &part, Room::Bytes(MOST));
+    remote.decrypt_init(session, Some(gcm), key).unwrap();
+    assert!((0..2).all(|_| add().is_ok()));
+    assert_eq!(add().map(drop), Err(Error::DeviceMemory));
+    assert_eq!(add().map(drop), Err(Error::OperationNotInitialized), "it is over");
+
+    // What is kept nowhere may be as long as it likes.
+    let sha256 = mechanism(mechanism!(CKM_SHA256).0, []);
+    remote.digest_init(session, Some(sha256)).unwrap();
+    assert!((0..8).all(|_| remote.digest_update(session, &part).is_ok()));
+    remote.digest_final(session, Room::Bytes(32)).unwrap();
 }
 
 /// A connection to the door of p11-kit's client, which has offered this version of the wire.

@@ -294,7 +294,7 @@ fn a_thousand_connections_and_ten_thousand_sessions() {
     // This process has the other ends of all of them.
     let limit = getrlimit(Resource::Nofile);
     setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }).unwrap();
-    let daemon = Daemon::start("");
+    let daemon = Daemon::start("user_connections = 1024");
     token(&daemon);
     let callers: Vec<_> = (0..1000).map(|_| daemon.connect()).collect();
     let slot = slot(&callers[0]);

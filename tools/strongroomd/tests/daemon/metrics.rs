@@ -1,7 +1,9 @@
 //! What those who watch the daemon read.
 
 use std::collections::BTreeMap;
+use std::fs::{self, Permissions};
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::thread;
@@ -184,4 +186,24 @@ fn the_door_of_metrics_is_for_metrics_alone() {
     half.write_all(b"GET /metrics HTTP/1.1\r\n").unwrap();
     assert!(hung_up(half), "it is waited for, but not for ever");
     assert_eq!(curl(&daemon, "/metrics").0.get(..3), Some("200"));
+}
+
+#[test]
+fn those_who_watch_have_a_list_of_their_own() {
+    let daemon = Daemon::start(&format!("{METRICS}\nusers = [65533]\nwatchers = [65534]"));
+    assert_eq!(curl(&daemon, "/metrics").0.get(..3), Some("200"), "the daemon's own user");
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let socket = daemon.dir.path().join("metrics.sock");
+    fs::set_permissions(daemon.dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let curl = |user: &str| {
+        let mut setpriv = Command::new("setpriv");
+        setpriv.args([&format!("--reuid={user}"), "--regid=65534", "--clear-groups", "curl"]);
+        setpriv.args(["--silent", "http://localhost/metrics", "--unix-socket"]).arg(&socket);
+        setpriv.output().expect("setpriv and curl").stdout.starts_with(b"# ")
+    };
+    assert!(curl("65534"), "who watches");
+    assert!(!curl("65533"), "who may use keys");
+    assert!(matches!(stranger(&daemon, &["--reuid=65534"], &[]), Welcome::Refused(Refusal::User)));
 }
