@@ -69,6 +69,12 @@ pub(crate) const CI: &[Package] = &[
         name: "python3-prometheus-client",
         sign: Sign::File("/usr/lib/python3/dist-packages/prometheus_client/openmetrics/parser.py"),
     },
+    Package {
+        name: "python3-kubernetes",
+        sign: Sign::File(
+            "/usr/lib/python3/dist-packages/kubernetes/client/models/v1_daemon_set.py",
+        ),
+    },
     Package { name: "python3-pip", sign: Sign::Program("pip3") },
     Package { name: "nodejs", sign: Sign::Program("node") },
     Package { name: "libnode-dev", sign: Sign::File("/usr/include/node/node.h") },

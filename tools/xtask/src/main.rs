@@ -11,6 +11,7 @@ mod ci;
 mod debian;
 mod demo;
 mod failure;
+mod image;
 mod process;
 mod release;
 mod tables;
@@ -40,6 +41,8 @@ enum Command {
     Bench(bench::Args),
     /// Count the instructions of the hot path, and hold them against the ceiling
     Instructions(bench::Instructions),
+    /// Build what the OCI image of the daemon is made of
+    Image,
     /// Write the generated tables of README.md
     Tables(tables::Args),
 }
@@ -60,6 +63,7 @@ fn run(command: Command) -> Result {
         Command::Ci(args) => ci::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Instructions(args) => bench::instructions(&args),
+        Command::Image => image::make(),
         Command::Tables(args) => tables::run(&args),
     }
 }

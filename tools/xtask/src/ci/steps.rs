@@ -6,7 +6,7 @@ use std::process::Command;
 use super::Step;
 use crate::failure::{Failure, Result};
 use crate::process::{capture, cargo, find, program, run_and_quote as run, succeeds};
-use crate::{bench, debian, demo, release, tables};
+use crate::{bench, debian, demo, image, release, tables};
 
 /// SoftHSM2's module, for comparison.
 const SOFTHSM2: &str = "softhsm/libsofthsm2.so";
@@ -23,6 +23,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "systemd's own judgement of the daemon's units: they are right, and 1.0 or less of 10",
         needs: &["packages"],
         run: units,
+    },
+    Step {
+        name: "manifests",
+        about: "the daemon's manifests hold to the schema of Kubernetes",
+        needs: &["packages"],
+        run: manifests,
     },
     Step {
         name: "examples",
@@ -72,6 +78,12 @@ pub(super) const STEPS: &[Step] = &[
         about: "containers without a key use those of a daemon outside",
         needs: &["packages", "release"],
         run: containers,
+    },
+    Step {
+        name: "image",
+        about: "the daemon's OCI image, and a container that uses it",
+        needs: &["packages", "release"],
+        run: oci_image,
     },
     Step {
         name: "p11test-softhsm2",
@@ -128,6 +140,10 @@ fn tests() -> Result {
 
 fn units() -> Result {
     run(&mut program("tools/strongroomd/tests/units", []))
+}
+
+fn manifests() -> Result {
+    run(&mut program("tools/strongroomd/tests/kubernetes", []))
 }
 
 fn examples() -> Result {
@@ -197,6 +213,10 @@ fn containers() -> Result {
     run(program("tools/strongroomd/tests/containers/run", [])
         .arg(&release.module)
         .arg(&release.daemon))
+}
+
+fn oci_image() -> Result {
+    run(program("tools/strongroomd/tests/containers/image", []).arg(image::context()?))
 }
 
 fn own_tests_softhsm2() -> Result {
