@@ -72,18 +72,6 @@ impl Cipher for Counting {
         self.running.update(part, &mut out).map_err(or(self.refusal.len))?;
         Ok(out)
     }
-
-    fn finish_len(&self, _part: usize) -> usize {
-        0
-    }
-
-    fn finish(self: Box<Self>) -> Result<Bytes> {
-        Ok(Bytes::default())
-    }
-
-    fn whole(mut self: Box<Self>, input: &[u8]) -> Result<Bytes> {
-        self.update(input)
-    }
 }
 
 #[cfg(test)]

@@ -123,16 +123,4 @@ impl<M: Mixes> Cipher for Streaming<M> {
         self.0.mix(part, &mut out).map_err(or(Error::DataLenRange))?;
         Ok(out)
     }
-
-    fn finish_len(&self, _part: usize) -> usize {
-        0
-    }
-
-    fn finish(self: Box<Self>) -> Result<Bytes> {
-        Ok(Bytes::default())
-    }
-
-    fn whole(mut self: Box<Self>, input: &[u8]) -> Result<Bytes> {
-        self.update(input)
-    }
 }

@@ -237,16 +237,4 @@ impl Cipher for Stream {
         self.used = data.len() % BLOCK;
         Ok(out)
     }
-
-    fn finish_len(&self, _part: usize) -> usize {
-        0
-    }
-
-    fn finish(self: Box<Self>) -> Result<Bytes> {
-        Ok(Bytes::default())
-    }
-
-    fn whole(mut self: Box<Self>, input: &[u8]) -> Result<Bytes> {
-        self.update(input)
-    }
 }

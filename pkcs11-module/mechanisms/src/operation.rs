@@ -154,14 +154,18 @@ pub trait Cipher: Send {
     /// Those of the standard for `C_EncryptUpdate` and `C_DecryptUpdate`.
     fn update(&mut self, part: &[u8]) -> Result<Bytes>;
     /// An upper bound of what [`finish`](Self::finish) returns, if it came after a part of this
-    /// length; 0 for the state as it is.
-    fn finish_len(&self, part: usize) -> usize;
+    /// length; 0 for the state as it is. A key stream keeps nothing back.
+    fn finish_len(&self, _part: usize) -> usize {
+        0
+    }
     /// The rest of the output.
     ///
     /// # Errors
     ///
     /// Those of the standard for `C_EncryptFinal` and `C_DecryptFinal`.
-    fn finish(self: Box<Self>) -> Result<Bytes>;
+    fn finish(self: Box<Self>) -> Result<Bytes> {
+        Ok(Bytes::default())
+    }
     /// What goes on beside key and parameter; see [`Digest::state`]. Not where two ends of one state
     /// would tell of each other: where a key stream would come twice, or a nonce be met again.
     fn state(&self) -> Option<Bytes> {
@@ -187,6 +191,9 @@ pub trait Cipher: Send {
     fn whole(mut self: Box<Self>, input: &[u8]) -> Result<Bytes> {
         let mut output = self.update(input)?;
         let rest = self.finish()?;
+        if rest.is_empty() {
+            return Ok(output);
+        }
         if output.is_empty() {
             return Ok(rest);
         }

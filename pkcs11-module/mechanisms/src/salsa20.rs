@@ -229,16 +229,4 @@ impl Cipher for Stream {
         self.0.try_apply_keystream(&mut out).map_err(|_| Error::DataLenRange)?;
         Ok(out)
     }
-
-    fn finish_len(&self, _part: usize) -> usize {
-        0
-    }
-
-    fn finish(self: Box<Self>) -> Result<Bytes> {
-        Ok(Bytes::default())
-    }
-
-    fn whole(mut self: Box<Self>, input: &[u8]) -> Result<Bytes> {
-        self.update(input)
-    }
 }
