@@ -8,7 +8,7 @@ use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, mecha
 
 use crate::aes::{self, Aes, Refusal};
 use crate::failure::or;
-use crate::sealed::{self, Whole};
+use crate::sealed::{self, Terms as _};
 use crate::{Aead, Key, Mechanism, message};
 
 /// `CK_CCM_PARAMS`: the length of the data, nonce, authenticated data, the length of the tag in
@@ -20,16 +20,8 @@ const LONGEST: usize = (1 << 31) - 1;
 
 /// The rows of this family.
 pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
-    encrypt: Some(|key, params| Ok(Whole::sealing(key, Terms::read(params)?))),
-    decrypt: Some(|key, params| Ok(Whole::opening(key, Terms::read(params)?))),
-    wrap: Some(|key, params, bytes| {
-        sealed::Terms::seal(&Terms::read(params)?, key, bytes, Refusal::WRAP)
-    }),
-    unwrap: Some(|key, params, bytes| {
-        sealed::Terms::open(&Terms::read(params)?, key, bytes, Refusal::UNWRAP)
-    }),
     message: Some(&MESSAGE),
-    ..aes::row(mechanism!(CKM_AES_CCM), PARAMS)
+    ..sealed::row::<Terms>(aes::row(mechanism!(CKM_AES_CCM), PARAMS))
 }];
 
 /// `CK_CCM_MESSAGE_PARAMS`: the length of the data, nonce, how many of its bits stay, how the
@@ -61,13 +53,11 @@ static MESSAGE: Aead = Aead {
         })
     },
     seal: |key, nonce, aad, data, tag_len| {
-        let terms = Terms::new(data.len(), nonce, aad, tag_len)?;
-        sealed::Terms::seal(&terms, key, data, Refusal::ENCRYPT)
+        Terms::new(data.len(), nonce, aad, tag_len)?.seal(key, data, Refusal::ENCRYPT)
     },
     open: |key, nonce, aad, data, tag_len| {
         let len = data.len().checked_sub(tag_len).ok_or(Error::EncryptedDataLenRange)?;
-        let terms = Terms::new(len, nonce, aad, tag_len)?;
-        sealed::Terms::open(&terms, key, data, Refusal::DECRYPT)
+        Terms::new(len, nonce, aad, tag_len)?.open(key, data, Refusal::DECRYPT)
     },
 };
 
@@ -80,17 +70,6 @@ struct Terms {
 }
 
 impl Terms {
-    fn read(params: &Params) -> Result<Self> {
-        let [Param::Ulong(data_len), Param::Bytes(nonce), Param::Bytes(aad), Param::Ulong(tag_len)] =
-            params.as_slice()
-        else {
-            return Err(Error::MechanismParamInvalid);
-        };
-        let tag_len = usize::try_from(*tag_len).map_err(|_| Error::MechanismParamInvalid)?;
-        let data_len = usize::try_from(*data_len).map_err(|_| Error::MechanismParamInvalid)?;
-        Self::new(data_len, nonce, aad, tag_len)
-    }
-
     fn new(data_len: usize, nonce: &[u8], aad: &[u8], tag_len: usize) -> Result<Self> {
         let counts = data_len <= LONGEST
             && matches!(nonce.len(), 7..=13)
@@ -118,6 +97,17 @@ fn fits(data_len: usize, nonce_len: usize) -> bool {
 }
 
 impl sealed::Terms for Terms {
+    fn read(params: &Params) -> Result<Self> {
+        let [Param::Ulong(data_len), Param::Bytes(nonce), Param::Bytes(aad), Param::Ulong(tag_len)] =
+            params.as_slice()
+        else {
+            return Err(Error::MechanismParamInvalid);
+        };
+        let tag_len = usize::try_from(*tag_len).map_err(|_| Error::MechanismParamInvalid)?;
+        let data_len = usize::try_from(*data_len).map_err(|_| Error::MechanismParamInvalid)?;
+        Self::new(data_len, nonce, aad, tag_len)
+    }
+
     fn tag_len(&self) -> usize {
         self.tag_len
     }

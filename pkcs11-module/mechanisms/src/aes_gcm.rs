@@ -1,6 +1,6 @@
 //! AES-GCM: `CKM_AES_GCM` and `CKM_AES_GMAC` (PKCS#11 3.2, "additional AES mechanisms"; SP 800-38D).
 //!
-//! A decryption gives out nothing until the tag has verified, so its parts are kept until the end.
+//! An encryption gives out its parts as they come; decryption is as that of the others.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, mecha
 use crate::aes::{self, Aes, Refusal};
 use crate::failure::or;
 use crate::mac::{Cut, Mac};
-use crate::whole::keep;
+use crate::sealed::{self, Terms as _};
 use crate::{Aead, Cipher, Key, Mechanism, message};
 
 /// `CK_GCM_PARAMS`, and as it was before the standard had `ulIvBits`: IV, its length in bits,
@@ -44,11 +44,8 @@ const GMAC: Mechanism = Mechanism {
 
 const GCM: Mechanism = Mechanism {
     encrypt: Some(|key, params| Ok(Box::new(Encrypting::start(key, params)?))),
-    decrypt: Some(|key, params| Ok(Box::new(Decrypting::start(key, params)?))),
-    wrap: Some(|key, params, bytes| Terms::read(params)?.seal(key, bytes, Refusal::WRAP)),
-    unwrap: Some(|key, params, bytes| Terms::read(params)?.open(key, bytes, Refusal::UNWRAP)),
     message: Some(&MESSAGE),
-    ..aes::row(mechanism!(CKM_AES_GCM), PARAMS)
+    ..sealed::row::<Terms>(aes::row(mechanism!(CKM_AES_GCM), PARAMS))
 };
 
 /// Starts a GMAC, and tells its length.
@@ -119,6 +116,20 @@ struct Terms {
 }
 
 impl Terms {
+    fn of(iv: &[u8], aad: &[u8], tag_len: usize) -> Self {
+        Self { iv: Bytes::new(iv.to_vec()), aad: Bytes::new(aad.to_vec()), tag_len }
+    }
+
+    /// Starts an operation in parts.
+    fn start(&self, key: &Key, direction: Direction) -> Result<Running> {
+        Aes::of(key)?
+            .keyed(Mode::Gcm, direction)?
+            .start_gcm(direction, &self.iv, &self.aad)
+            .map_err(or(Error::MechanismParamInvalid))
+    }
+}
+
+impl sealed::Terms for Terms {
     fn read(params: &Params) -> Result<Self> {
         let (iv, aad, tag_bits) = match params.as_slice() {
             [Param::Bytes(iv), Param::Ulong(bits), Param::Bytes(aad), Param::Ulong(tag_bits)] => {
@@ -134,19 +145,14 @@ impl Terms {
         Ok(Self { iv: iv.clone(), aad: aad.clone(), tag_len: tag_len(tag_bits)? })
     }
 
-    fn of(iv: &[u8], aad: &[u8], tag_len: usize) -> Self {
-        Self { iv: Bytes::new(iv.to_vec()), aad: Bytes::new(aad.to_vec()), tag_len }
+    fn tag_len(&self) -> usize {
+        self.tag_len
     }
 
-    /// Starts an operation in parts.
-    fn start(&self, key: &Key, direction: Direction) -> Result<Running> {
-        Aes::of(key)?
-            .keyed(Mode::Gcm, direction)?
-            .start_gcm(direction, &self.iv, &self.aad)
-            .map_err(or(Error::MechanismParamInvalid))
+    fn longest(&self) -> usize {
+        LONGEST
     }
 
-    /// Encrypts all of the input at once.
     fn seal(&self, key: &Key, input: &[u8], refusal: Refusal) -> Result<Bytes> {
         if input.len() > LONGEST {
             return Err(refusal.len);
@@ -159,7 +165,6 @@ impl Terms {
         Ok(out)
     }
 
-    /// Decrypts all of the input at once.
     fn open(&self, key: &Key, input: &[u8], refusal: Refusal) -> Result<Bytes> {
         let len = input.len().checked_sub(self.tag_len).ok_or(refusal.len)?;
         if len > LONGEST {
@@ -256,46 +261,5 @@ impl Cipher for Encrypting {
 
     fn whole(self: Box<Self>, input: &[u8]) -> Result<Bytes> {
         self.terms.seal(&self.key, input, Refusal::ENCRYPT)
-    }
-}
-
-/// A decryption under way.
-struct Decrypting {
-    key: Arc<Key>,
-    terms: Terms,
-    /// The parts so far: ciphertext, and the tag at the end.
-    so_far: Bytes,
-}
-
-impl Decrypting {
-    fn start(key: &Arc<Key>, params: &Params) -> Result<Self> {
-        Ok(Self { key: Arc::clone(key), terms: Terms::read(params)?, so_far: Bytes::default() })
-    }
-}
-
-impl Cipher for Decrypting {
-    fn update_len(&self, _part: usize) -> usize {
-        0
-    }
-
-    fn update(&mut self, part: &[u8]) -> Result<Bytes> {
-        let room = (LONGEST + self.terms.tag_len).saturating_sub(self.so_far.len());
-        if part.len() > room {
-            return Err(Error::EncryptedDataLenRange);
-        }
-        keep(&mut self.so_far, part)?;
-        Ok(Bytes::default())
-    }
-
-    fn finish_len(&self, part: usize) -> usize {
-        self.so_far.len().saturating_add(part).saturating_sub(self.terms.tag_len)
-    }
-
-    fn finish(self: Box<Self>) -> Result<Bytes> {
-        self.terms.open(&self.key, &self.so_far, Refusal::DECRYPT)
-    }
-
-    fn whole(self: Box<Self>, input: &[u8]) -> Result<Bytes> {
-        self.terms.open(&self.key, input, Refusal::DECRYPT)
     }
 }

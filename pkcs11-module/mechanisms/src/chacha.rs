@@ -1,10 +1,9 @@
 //! ChaCha20 and ChaCha20-Poly1305 (RFC 8439): `CKM_CHACHA20_KEY_GEN`, `CKM_CHACHA20` and
 //! `CKM_CHACHA20_POLY1305` (PKCS#11 3.2, "ChaCha20").
 //!
-//! The parameters have the lengths of nonces in bits; programs that give them in bytes are
-//! understood. The construction with a nonce of 64 bits is Bernstein's older one, which AWS-LC does
-//! not have for ChaCha20-Poly1305; that with 192 is XChaCha20-Poly1305. ChaCha20 by itself does not
-//! wrap keys: whoever can flip a bit of what is wrapped would flip that bit of the key.
+//! The construction with a nonce of 64 bits is Bernstein's older one, which AWS-LC does not have for
+//! ChaCha20-Poly1305; that with 192 is XChaCha20-Poly1305. ChaCha20 by itself does not wrap keys:
+//! whoever can flip a bit of what is wrapped would flip that bit of the key.
 
 use strongroom_awslc::chacha::{BLOCK, ChaChaKey, KEY, chacha20};
 use strongroom_awslc::gcm::TAG;
@@ -17,9 +16,9 @@ use strongroom_types::{
 use crate::aes::Refusal;
 use crate::failure::or;
 use crate::hash;
-use crate::sealed::{self, Whole};
+use crate::nonce_aad::{self, Construction, Terms};
 use crate::secret::Kind;
-use crate::{Aead, Cipher, Key, KeyTypeRow, Mechanism, Parsed, message};
+use crate::{Cipher, Key, KeyTypeRow, Mechanism, Parsed};
 
 const KEY_TYPE: KeyType = KeyType(ck!(CKK_CHACHA20));
 
@@ -77,48 +76,12 @@ pub(crate) static ROWS: &[Mechanism] = &[
         decrypt: Some(|key, params| Ok(Box::new(Stream::start(key, params)?))),
         ..ROW
     },
-    Mechanism {
+    nonce_aad::row::<ChaChaPoly1305>(Mechanism {
         id: mechanism!(CKM_CHACHA20_POLY1305).0,
         name: mechanism!(CKM_CHACHA20_POLY1305).1,
-        // `CK_SALSA20_CHACHA20_POLY1305_PARAMS`: the nonce, and authenticated data.
-        params: &[&[Field::PtrBits(&[64, 96, 192]), Field::PtrLen]],
-        encrypt: Some(|key, params| Ok(Whole::sealing(key, Terms::read(params)?))),
-        decrypt: Some(|key, params| Ok(Whole::opening(key, Terms::read(params)?))),
-        wrap: Some(|key, params, bytes| {
-            sealed::Terms::seal(&Terms::read(params)?, key, bytes, Refusal::WRAP)
-        }),
-        unwrap: Some(|key, params, bytes| {
-            sealed::Terms::open(&Terms::read(params)?, key, bytes, Refusal::UNWRAP)
-        }),
-        message: Some(&MESSAGE),
         ..ROW
-    },
+    }),
 ];
-
-/// `CK_SALSA20_CHACHA20_POLY1305_MSG_PARAMS`: the nonce and the tag. It has no place to ask the token
-/// for a nonce, so the nonce is the caller's.
-static MESSAGE: Aead = Aead {
-    layouts: &[&[Field::InOutPtrLenOrBits(&[64, 96, 192]), Field::InOutPtr(TAG)], &[]],
-    read: |params| {
-        let [Param::Bytes(nonce), Param::Bytes(tag)] = params.as_slice() else {
-            return Err(Error::MechanismParamInvalid);
-        };
-        let Terms { nonce, .. } = Terms::new(nonce, &[])?;
-        Ok(message::Terms {
-            nonce,
-            fixed_bits: 0,
-            generator: ck!(CKG_NO_GENERATE),
-            tag: tag.clone(),
-            data_len: None,
-        })
-    },
-    seal: |key, nonce, aad, data, _| {
-        sealed::Terms::seal(&Terms::new(nonce, aad)?, key, data, Refusal::ENCRYPT)
-    },
-    open: |key, nonce, aad, data, _| {
-        sealed::Terms::open(&Terms::new(nonce, aad)?, key, data, Refusal::DECRYPT)
-    },
-};
 
 /// Makes a key, whose length may be said.
 pub(crate) fn generate(_: &Params, key: &mut Attributes) -> Result<()> {
@@ -128,57 +91,41 @@ pub(crate) fn generate(_: &Params, key: &mut Attributes) -> Result<()> {
     KIND.generate(key)
 }
 
-/// The most data of one nonce in bytes: 2^32 - 1 blocks (RFC 8439, 2.8).
-const LONGEST: usize = ((1 << 32) - 1) * BLOCK;
+/// ChaCha20-Poly1305, and XChaCha20-Poly1305 by a longer nonce.
+struct ChaChaPoly1305;
 
-/// What the parameter of ChaCha20-Poly1305 says.
-struct Terms {
-    nonce: Bytes,
-    aad: Bytes,
-}
-
-impl Terms {
-    fn read(params: &Params) -> Result<Self> {
-        match params.as_slice() {
-            [Param::Bytes(nonce), Param::Bytes(aad)] => Self::new(nonce, aad),
-            _ => Err(Error::MechanismParamInvalid),
-        }
-    }
-
-    fn new(nonce: &[u8], aad: &[u8]) -> Result<Self> {
-        if !matches!(nonce.len(), 12 | 24) {
-            return Err(Error::MechanismParamInvalid);
-        }
-        Ok(Self { nonce: Bytes::new(nonce.to_vec()), aad: Bytes::new(aad.to_vec()) })
-    }
-
-    fn key(&self, key: &Key) -> Result<ChaChaKey> {
+impl ChaChaPoly1305 {
+    fn key(key: &Key, nonce: &[u8]) -> Result<ChaChaKey> {
         let ChaCha(value) = key.material()?;
-        ChaChaKey::new(value, self.nonce.len()).map_err(or(Error::MechanismParamInvalid))
+        ChaChaKey::new(value, nonce.len()).map_err(or(Error::MechanismParamInvalid))
     }
 }
 
-impl sealed::Terms for Terms {
-    fn tag_len(&self) -> usize {
-        TAG
-    }
+impl Construction for ChaChaPoly1305 {
+    const NONCES: &'static [usize] = &[12, 24];
+    /// Of one nonce: 2^32 - 1 blocks (RFC 8439, 2.8).
+    const LONGEST: usize = ((1 << 32) - 1) * BLOCK;
 
-    fn longest(&self) -> usize {
-        LONGEST
-    }
-
-    fn seal(&self, key: &Key, plaintext: &[u8], refusal: Refusal) -> Result<Bytes> {
+    fn seal(
+        key: &Key,
+        Terms { nonce, aad, .. }: &Terms<Self>,
+        plaintext: &[u8],
+        refusal: Refusal,
+    ) -> Result<Bytes> {
         let mut out = Bytes::new(Vec::with_capacity(plaintext.len().saturating_add(TAG)));
-        let sealed = self.key(key)?.seal(&self.nonce, &self.aad, plaintext, &mut out);
+        let sealed = Self::key(key, nonce)?.seal(nonce, aad, plaintext, &mut out);
         sealed.map_err(or(refusal.len))?;
         Ok(out)
     }
 
-    fn open(&self, key: &Key, sealed: &[u8], refusal: Refusal) -> Result<Bytes> {
-        let len = sealed.len().checked_sub(TAG).ok_or(refusal.len)?;
-        let (ciphertext, tag) = sealed.split_at_checked(len).ok_or(refusal.len)?;
-        let mut out = Bytes::new(Vec::with_capacity(len));
-        let opened = self.key(key)?.open(&self.nonce, &self.aad, ciphertext, tag, &mut out);
+    fn open(
+        key: &Key,
+        Terms { nonce, aad, .. }: &Terms<Self>,
+        (ciphertext, tag): (&[u8], &[u8]),
+        refusal: Refusal,
+    ) -> Result<Bytes> {
+        let mut out = Bytes::new(Vec::with_capacity(ciphertext.len()));
+        let opened = Self::key(key, nonce)?.open(nonce, aad, ciphertext, tag, &mut out);
         opened.map_err(or(refusal.content))?;
         Ok(out)
     }

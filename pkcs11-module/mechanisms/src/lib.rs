@@ -46,6 +46,7 @@ mod message;
 mod ml_dsa;
 mod ml_kem;
 mod montgomery;
+mod nonce_aad;
 mod number_key;
 mod operation;
 mod parameter_set;

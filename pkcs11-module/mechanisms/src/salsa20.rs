@@ -17,8 +17,8 @@ use strongroom_types::{
 use zeroize::Zeroizing;
 
 use crate::aes::Refusal;
-use crate::sealed::{self, Whole};
-use crate::{Aead, Cipher, Key, KeyTypeRow, Mechanism, Parsed, chacha, message};
+use crate::nonce_aad::{self, Construction, Terms};
+use crate::{Cipher, Key, KeyTypeRow, Mechanism, Parsed, chacha};
 
 const KEY_TYPE: KeyType = KeyType(ck!(CKK_SALSA20));
 
@@ -79,74 +79,22 @@ pub(crate) static ROWS: &[Mechanism] = &[
         decrypt: Some(|key, params| Ok(Box::new(Stream::start(key, params)?))),
         ..ROW
     },
-    Mechanism {
+    nonce_aad::row::<SalsaPoly1305>(Mechanism {
         id: mechanism!(CKM_SALSA20_POLY1305).0,
         name: mechanism!(CKM_SALSA20_POLY1305).1,
-        // `CK_SALSA20_CHACHA20_POLY1305_PARAMS`: the nonce, and authenticated data.
-        params: &[&[Field::PtrBits(&[64, 192]), Field::PtrLen]],
-        encrypt: Some(|key, params| Ok(Whole::sealing(key, Terms::read(params)?))),
-        decrypt: Some(|key, params| Ok(Whole::opening(key, Terms::read(params)?))),
-        wrap: Some(|key, params, bytes| {
-            sealed::Terms::seal(&Terms::read(params)?, key, bytes, Refusal::WRAP)
-        }),
-        unwrap: Some(|key, params, bytes| {
-            sealed::Terms::open(&Terms::read(params)?, key, bytes, Refusal::UNWRAP)
-        }),
-        message: Some(&MESSAGE),
         ..ROW
-    },
+    }),
 ];
 
-/// `CK_SALSA20_CHACHA20_POLY1305_MSG_PARAMS`, with the nonces of this cipher.
-static MESSAGE: Aead = Aead {
-    layouts: &[&[Field::InOutPtrLenOrBits(&[64, 192]), Field::InOutPtr(TAG)], &[]],
-    read: |params| {
-        let [Param::Bytes(nonce), Param::Bytes(tag)] = params.as_slice() else {
-            return Err(Error::MechanismParamInvalid);
-        };
-        let Terms { nonce, .. } = Terms::new(nonce, &[])?;
-        Ok(message::Terms {
-            nonce,
-            fixed_bits: 0,
-            generator: ck!(CKG_NO_GENERATE),
-            tag: tag.clone(),
-            data_len: None,
-        })
-    },
-    seal: |key, nonce, aad, data, _| {
-        sealed::Terms::seal(&Terms::new(nonce, aad)?, key, data, Refusal::ENCRYPT)
-    },
-    open: |key, nonce, aad, data, _| {
-        sealed::Terms::open(&Terms::new(nonce, aad)?, key, data, Refusal::DECRYPT)
-    },
-};
+/// Salsa20-Poly1305, and XSalsa20-Poly1305 by a longer nonce.
+struct SalsaPoly1305;
 
-/// What the parameter of Salsa20-Poly1305 says.
-struct Terms {
-    nonce: Bytes,
-    aad: Bytes,
-}
-
-impl Terms {
-    fn read(params: &Params) -> Result<Self> {
-        match params.as_slice() {
-            [Param::Bytes(nonce), Param::Bytes(aad)] => Self::new(nonce, aad),
-            _ => Err(Error::MechanismParamInvalid),
-        }
-    }
-
-    fn new(nonce: &[u8], aad: &[u8]) -> Result<Self> {
-        if !matches!(nonce.len(), 8 | 24) {
-            return Err(Error::MechanismParamInvalid);
-        }
-        Ok(Self { nonce: Bytes::new(nonce.to_vec()), aad: Bytes::new(aad.to_vec()) })
-    }
-
+impl SalsaPoly1305 {
     /// What encrypts, from the second block on, and what authenticates: its key is the beginning of
     /// the first block, and the rest of that is not used (RFC 8439, 2.6).
-    fn begin(&self, key: &Key) -> Result<(Salsa20, Poly1305)> {
+    fn begin(key: &Key, nonce: &[u8]) -> Result<(Salsa20, Poly1305)> {
         let salsa: &Salsa = key.material()?;
-        let mut stream = salsa.stream(&self.nonce)?;
+        let mut stream = salsa.stream(nonce)?;
         let mut one_time = Zeroizing::new([0; KEY]);
         let started = stream.try_apply_keystream(&mut *one_time);
         started.and_then(|()| stream.try_seek(BLOCK)).map_err(|_| Error::FunctionFailed)?;
@@ -154,8 +102,8 @@ impl Terms {
     }
 
     /// The tag over the authenticated data and the ciphertext, and their lengths (2.8).
-    fn tag(&self, mut mac: Poly1305, ciphertext: &[u8]) -> Result<Bytes> {
-        let parts = [self.aad.as_slice(), ciphertext];
+    fn tag(mut mac: Poly1305, aad: &[u8], ciphertext: &[u8]) -> Result<Bytes> {
+        let parts = [aad, ciphertext];
         for part in parts {
             mac.update(part);
             let padding = part.len().next_multiple_of(TAG) - part.len();
@@ -169,31 +117,34 @@ impl Terms {
     }
 }
 
-impl sealed::Terms for Terms {
-    fn tag_len(&self) -> usize {
-        TAG
-    }
-
+impl Construction for SalsaPoly1305 {
+    const NONCES: &'static [usize] = &[8, 24];
     /// More blocks than there can be memory.
-    fn longest(&self) -> usize {
-        usize::MAX
-    }
+    const LONGEST: usize = usize::MAX;
 
-    fn seal(&self, key: &Key, plaintext: &[u8], refusal: Refusal) -> Result<Bytes> {
-        let (mut stream, mac) = self.begin(key)?;
+    fn seal(
+        key: &Key,
+        Terms { nonce, aad, .. }: &Terms<Self>,
+        plaintext: &[u8],
+        refusal: Refusal,
+    ) -> Result<Bytes> {
+        let (mut stream, mac) = Self::begin(key, nonce)?;
         let mut out = Bytes::new(Vec::with_capacity(plaintext.len().saturating_add(TAG)));
         out.extend_from_slice(plaintext);
         stream.try_apply_keystream(&mut out).map_err(|_| refusal.len)?;
-        let tag = self.tag(mac, &out)?;
+        let tag = Self::tag(mac, aad, &out)?;
         out.extend_from_slice(&tag);
         Ok(out)
     }
 
-    fn open(&self, key: &Key, sealed: &[u8], refusal: Refusal) -> Result<Bytes> {
-        let len = sealed.len().checked_sub(TAG).ok_or(refusal.len)?;
-        let (ciphertext, tag) = sealed.split_at_checked(len).ok_or(refusal.len)?;
-        let (mut stream, mac) = self.begin(key)?;
-        if !equal(&self.tag(mac, ciphertext)?, tag) {
+    fn open(
+        key: &Key,
+        Terms { nonce, aad, .. }: &Terms<Self>,
+        (ciphertext, tag): (&[u8], &[u8]),
+        refusal: Refusal,
+    ) -> Result<Bytes> {
+        let (mut stream, mac) = Self::begin(key, nonce)?;
+        if !equal(&Self::tag(mac, aad, ciphertext)?, tag) {
             return Err(refusal.content);
         }
         let mut out = Bytes::new(ciphertext.to_vec());

@@ -3,14 +3,16 @@
 
 use std::sync::Arc;
 
-use strongroom_types::{Bytes, Result};
+use strongroom_types::{Bytes, Params, Result};
 
 use crate::aes::Refusal;
 use crate::whole::keep;
-use crate::{Cipher, Key};
+use crate::{Cipher, Key, Mechanism};
 
 /// What the parameter of an authenticated encryption says.
-pub(crate) trait Terms: Send + 'static {
+pub(crate) trait Terms: Send + Sized + 'static {
+    /// Reads the parameter.
+    fn read(params: &Params) -> Result<Self>;
     /// The length of the tag in bytes.
     fn tag_len(&self) -> usize;
     /// The longest plaintext in bytes.
@@ -21,6 +23,17 @@ pub(crate) trait Terms: Send + 'static {
     fn open(&self, key: &Key, sealed: &[u8], refusal: Refusal) -> Result<Bytes>;
 }
 
+/// What the row of an authenticated encryption has beside the `base` of its family.
+pub(crate) const fn row<T: Terms>(base: Mechanism) -> Mechanism {
+    Mechanism {
+        encrypt: Some(|key, params| Ok(Whole::<T>::start(key, params, Way::Seal)?)),
+        decrypt: Some(|key, params| Ok(Whole::<T>::start(key, params, Way::Open)?)),
+        wrap: Some(|key, params, bytes| T::read(params)?.seal(key, bytes, Refusal::WRAP)),
+        unwrap: Some(|key, params, bytes| T::read(params)?.open(key, bytes, Refusal::UNWRAP)),
+        ..base
+    }
+}
+
 /// Which way.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -29,7 +42,7 @@ enum Way {
 }
 
 /// An operation under way.
-pub(crate) struct Whole<T> {
+struct Whole<T> {
     key: Arc<Key>,
     terms: T,
     way: Way,
@@ -37,18 +50,9 @@ pub(crate) struct Whole<T> {
 }
 
 impl<T: Terms> Whole<T> {
-    /// Starts an encryption.
-    pub(crate) fn sealing(key: &Arc<Key>, terms: T) -> Box<Self> {
-        Self::start(key, terms, Way::Seal)
-    }
-
-    /// Starts a decryption.
-    pub(crate) fn opening(key: &Arc<Key>, terms: T) -> Box<Self> {
-        Self::start(key, terms, Way::Open)
-    }
-
-    fn start(key: &Arc<Key>, terms: T, way: Way) -> Box<Self> {
-        Box::new(Self { key: Arc::clone(key), terms, way, so_far: Bytes::default() })
+    fn start(key: &Arc<Key>, params: &Params, way: Way) -> Result<Box<Self>> {
+        let (key, terms) = (Arc::clone(key), T::read(params)?);
+        Ok(Box::new(Self { key, terms, way, so_far: Bytes::default() }))
     }
 
     fn run(&self, input: &[u8]) -> Result<Bytes> {
