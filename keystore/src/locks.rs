@@ -176,16 +176,7 @@ impl Locks {
         let text = toml::to_string(self).map_err(|error| Error::Unsupported(error.to_string()))?;
         let dir = path.parent().unwrap_or(Path::new("/"));
         make_dirs(dir)?;
-        let draft = Draft::new(dir)?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&draft.0)
-            .map_err(error::io)?;
-        file.write_all(HEAD.as_bytes()).map_err(error::io)?;
-        file.write_all(text.as_bytes()).map_err(error::io)?;
-        file.sync_all().map_err(error::io)?;
+        let draft = Draft::write(dir, &[HEAD.as_bytes(), text.as_bytes()])?;
         fs::rename(&draft.0, path).map_err(error::io)?;
         sync_dir(dir)
     }

@@ -232,16 +232,7 @@ pub(crate) fn read(path: &Path) -> Result<Secret> {
 fn make(path: &Path) -> Result<()> {
     let dir = path.parent().unwrap_or(Path::new("/"));
     make_dirs(dir)?;
-    let draft = Draft::new(dir)?;
-    let key = sealed::random_key()?;
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&draft.0)
-        .map_err(error::io)?;
-    file.write_all(key.as_slice()).map_err(error::io)?;
-    file.sync_all().map_err(error::io)?;
+    let draft = Draft::write(dir, &[sealed::random_key()?.as_slice()])?;
     match fs::hard_link(&draft.0, path) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => Err(error::io(error)),
         _ => Ok(()),
@@ -251,13 +242,19 @@ fn make(path: &Path) -> Result<()> {
 /// What the name of a draft begins with.
 pub(crate) const DRAFT: &str = ".seal-";
 
-/// A file that is not yet what it will be, removed in any case.
+/// A file that has all it will have, but not its name yet; this name is removed in any case.
 pub(crate) struct Draft(pub(crate) PathBuf);
 
 impl Draft {
-    pub(crate) fn new(dir: &Path) -> Result<Self> {
+    /// Writes the parts one after the other, durably.
+    pub(crate) fn write(dir: &Path, parts: &[&[u8]]) -> Result<Self> {
         let name = u64::from_le_bytes(sealed::random()?);
-        Ok(Self(dir.join(format!("{DRAFT}{name:016x}.new"))))
+        let draft = Self(dir.join(format!("{DRAFT}{name:016x}.new")));
+        let new = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&draft.0);
+        let mut file = new.map_err(error::io)?;
+        let written = parts.iter().try_for_each(|part| file.write_all(part));
+        written.and_then(|()| file.sync_all()).map_err(error::io)?;
+        Ok(draft)
     }
 }
 
