@@ -189,6 +189,36 @@ run() {
     fi
 }
 
+# served KEY CERTIFICATE VERSION [ARGUMENTS]: OpenSSL's server on loopback, by the configuration
+# `openssl.cnf`, with a key on the token, and a client that knows the certificate.
+served() {
+    key=$1
+    certificate=$2
+    version=$3
+    shift 3
+    : >"$WORK/server.log"
+    mkfifo "$WORK/server.in"
+    OPENSSL_CONF="$WORK/openssl.cnf" openssl s_server -key "$key" -cert "$certificate" \
+        -accept 127.0.0.1:0 -naccept 1 "$version" "$@" <>"$WORK/server.in" \
+        >"$WORK/server.log" 2>&1 &
+    SERVER=$!
+    trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" || true; rm -f "$WORK/server.in"; cat "$WORK/server.log"' EXIT
+    tries=0
+    until grep -q '^ACCEPT 127' "$WORK/server.log"; do
+        kill -0 "$SERVER"
+        tries=$((tries + 1))
+        test "$tries" -lt 300
+        sleep 0.1
+    done
+    port=$(sed -n 's/^ACCEPT 127[0-9.]*://p' "$WORK/server.log" | head -n 1)
+    echo Q | timeout 60 openssl s_client -connect "127.0.0.1:$port" -CAfile "$certificate" \
+        -verify_return_error "$version" >"$WORK/client.log" 2>&1 || {
+        cat "$WORK/client.log"
+        exit 1
+    }
+    grep 'Verify return code: 0' "$WORK/client.log" || grep 'Verification: OK' "$WORK/client.log"
+}
+
 # The last line of each script.
 done_with() {
     exit "$FAILED"

@@ -213,28 +213,9 @@ softhsm2_fails "CMS decrypt, EC" "ECDH has no key derivation function"
 run "CMS decrypt, RSA" cms_decrypt rsa
 run "CMS decrypt, EC" cms_decrypt ec
 
-# tls KEY VERSION: a server with a key on the token, on loopback.
+# tls NAME VERSION: a server with a key on the token.
 tls() {
-    : >"$WORK/server.log"
-    mkfifo "$WORK/server.in"
-    OPENSSL_CONF="$WORK/openssl.cnf" openssl s_server -key "$(key "$1")" -cert "$WORK/$1.pem" \
-        -accept 127.0.0.1:0 -naccept 1 "$2" <>"$WORK/server.in" >"$WORK/server.log" 2>&1 &
-    SERVER=$!
-    trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" || true; rm -f "$WORK/server.in"; cat "$WORK/server.log"' EXIT
-    tries=0
-    until grep -q '^ACCEPT 127' "$WORK/server.log"; do
-        kill -0 "$SERVER"
-        tries=$((tries + 1))
-        test "$tries" -lt 300
-        sleep 0.1
-    done
-    port=$(sed -n 's/^ACCEPT 127[0-9.]*://p' "$WORK/server.log" | head -n 1)
-    echo Q | plain s_client -connect "127.0.0.1:$port" -CAfile "$WORK/$1.pem" \
-        -verify_return_error "$2" >"$WORK/client.log" 2>&1 || {
-        cat "$WORK/client.log"
-        exit 1
-    }
-    grep 'Verify return code: 0' "$WORK/client.log" || grep 'Verification: OK' "$WORK/client.log"
+    served "$(key "$1")" "$WORK/$1.pem" "$2"
 }
 for version in tls1_3 tls1_2; do
     run "$version server, RSA" tls rsa "-$version"

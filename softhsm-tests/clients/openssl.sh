@@ -120,32 +120,9 @@ cms_decrypt() {
 }
 run "CMS decrypt, RSA" cms_decrypt
 
-# tls KEY VERSION [CIPHERS]: a server with a key on the token, on loopback.
+# tls NAME VERSION: a server with a key on the token.
 tls() {
-    name=$1
-    version=$2
-    shift 2
-    : >"$WORK/server.log"
-    mkfifo "$WORK/server.in"
-    OPENSSL_CONF="$WORK/openssl.cnf" openssl s_server -engine pkcs11 -keyform engine \
-        -key "$(key "$name")" -cert "$WORK/$name.pem" -accept 127.0.0.1:0 -naccept 1 \
-        "$version" "$@" <>"$WORK/server.in" >"$WORK/server.log" 2>&1 &
-    SERVER=$!
-    trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" || true; rm -f "$WORK/server.in"; cat "$WORK/server.log"' EXIT
-    tries=0
-    until grep -q '^ACCEPT 127' "$WORK/server.log"; do
-        kill -0 "$SERVER"
-        tries=$((tries + 1))
-        test "$tries" -lt 300
-        sleep 0.1
-    done
-    port=$(sed -n 's/^ACCEPT 127[0-9.]*://p' "$WORK/server.log" | head -n 1)
-    echo Q | plain s_client -connect "127.0.0.1:$port" -CAfile "$WORK/$name.pem" \
-        -verify_return_error "$version" >"$WORK/client.log" 2>&1 || {
-        cat "$WORK/client.log"
-        exit 1
-    }
-    grep 'Verify return code: 0' "$WORK/client.log" || grep 'Verification: OK' "$WORK/client.log"
+    served "$(key "$1")" "$WORK/$1.pem" "$2" -engine pkcs11 -keyform engine
 }
 run "TLS 1.3 server, RSA" tls rsa -tls1_3
 run "TLS 1.3 server, EC" tls ec -tls1_3
