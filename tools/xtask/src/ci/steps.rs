@@ -211,8 +211,8 @@ fn black_box(module: &Path, daemon: Option<&Path>) -> Result {
 fn containers() -> Result {
     let release = release::build()?;
     run(program("tools/strongroomd/tests/containers/run", [])
-        .arg(&release.module)
-        .arg(&release.daemon))
+        .args([&release.module, &release.daemon])
+        .arg(release::target().join("systems")))
 }
 
 fn oci_image() -> Result {
