@@ -5,12 +5,7 @@
 //! a key, which is a file that the operator brings or a credential that the service manager does.
 //! FORMAT.md has the file byte by byte.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{ErrorKind, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
-};
+use std::{fs, io::ErrorKind, os::unix::fs::MetadataExt, path::Path};
 
 use serde::{Deserialize, Serialize};
 
