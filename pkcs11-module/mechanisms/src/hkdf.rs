@@ -70,7 +70,7 @@ fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
     }
     match (*extracts, *expands) {
         (false, false) => Err(Error::MechanismParamInvalid),
-        (false, true) if !salt.is_empty() || *salt_type == SALT_KEY => {
+        (false, true) if !salt.is_empty() || ![SALT_NULL, SALT_DATA].contains(salt_type) => {
             Err(Error::MechanismParamInvalid)
         }
         (true, false) if !info.is_empty() => Err(Error::MechanismParamInvalid),

@@ -41,6 +41,8 @@ enum Salt<'a> {
     Null,
     Data(&'a [u8]),
     Key(u64),
+    /// From nowhere that the standard knows.
+    Unknown,
 }
 
 /// `CK_HKDF_PARAMS`.
@@ -49,6 +51,7 @@ fn hkdf_params(extracts: bool, expands: bool, hash: u64, salt: Salt<'_>, info: &
         Salt::Null => (ck!(CKF_HKDF_SALT_NULL), &[][..], 0),
         Salt::Data(data) => (ck!(CKF_HKDF_SALT_DATA), data, 0),
         Salt::Key(key) => (ck!(CKF_HKDF_SALT_KEY), &[][..], key),
+        Salt::Unknown => (8, &[][..], 0),
     };
     [
         Param::Bool(extracts),
@@ -134,6 +137,8 @@ pub(crate) fn hkdf_second_opinion() {
         hkdf_params(false, false, hash, Salt::Null, b""),
         hkdf_params(false, true, hash, Salt::Data(b"salt"), b""),
         hkdf_params(false, true, hash, Salt::Key(9), b""),
+        hkdf_params(false, true, hash, Salt::Unknown, b""),
+        hkdf_params(true, true, hash, Salt::Unknown, b""),
         hkdf_params(true, false, hash, Salt::Null, b"info"),
         hkdf_params(true, true, ck!(CKM_SHA256_HMAC), Salt::Null, b""),
     ] {
