@@ -15,9 +15,5 @@ export PKCS11_MODULE="$WORK/libsofthsm2.so" PKCS11_TOKEN_LABEL=box PKCS11_TOKEN_
     PKCS11_TOKEN_SO_PIN="$SO_PIN"
 ask
 
-we_differ "test_ecc.ECCTests.test_derive_key" "the curve prime192v1 is not computed"
-we_differ "test_ecc.ECCTests.test_import_key_params" \
-    "a curve is named, and not described by its parameters"
-
 run_each
 done_with

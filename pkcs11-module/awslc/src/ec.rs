@@ -1,15 +1,19 @@
-//! Keys of the prime curves: ECDSA of any digest, ECDH, and the key structures.
+//! Keys of the prime curves: ECDSA of any digest, and ECDH.
+
+mod p192;
 
 use aws_lc_sys as sys;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, check, failed};
 use crate::number;
-use crate::owned::{AnyKey, EcKey, EcPoint, EcdsaSignature, Number};
+use crate::owned::{EcKey, EcPoint, EcdsaSignature, Number};
 
 /// A curve.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Curve {
+    /// P-192, also called secp192r1 and prime192v1, which AWS-LC has no name for.
+    P192,
     /// P-224, also called secp224r1.
     P224,
     /// P-256, also called secp256r1 and prime256v1.
@@ -35,6 +39,7 @@ pub enum Curve {
 impl Curve {
     /// Every curve.
     pub const ALL: &'static [Self] = &[
+        Self::P192,
         Self::P224,
         Self::P256,
         Self::P384,
@@ -50,6 +55,7 @@ impl Curve {
     /// The length of a coordinate in bytes; that of the order is the same on these curves.
     pub const fn field_len(self) -> usize {
         match self {
+            Self::P192 => 24,
             Self::P224 | Self::BrainpoolP224r1 => 28,
             Self::P256 | Self::Secp256k1 | Self::BrainpoolP256r1 => 32,
             Self::BrainpoolP320r1 => 40,
@@ -59,8 +65,34 @@ impl Curve {
         }
     }
 
-    fn group(self) -> *const sys::EC_GROUP {
+    /// The curve that explicit parameters describe (`SpecifiedECDomain` of RFC 5480), if it is one
+    /// that has a name with AWS-LC: field, coefficients, generator, order and cofactor are compared.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if it is none, or something follows.
+    pub fn of_parameters(der: &[u8]) -> Result<Self> {
+        let mut input = sys::CBS { data: der.as_ptr(), len: der.len() };
+        // SAFETY: the input is readable for its length, which the function moves along.
+        let group = unsafe { sys::EC_KEY_parse_parameters(&raw mut input) };
+        if group.is_null() {
+            return Err(failed());
+        }
+        if input.len != 0 {
+            return Err(Error::Invalid);
+        }
+        // What it found is one of the static groups, so there is nothing to free.
+        Self::of_group(group)
+    }
+
+    fn of_group(group: *const sys::EC_GROUP) -> Result<Self> {
+        let same = |curve: &Self| curve.group().is_ok_and(|own| own == group);
+        Self::ALL.iter().copied().find(same).ok_or(Error::Invalid)
+    }
+
+    fn group(self) -> Result<*const sys::EC_GROUP> {
         let name = match self {
+            Self::P192 => return p192::group(),
             Self::P224 => sys::NID_secp224r1,
             Self::P256 => sys::NID_X9_62_prime256v1,
             Self::P384 => sys::NID_secp384r1,
@@ -74,7 +106,7 @@ impl Curve {
         };
         // SAFETY: the groups of these names are static, in spite of what the function is called;
         // the bindings have no getters for all of them.
-        unsafe { sys::EC_GROUP_new_by_curve_name(name) }
+        Ok(unsafe { sys::EC_GROUP_new_by_curve_name(name) })
     }
 
     /// The order of its points, big-endian, as long as a coordinate.
@@ -84,8 +116,9 @@ impl Curve {
     /// [`Error::Memory`].
     pub fn order(self) -> Result<Vec<u8>> {
         let mut out = vec![0; self.field_len()];
+        let group = self.group()?;
         // SAFETY: the group is static.
-        let order = unsafe { sys::EC_GROUP_get0_order(self.group()) };
+        let order = unsafe { sys::EC_GROUP_get0_order(group) };
         // SAFETY: the number lives as long as the group.
         unsafe { number::write(order, &mut out) }?;
         Ok(out)
@@ -96,14 +129,16 @@ impl Curve {
         let made = unsafe { sys::EC_KEY_new() };
         // SAFETY: the new key is nobody else's.
         let key = unsafe { EcKey::take(made) }?;
+        let group = self.group()?;
         // SAFETY: key and group are alive.
-        check(unsafe { sys::EC_KEY_set_group(key.as_ptr(), self.group()) })?;
+        check(unsafe { sys::EC_KEY_set_group(key.as_ptr(), group) })?;
         Ok(key)
     }
 
     fn empty_point(self) -> Result<EcPoint> {
+        let group = self.group()?;
         // SAFETY: the group is alive.
-        let made = unsafe { sys::EC_POINT_new(self.group()) };
+        let made = unsafe { sys::EC_POINT_new(group) };
         // SAFETY: the new point is nobody else's.
         unsafe { EcPoint::take(made) }
     }
@@ -128,10 +163,10 @@ impl PublicKey {
     /// [`Error::Invalid`] if there is no such point on the curve.
     pub fn from_point(curve: Curve, octets: &[u8]) -> Result<Self> {
         let point = curve.empty_point()?;
-        let (data, len) = (octets.as_ptr(), octets.len());
+        let (data, len, group) = (octets.as_ptr(), octets.len(), curve.group()?);
         // SAFETY: group and point are alive, the octets readable; the context may be null.
         check(unsafe {
-            sys::EC_POINT_oct2point(curve.group(), point.as_ptr(), data, len, core::ptr::null_mut())
+            sys::EC_POINT_oct2point(group, point.as_ptr(), data, len, core::ptr::null_mut())
         })?;
         let key = curve.empty_key()?;
         // SAFETY: key and point are alive, and of the same group.
@@ -179,15 +214,6 @@ impl PublicKey {
             sys::ECDSA_do_verify(digest.as_ptr(), digest.len(), signature.as_ptr(), key)
         })
     }
-
-    /// The `SubjectPublicKeyInfo` (RFC 5480, with the curve's name).
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Memory`].
-    pub fn to_spki(&self) -> Result<Vec<u8>> {
-        any_key(&self.key)?.to_spki()
-    }
 }
 
 /// A private key, with its public key.
@@ -213,7 +239,7 @@ impl PrivateKey {
         // SAFETY: key and number are alive; it copies the number.
         check(unsafe { sys::EC_KEY_set_private_key(key.as_ptr(), scalar.as_ptr()) })?;
         let point = curve.empty_point()?;
-        let (group, null) = (curve.group(), core::ptr::null_mut());
+        let (group, null) = (curve.group()?, core::ptr::null_mut());
         // SAFETY: group, point and number are alive; a null point and a null second scalar ask
         // for the multiple of the generator alone, which is computed in constant time.
         check(unsafe {
@@ -241,50 +267,6 @@ impl PrivateKey {
         // SAFETY: the key is alive, nobody else's, and has a group.
         check(unsafe { sys::EC_KEY_generate_key(key.as_ptr()) })?;
         Ok(Self { curve, key })
-    }
-
-    /// Reads a PKCS#8 `PrivateKeyInfo` with an RFC 5915 `ECPrivateKey`.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Invalid`] if it is none, or of another curve than ours, or if the public key in it
-    /// is another one's.
-    pub fn from_pkcs8(der: &[u8]) -> Result<Self> {
-        let any = AnyKey::from_pkcs8(der, sys::EVP_PKEY_EC)?;
-        // SAFETY: the key is alive.
-        let key = unsafe { sys::EVP_PKEY_get0_EC_KEY(any.as_ptr()) };
-        if key.is_null() {
-            return Err(failed());
-        }
-        // SAFETY: alive as long as `any`.
-        let group = unsafe { sys::EC_KEY_get0_group(key) };
-        let curve = Curve::ALL.iter().copied().find(|curve| curve.group() == group);
-        // SAFETY: as above; it checks the point against the scalar.
-        check(unsafe { sys::EC_KEY_check_key(key) })?;
-        // SAFETY: as above.
-        check(unsafe { sys::EC_KEY_up_ref(key) })?;
-        // SAFETY: `EC_KEY_up_ref` gave us a right of our own to free it.
-        let key = unsafe { EcKey::take(key) }?;
-        Ok(Self { curve: curve.ok_or(Error::Invalid)?, key })
-    }
-
-    /// The PKCS#8 `PrivateKeyInfo`: an RFC 5915 `ECPrivateKey` with the public key. The curve is
-    /// named in the algorithm only, as PKCS#11 3.2, 6.7 (wrapping private keys) wants.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Memory`].
-    pub fn to_pkcs8(&self) -> Result<Zeroizing<Vec<u8>>> {
-        any_key(&self.key)?.to_pkcs8()
-    }
-
-    /// The `SubjectPublicKeyInfo` of its public key.
-    ///
-    /// # Errors
-    ///
-    /// [`Error::Memory`].
-    pub fn to_spki(&self) -> Result<Vec<u8>> {
-        any_key(&self.key)?.to_spki()
     }
 
     /// The curve.
@@ -358,14 +340,6 @@ impl PrivateKey {
     }
 }
 
-/// Wraps a key, without copying it, for what only `EVP_PKEY` does.
-fn any_key(key: &EcKey) -> Result<AnyKey> {
-    let any = AnyKey::empty()?;
-    // SAFETY: both are alive; it counts a reference of its own.
-    check(unsafe { sys::EVP_PKEY_set1_EC_KEY(any.as_ptr(), key.as_ptr()) })?;
-    Ok(any)
-}
-
 fn point(curve: Curve, key: &EcKey) -> Result<Vec<u8>> {
     let mut out = vec![0; 1 + 2 * curve.field_len()];
     // SAFETY: the key is alive.
@@ -374,7 +348,7 @@ fn point(curve: Curve, key: &EcKey) -> Result<Vec<u8>> {
         return Err(Error::Invalid);
     }
     let form = sys::point_conversion_form_t::POINT_CONVERSION_UNCOMPRESSED;
-    let (group, data, len) = (curve.group(), out.as_mut_ptr(), out.len());
+    let (group, data, len) = (curve.group()?, out.as_mut_ptr(), out.len());
     // SAFETY: group and point are alive, `out` is writable for its length, the context may be null.
     let written =
         unsafe { sys::EC_POINT_point2oct(group, point, form, data, len, core::ptr::null_mut()) };

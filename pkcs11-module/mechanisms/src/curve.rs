@@ -2,7 +2,9 @@
 //! 3.2, 6.3).
 //!
 //! An application may write either attribute in more than one way; every key has them in the
-//! normal form, which is the object identifier and the DER OCTET STRING.
+//! normal form, which is the object identifier and the DER OCTET STRING. A curve that is described
+//! instead of named must be one of those here, and keeps its description: whoever writes one
+//! compares it with what comes back.
 
 use der::asn1::ObjectIdentifier;
 use der::{AnyRef, Decode, Encode, Tag, Tagged};
@@ -37,6 +39,14 @@ pub(crate) enum Group {
 
 /// Every curve of the token.
 pub(crate) static CURVES: &[Curve] = &[
+    // 1.2.840.10045.3.1.1
+    Curve {
+        key_type: KeyType::EC,
+        group: Group::Prime(ec::Curve::P192),
+        bits: 192,
+        identifiers: &[b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x01"],
+        names: &["secp192r1", "prime192v1", "P-192"],
+    },
     // 1.2.840.10045.3.1.7
     Curve {
         key_type: KeyType::EC,
@@ -169,7 +179,7 @@ impl Curve {
     }
 
     /// Reads `CKA_EC_PARAMS`.
-    fn read(params: &[u8], key_type: KeyType) -> Result<&'static Self> {
+    pub(crate) fn read(params: &[u8], key_type: KeyType) -> Result<&'static Self> {
         CURVES
             .iter()
             .find(|curve| curve.key_type == key_type && curve.is_called(params))
@@ -184,19 +194,31 @@ impl Curve {
             return true;
         }
         let Ok(any) = AnyRef::from_der(params) else { return false };
-        any.tag() == Tag::PrintableString
-            && self.names.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(any.value()))
+        match (any.tag(), self.group) {
+            (Tag::PrintableString, _) => {
+                self.names.iter().any(|name| name.as_bytes().eq_ignore_ascii_case(any.value()))
+            }
+            (Tag::Sequence, Group::Prime(curve)) => ec::Curve::of_parameters(params) == Ok(curve),
+            _ => false,
+        }
+    }
+
+    /// The normal form of `CKA_EC_PARAMS`.
+    pub(crate) fn normal(&self) -> Result<&'static [u8]> {
+        self.identifiers.first().copied().ok_or(Error::CurveNotSupported)
     }
 
     /// The object identifier, which the structures of RFC 8410 have for the algorithm.
     pub(crate) fn identifier(&self) -> Result<ObjectIdentifier> {
-        let normal = self.identifiers.first().and_then(|der| ObjectIdentifier::from_der(der).ok());
-        normal.ok_or(Error::CurveNotSupported)
+        ObjectIdentifier::from_der(self.normal()?).map_err(|_| Error::CurveNotSupported)
     }
 
-    /// Puts the normal form of `CKA_EC_PARAMS` into a key.
+    /// Puts the normal form of `CKA_EC_PARAMS` into a key, instead of another name.
     pub(crate) fn set_params(&self, key: &mut Attributes) {
-        if let Some(normal) = self.identifiers.first() {
+        let described = given(key, attribute::EC_PARAMS)
+            .and_then(|params| AnyRef::from_der(params).ok())
+            .is_some_and(|params| params.tag() == Tag::Sequence);
+        if let (false, Some(normal)) = (described, self.identifiers.first()) {
             key.set(attribute::EC_PARAMS, *normal);
         }
     }
@@ -242,7 +264,7 @@ pub(crate) fn set_point(key: &mut Attributes, curve: &Curve, point: &[u8]) -> Re
 }
 
 /// Whether two bare points are the same; the first may be compressed.
-fn same(curve: &Curve, given: &[u8], point: &[u8]) -> bool {
+pub(crate) fn same(curve: &Curve, given: &[u8], point: &[u8]) -> bool {
     match curve.group {
         Group::Prime(group) if given.len() != point.len() => {
             ec::PublicKey::from_point(group, given)

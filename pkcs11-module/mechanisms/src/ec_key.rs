@@ -1,5 +1,5 @@
 //! `CKK_EC`, `CKM_EC_KEY_PAIR_GEN` and `CKM_EC_KEY_PAIR_GEN_W_EXTRA_BITS` (PKCS#11 3.2, 6.3.3 to
-//! 6.3.9): P-224 to P-521, secp256k1, and brainpool's.
+//! 6.3.9): P-224 to P-521, secp256k1, and brainpool's; P-192 as legacy.
 
 use k256::ecdsa::{SigningKey, VerifyingKey};
 use k256::elliptic_curve::bigint::{NonZero, U640};
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use crate::curve::{self, Curve, Group};
 use crate::failure::or;
 use crate::public_from_private::shared;
-use crate::{KeyTypeRow, Mechanism, Parsed, public_key_info};
+use crate::{KeyTypeRow, Mechanism, Parsed, ec_structure, public_key_info};
 
 /// The key type. Its material is a [`Public`] or a [`Private`].
 pub(crate) static EC: KeyTypeRow = KeyTypeRow {
@@ -46,11 +46,15 @@ pub(crate) static ROWS: &[Mechanism] = &[
     },
 ];
 
+/// The size of the shortest curve that can be had at all, P-192.
+pub(crate) const SHORTEST: u64 = 192;
+
 /// A row for these keys.
 pub(crate) const fn row(named: (MechanismType, &'static str)) -> Mechanism {
     Mechanism {
         keys: &[KeyType::EC],
         key_size: 224..=521,
+        legacy_key_size: Some(SHORTEST),
         flags: curve::FLAGS,
         ..Mechanism::named(named)
     }
@@ -86,21 +90,19 @@ pub(crate) struct Private {
 
 fn complete(key: &mut Attributes) -> Result<()> {
     let curve = Curve::of(key, KeyType::EC)?;
-    let (point, info) = match key.get(attribute::CLASS).map(Class) {
-        Some(Class::PUBLIC_KEY) => {
-            let public = public(curve, key)?;
-            (public.point(), public.to_spki())
-        }
+    let point = match key.get(attribute::CLASS).map(Class) {
+        Some(Class::PUBLIC_KEY) => public(curve, key)?.point(),
         Some(Class::PRIVATE_KEY) => {
             let private = private(curve, key)?;
             key.set(attribute::VALUE, private.scalar().map_err(or(Error::FunctionFailed))?);
-            (private.point(), private.to_spki())
+            private.point()
         }
         _ => return Err(Error::TemplateInconsistent),
     };
+    let point = point.map_err(or(Error::FunctionFailed))?;
     curve.set_params(key);
-    curve::set_point(key, curve, &point.map_err(or(Error::FunctionFailed))?)?;
-    public_key_info::set(key, &info.map_err(or(Error::FunctionFailed))?)
+    curve::set_point(key, curve, &point)?;
+    public_key_info::set(key, &ec_structure::to_spki(curve, &point)?)
 }
 
 fn parse(key: &Attributes) -> Result<Parsed> {
@@ -163,8 +165,9 @@ fn generate(
 ) -> Result<()> {
     let curve = Curve::of(public, KeyType::EC)?;
     let key = new(group(curve)?)?;
-    set_private(curve, &key, private)?;
     curve.set_params(public);
+    private.set(attribute::EC_PARAMS, public.need(attribute::EC_PARAMS)?);
+    set_value(&key, private)?;
     curve::set_point(public, curve, &key.point().map_err(or(Error::FunctionFailed))?)
 }
 
@@ -191,20 +194,26 @@ fn with_extra_bits(curve: ec::Curve) -> Result<ec::PrivateKey> {
     ec::PrivateKey::from_scalar(curve, scalar).map_err(or(Error::FunctionFailed))
 }
 
-fn set_private(curve: &Curve, key: &ec::PrivateKey, private: &mut Attributes) -> Result<()> {
-    curve.set_params(private);
+fn set_value(key: &ec::PrivateKey, private: &mut Attributes) -> Result<()> {
     private.set(attribute::VALUE, key.scalar().map_err(or(Error::FunctionFailed))?);
     Ok(())
 }
 
 fn to_pkcs8(key: &Attributes) -> Result<Bytes> {
-    let key = private(Curve::of(key, KeyType::EC)?, key)?;
-    key.to_pkcs8().map_err(or(Error::KeyNotWrappable))
+    let curve = Curve::of(key, KeyType::EC)?;
+    let key = private(curve, key)?;
+    let point = key.point().map_err(or(Error::KeyNotWrappable))?;
+    ec_structure::to_pkcs8(curve, &key.scalar().map_err(or(Error::KeyNotWrappable))?, &point)
 }
 
 fn from_pkcs8(der: &[u8], private: &mut Attributes) -> Result<()> {
-    let key = ec::PrivateKey::from_pkcs8(der).map_err(or(Error::WrappedKeyInvalid))?;
-    let of = |curve: &&Curve| curve.group == Group::Prime(key.curve());
-    let curve = curve::CURVES.iter().find(of).ok_or(Error::WrappedKeyInvalid)?;
-    set_private(curve, &key, private)
+    let ec_structure::Private { curve, scalar, points } = ec_structure::from_pkcs8(der)?;
+    let key = ec::PrivateKey::from_scalar(group(curve)?, scalar);
+    let key = key.map_err(or(Error::WrappedKeyInvalid))?;
+    let point = key.point().map_err(or(Error::WrappedKeyInvalid))?;
+    if !points.into_iter().all(|given| curve::same(curve, given, &point)) {
+        return Err(Error::WrappedKeyInvalid);
+    }
+    curve.set_params(private);
+    set_value(&key, private)
 }

@@ -12,6 +12,7 @@ use strongroom_types::{
 };
 
 use crate::curve::{CURVES, Curve, Group};
+use crate::ec_key::SHORTEST;
 use crate::failure::or;
 use crate::hash::{self, Hash};
 use crate::{Derivation, Encapsulated, Inputs, Key, Mechanism, curve, ec_key, montgomery};
@@ -21,11 +22,13 @@ pub(crate) static ROWS: &[Mechanism] = &[
     Mechanism {
         keys: &[KeyType::EC, KeyType::EC_MONTGOMERY],
         key_size: 224..=521,
+        legacy_key_size: Some(SHORTEST),
         ..row(mechanism!(CKM_ECDH1_DERIVE))
     },
     Mechanism {
         keys: &[KeyType::EC],
         key_size: 224..=521,
+        legacy_key_size: Some(SHORTEST),
         ..row(mechanism!(CKM_ECDH1_COFACTOR_DERIVE))
     },
 ];

@@ -31,6 +31,7 @@ mod dh;
 mod digest;
 mod dsa;
 mod ec_key;
+mod ec_structure;
 mod ecdh;
 mod ecdsa;
 mod eddsa;

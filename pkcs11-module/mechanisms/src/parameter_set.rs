@@ -212,8 +212,8 @@ fn to_pkcs8<P: Primitive>(key: &Attributes) -> Result<Bytes> {
 const SEED: Tag = Tag::ContextSpecific { constructed: false, number: TagNumber(0) };
 
 fn from_pkcs8<P: Primitive>(der: &[u8], key: &mut Attributes) -> Result<()> {
-    let Structure { identifier, private, public } =
-        Structure::read(der).map_err(|_| Error::WrappedKeyInvalid)?;
+    let (identifier, Structure { private, public, .. }) =
+        Structure::read_plain(der).map_err(|_| Error::WrappedKeyInvalid)?;
     let set = P::SETS.iter().find(|set| set.identifier == identifier);
     let set = set.ok_or(Error::WrappedKeyInvalid)?;
     key.set(attribute::PARAMETER_SET, set.number);

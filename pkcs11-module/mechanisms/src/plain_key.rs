@@ -1,5 +1,5 @@
-//! The structures of keys that are byte strings, and whose algorithm is an object identifier and
-//! nothing else: `SubjectPublicKeyInfo` and `OneAsymmetricKey` (RFC 5958).
+//! The structures of keys that are byte strings: `SubjectPublicKeyInfo` and `OneAsymmetricKey` (RFC
+//! 5958). The algorithm of most is an object identifier and nothing else.
 
 use der::asn1::{BitStringRef, ObjectIdentifier, OctetStringRef};
 use der::{AnyRef, Decode, Encode, Reader, Sequence, SliceReader, Tag, TagNumber, Tagged};
@@ -7,14 +7,21 @@ use strongroom_types::{Bytes, Error, Result};
 
 /// `AlgorithmIdentifier`.
 #[derive(Sequence)]
-struct Algorithm {
-    identifier: ObjectIdentifier,
+pub(crate) struct Algorithm<'a> {
+    pub(crate) identifier: ObjectIdentifier,
+    pub(crate) parameters: Option<AnyRef<'a>>,
+}
+
+impl From<ObjectIdentifier> for Algorithm<'_> {
+    fn from(identifier: ObjectIdentifier) -> Self {
+        Self { identifier, parameters: None }
+    }
 }
 
 /// `SubjectPublicKeyInfo`.
 #[derive(Sequence)]
 struct PublicKeyInfo<'a> {
-    algorithm: Algorithm,
+    algorithm: Algorithm<'a>,
     public_key: BitStringRef<'a>,
 }
 
@@ -22,21 +29,21 @@ struct PublicKeyInfo<'a> {
 #[derive(Sequence)]
 struct PrivateKeyInfo<'a> {
     version: u8,
-    algorithm: Algorithm,
+    algorithm: Algorithm<'a>,
     private_key: &'a OctetStringRef,
 }
 
 /// Writes the structure of a public key.
-pub(crate) fn to_spki(identifier: ObjectIdentifier, public: &[u8]) -> Result<Vec<u8>> {
-    let algorithm = Algorithm { identifier };
+pub(crate) fn to_spki<'a>(algorithm: impl Into<Algorithm<'a>>, public: &[u8]) -> Result<Vec<u8>> {
+    let algorithm = algorithm.into();
     let info = BitStringRef::from_bytes(public)
         .and_then(|public_key| PublicKeyInfo { algorithm, public_key }.to_der());
     info.map_err(|_| Error::FunctionFailed)
 }
 
 /// Writes the structure of a private key around what the algorithm writes into it.
-pub(crate) fn to_pkcs8(identifier: ObjectIdentifier, private: &[u8]) -> Result<Bytes> {
-    let algorithm = Algorithm { identifier };
+pub(crate) fn to_pkcs8<'a>(algorithm: impl Into<Algorithm<'a>>, private: &[u8]) -> Result<Bytes> {
+    let algorithm = algorithm.into();
     encode(&PrivateKeyInfo { version: 0, algorithm, private_key: octets(private)? })
 }
 
@@ -58,7 +65,7 @@ pub(crate) fn encode(value: &impl Encode) -> Result<Bytes> {
 /// What is read of the structure of a private key.
 pub(crate) struct Structure<'a> {
     /// The algorithm.
-    pub(crate) identifier: ObjectIdentifier,
+    pub(crate) algorithm: Algorithm<'a>,
     /// What the algorithm has written into it.
     pub(crate) private: &'a [u8],
     /// The public key, where it stands beside.
@@ -66,6 +73,15 @@ pub(crate) struct Structure<'a> {
 }
 
 impl<'a> Structure<'a> {
+    /// Reads one whose algorithm has no parameters, and tells the algorithm.
+    pub(crate) fn read_plain(der: &'a [u8]) -> der::Result<(ObjectIdentifier, Self)> {
+        let this = Self::read(der)?;
+        match this.algorithm.parameters {
+            None => Ok((this.algorithm.identifier, this)),
+            Some(_) => Err(Tag::Sequence.value_error().into()),
+        }
+    }
+
     /// Reads it, and nothing after it.
     pub(crate) fn read(der: &'a [u8]) -> der::Result<Self> {
         let mut outer = SliceReader::new(der)?;
@@ -89,7 +105,7 @@ impl<'a> Structure<'a> {
                     tag => return Err(tag.value_error().into()),
                 }
             }
-            Ok(Self { identifier: algorithm.identifier, private: private.as_bytes(), public })
+            Ok(Self { algorithm, private: private.as_bytes(), public })
         })?;
         outer.finish()?;
         Ok(all)

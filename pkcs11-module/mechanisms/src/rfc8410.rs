@@ -119,12 +119,11 @@ pub(crate) fn to_pkcs8(key: &Attributes, key_type: KeyType) -> Result<Bytes> {
 /// See [`KeyTypeRow::from_pkcs8`](crate::KeyTypeRow).
 pub(crate) fn from_pkcs8(der: &[u8], key: &mut Attributes, key_type: KeyType) -> Result<()> {
     let read = || {
-        let structure = Structure::read(der)?;
+        let (identifier, structure) = Structure::read_plain(der)?;
         let value = <&OctetStringRef>::from_der(structure.private)?;
-        Ok::<_, der::Error>((structure, value.as_bytes()))
+        Ok::<_, der::Error>((identifier, structure.public, value.as_bytes()))
     };
-    let (Structure { identifier, public, .. }, value) =
-        read().map_err(|_| Error::WrappedKeyInvalid)?;
+    let (identifier, public, value) = read().map_err(|_| Error::WrappedKeyInvalid)?;
     let of_type = CURVES.iter().filter(|curve| curve.key_type == key_type);
     let curve = of_type.into_iter().find(|curve| curve.identifier() == Ok(identifier));
     let curve = curve.ok_or(Error::WrappedKeyInvalid)?;

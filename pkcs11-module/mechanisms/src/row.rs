@@ -8,6 +8,7 @@ use strongroom_types::{
     attribute, ck,
 };
 
+use crate::curve::Curve;
 use crate::{Aead, Cipher, Derivation, Digest, Key, Recover, Sign, Verify};
 
 /// What of a mechanism is only there where the configuration says `legacy = true`: what is kept for
@@ -170,8 +171,12 @@ impl Mechanism {
     ///
     /// # Errors
     ///
-    /// [`Error::AttributeValueInvalid`].
+    /// [`Error::AttributeValueInvalid`], or [`Error::CurveNotSupported`].
     pub fn check_wanted(&self, public: &Attributes) -> Result<()> {
+        let curve = self.keys.first().and_then(|key_type| Curve::of(public, *key_type).ok());
+        if curve.is_some_and(|curve| !self.key_size.contains(&curve.bits)) {
+            return Err(Error::CurveNotSupported);
+        }
         let prime = || public.get(attribute::PRIME).map(crate::dh::bit_len);
         let sizes = [attribute::MODULUS_BITS, attribute::PRIME_BITS];
         let wanted = sizes.into_iter().find_map(|size| public.get(size)).or_else(prime);

@@ -37,6 +37,7 @@ const fn ecdh_row(named: (MechanismType, &'static str), keys: &'static [KeyType]
     Mechanism {
         keys,
         key_size: 224..=521,
+        legacy_key_size: Some(ec_key::SHORTEST),
         flags: curve::FLAGS,
         // `CK_ECDH_AES_KEY_WRAP_PARAMS`: the size of the AES key in bits, key derivation function,
         // its shared data.

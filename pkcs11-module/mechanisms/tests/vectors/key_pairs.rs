@@ -246,6 +246,7 @@ pub(crate) fn ec_pairs() {
         (curves::P384, b"\x13\x09secp384r1"),
         (curves::P521, b"\x13\x09secp521r1"),
         (curves::SECP256K1, b"\x13\x09secp256k1"),
+        (curves::P192, b"\x13\x09secp192r1"),
         (curves::P224, b"\x13\x09secp224r1"),
         (curves::BRAINPOOL_224, b"\x13\x0fbrainpoolP224r1"),
         (curves::BRAINPOOL_256, b"\x13\x0fbrainpoolP256r1"),
@@ -282,7 +283,7 @@ fn agrees(one: &Pair, other: &Pair) {
     assert!(secret(one, other) == secret(other, one));
 }
 
-/// P-256 against the `p256` crate.
+/// P-256 and P-192 against the crates `p256` and `p192`, of which the latter verifies only.
 #[test]
 pub(crate) fn ecdsa_second_opinion() {
     let (generate, ecdsa) = (mechanism!(CKM_EC_KEY_PAIR_GEN).0, mechanism!(CKM_ECDSA).0);
@@ -297,6 +298,63 @@ pub(crate) fn ecdsa_second_opinion() {
     let signature: p256::ecdsa::Signature = theirs.sign_prehash(&digest).unwrap();
     let signature = signature.to_bytes();
     assert_eq!(verify(ecdsa, &public, &Params::NONE, &digest, &signature), Ok(()));
+
+    let pair = Pair::generate(generate, KeyType::EC, on(curves::P192)).unwrap();
+    let ours = sign(ecdsa, &pair.keys().1, &Params::NONE, &digest).unwrap();
+    let theirs = p192::ecdsa::VerifyingKey::from_public_key_der(pair.spki()).unwrap();
+    theirs.verify_prehash(&digest, &p192::ecdsa::Signature::from_slice(&ours).unwrap()).unwrap();
+}
+
+/// The structure of a private key says one curve and one public key, however often.
+#[test]
+fn a_private_key_of_another_public_key_is_refused() {
+    let generate = mechanism!(CKM_EC_KEY_PAIR_GEN).0;
+    for params in [curves::P192, curves::P256] {
+        let pair = Pair::generate(generate, KeyType::EC, on(params)).unwrap();
+        let read = |der: &[u8]| {
+            let mut read = object(Class::PRIVATE_KEY, KeyType::EC);
+            (key_type(KeyType::EC).unwrap().from_pkcs8.unwrap())(der, &mut read).map(|()| read)
+        };
+        let der = pair.pkcs8();
+        let value = read(&der).unwrap();
+        assert_eq!(value.get(attribute::VALUE), pair.private.get(attribute::VALUE));
+        let mut other = der.clone();
+        *other.last_mut().unwrap() ^= 1;
+        let longer = [&der[..], &[0]].concat();
+        let at = der.windows(params.len()).position(|window| window == params).unwrap();
+        let mut unknown = der.clone();
+        unknown[at + params.len() - 1] = 0x70;
+        for wrong in [other, longer, unknown, der[..der.len() - 1].to_vec()] {
+            assert_eq!(read(&wrong).err(), Some(Error::WrappedKeyInvalid));
+        }
+    }
+}
+
+/// P-192 is legacy, with its keys as well.
+#[test]
+fn a_short_curve_is_legacy() {
+    let public = on(curves::P192);
+    for (policy, answer) in
+        [(Policy::Modern, Err(Error::CurveNotSupported)), (Policy::Legacy, Ok(()))]
+    {
+        for id in
+            [mechanism!(CKM_EC_KEY_PAIR_GEN).0, mechanism!(CKM_EC_KEY_PAIR_GEN_W_EXTRA_BITS).0]
+        {
+            assert_eq!(policy.mechanism(id).unwrap().check_wanted(&public), answer);
+        }
+    }
+    let pair = Pair::generate(mechanism!(CKM_EC_KEY_PAIR_GEN).0, KeyType::EC, public).unwrap();
+    let private = pair.keys().1;
+    for id in [
+        mechanism!(CKM_ECDSA).0,
+        mechanism!(CKM_ECDSA_SHA256).0,
+        mechanism!(CKM_ECDH1_DERIVE).0,
+        mechanism!(CKM_ECDH1_COFACTOR_DERIVE).0,
+    ] {
+        let row = |policy: Policy| policy.mechanism(id).unwrap().check(&private);
+        assert_eq!(row(Policy::Modern), Err(Error::KeySizeRange));
+        assert_eq!(row(Policy::Legacy), Ok(()));
+    }
 }
 
 /// `CKM_MD5_RSA_PKCS`, by the `rsa` and `md-5` crates.

@@ -221,7 +221,7 @@ table! {
     CKM_ECDSA_SHA3_384: curve_vectors::ecdsa_signatures, key_pairs::sha3_second_opinion;
     CKM_ECDSA_SHA3_512: curve_vectors::ecdsa_signatures, key_pairs::sha3_second_opinion;
     CKM_ECDH1_DERIVE: curve_vectors::ecdh_secrets, curve_vectors::montgomery_secrets, curve_vectors::x448_of_rfc_7748, curve_vectors::derivation_functions, curve_vectors::concatenation_of_rfc_7518;
-    CKM_ECDH1_COFACTOR_DERIVE: curve_vectors::ecdh_secrets;
+    CKM_ECDH1_COFACTOR_DERIVE: curve_vectors::ecdh_secrets, curve_vectors::ecdh_of_nist;
     CKM_DSA_PARAMETER_GEN: dsa_vectors::parameters;
     CKM_DSA_KEY_PAIR_GEN: dsa_vectors::second_opinion;
     CKM_DSA: dsa_vectors::signatures_of_nist, dsa_vectors::signatures_of_wycheproof;
