@@ -36,7 +36,7 @@ impl Daemon {
     /// Starts the daemon under test, if there is one for this test, and waits until it answers. It ends with the
     /// thread that calls, however that ends.
     pub fn start() -> Option<Self> {
-        Some(Self::launch(Command::new(daemon_path()?).stdin(Stdio::null())))
+        Self::launch(Command::new(daemon_path()?).stdin(Stdio::null()))
     }
 
     /// The same with a socket that is there already, and stays, as systemd does it.
@@ -46,7 +46,7 @@ impl Daemon {
         let mut command = Command::new("sh");
         command.args(["-c", SCRIPT]).arg(daemon_path()?).stdin(socket);
         command.envs([("LISTEN_FDS", "1"), ("LISTEN_FDNAMES", "module")]);
-        Some(Self::launch(&mut command))
+        Self::launch(&mut command)
     }
 
     /// The socket of the daemon of this test, which has none of its own any more.
@@ -54,8 +54,9 @@ impl Daemon {
         UnixListener::bind(env::var_os(SOCKET).expect("a daemon's socket")).expect("the socket")
     }
 
-    fn launch(command: &mut Command) -> Self {
-        let socket = env::var_os(SOCKET).expect("a daemon's socket");
+    /// Nothing where this test has no daemon.
+    fn launch(command: &mut Command) -> Option<Self> {
+        let socket = env::var_os(SOCKET)?;
         let config = env::var_os(CONFIG).expect("a configuration");
         command.arg("--config").arg(config);
         ends_with_this_thread(command);
@@ -65,7 +66,7 @@ impl Daemon {
             assert!(start.elapsed() < PATIENCE, "the daemon does not answer");
             thread::sleep(Duration::from_millis(2));
         }
-        Self(daemon)
+        Some(Self(daemon))
     }
 
     /// Has it end as a service manager does.
