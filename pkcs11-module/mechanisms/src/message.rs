@@ -93,7 +93,7 @@ impl Messages {
     ///
     /// Those of the standard.
     pub fn encrypt(&mut self, params: &Params, aad: &[u8], data: &[u8]) -> Result<Sealed> {
-        let terms = (self.aead.read)(params)?;
+        let terms = self.aead.terms(params)?;
         let nonce = self.nonces.next(&terms)?;
         seal(self.aead, &self.key, &terms, nonce, aad, data, Error::DataLenRange)
     }
@@ -104,7 +104,7 @@ impl Messages {
     ///
     /// Those of the standard.
     pub fn begin_encryption(&mut self, params: &Params, aad: &[u8]) -> Result<Vec<Placed>> {
-        let terms = (self.aead.read)(params)?;
+        let terms = self.aead.terms(params)?;
         let nonce = self.nonces.next(&terms)?;
         let placed = vec![Placed::Bytes(nonce.clone()), Placed::Nothing];
         self.begin(nonce, aad);
@@ -117,7 +117,7 @@ impl Messages {
     ///
     /// Those of the standard.
     pub fn begin_decryption(&mut self, params: &Params, aad: &[u8]) -> Result<()> {
-        let terms = (self.aead.read)(params)?;
+        let terms = self.aead.terms(params)?;
         self.begin(terms.nonce, aad);
         Ok(())
     }
@@ -133,7 +133,7 @@ impl Messages {
     ///
     /// Those of the standard.
     pub fn add(&mut self, params: &Params, part: &[u8]) -> Result<()> {
-        let terms = (self.aead.read)(params)?;
+        let terms = self.aead.terms(params)?;
         let message = self.current.as_mut().ok_or(Error::OperationNotInitialized)?;
         message.check(&terms)?;
         keep(&mut message.so_far, part)
@@ -163,7 +163,7 @@ impl Messages {
     fn end(&mut self, params: &Params, part: &[u8]) -> Result<(Terms, Message)> {
         self.add(params, part)?;
         let message = self.current.take().ok_or(Error::OperationNotInitialized)?;
-        Ok(((self.aead.read)(params)?, message))
+        Ok((self.aead.terms(params)?, message))
     }
 
     /// Forgets the message that comes in parts.
@@ -177,7 +177,7 @@ impl Messages {
     ///
     /// As [`end_decryption`](Self::end_decryption).
     pub fn decrypt(&mut self, params: &Params, aad: &[u8], data: &[u8]) -> Result<Bytes> {
-        open(self.aead, &self.key, &(self.aead.read)(params)?, aad, data)
+        open(self.aead, &self.key, &self.aead.terms(params)?, aad, data)
     }
 }
 
@@ -189,6 +189,15 @@ impl Message {
 }
 
 impl Aead {
+    /// What a parameter says. One that comes over a wire is held to the layout first, by which the edge
+    /// would have read it.
+    fn terms(&self, params: &Params) -> Result<Terms> {
+        match self.layouts.iter().any(|layout| params.fit(layout)) {
+            true => (self.read)(params),
+            false => Err(Error::MechanismParamInvalid),
+        }
+    }
+
     /// `C_WrapKeyAuthenticated`, of the bytes of a key.
     ///
     /// # Errors
@@ -201,7 +210,7 @@ impl Aead {
         aad: &[u8],
         bytes: &[u8],
     ) -> Result<Sealed> {
-        let terms = (self.read)(params)?;
+        let terms = self.terms(params)?;
         // Each key that is wrapped would be the first that is counted.
         if matches!(terms.generator, COUNTER | COUNTER_XOR) {
             return Err(Error::MechanismParamInvalid);
@@ -216,7 +225,7 @@ impl Aead {
     ///
     /// Those of the standard.
     pub fn unwrap(&self, key: &Key, params: &Params, aad: &[u8], wrapped: &[u8]) -> Result<Bytes> {
-        open(self, key, &(self.read)(params)?, aad, wrapped)
+        open(self, key, &self.terms(params)?, aad, wrapped)
     }
 }
 

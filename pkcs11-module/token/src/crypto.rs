@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use strongroom_keystore::config::{Config, Mechanisms};
-use strongroom_mechanisms::{Key, Mechanism, Messages, Policy};
+use strongroom_mechanisms::{Aead, Key, Mechanism, Messages, Policy};
 use strongroom_types::{
-    Attribute, Attributes, Error, MechanismCall, MechanismType, ObjectHandle, Params, Result,
-    attribute, attribute::kind, used,
+    Attribute, Attributes, Error, Layout, MechanismCall, MechanismType, ObjectHandle, Params,
+    Result, attribute, attribute::kind, used,
 };
 
 use crate::application::Application;
@@ -46,6 +46,25 @@ impl Application {
         }
         used::mechanism(mechanism.name);
         Ok(mechanism)
+    }
+
+    /// The mechanism of a call, whose parameter is one that it can have.
+    pub(crate) fn called(&self, id: MechanismType, params: &Params) -> Result<&'static Mechanism> {
+        let mechanism = self.mechanism(id)?;
+        held(params, mechanism.params)?;
+        Ok(mechanism)
+    }
+
+    /// The same, where the parameter is that of a message.
+    pub(crate) fn called_as_message(
+        &self,
+        id: MechanismType,
+        params: &Params,
+    ) -> Result<(&'static Mechanism, &'static Aead)> {
+        let mechanism = self.mechanism(id)?;
+        let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
+        held(params, aead.layouts)?;
+        Ok((mechanism, aead))
     }
 
     /// Finds a key and checks that it may be used so: its type and size against the mechanism, its
@@ -88,7 +107,12 @@ impl Application {
             if kind == Kind::Encrypt {
                 self.judge_oaep(mechanism, &params)?;
             }
-            let mechanism = self.mechanism(mechanism)?;
+            let mechanism = match kind {
+                Kind::MessageEncrypt | Kind::MessageDecrypt => {
+                    self.called_as_message(mechanism, &params)?.0
+                }
+                _ => self.called(mechanism, &params)?,
+            };
             self.operation(session, kind, mechanism, params, key)
         })
     }
@@ -102,7 +126,7 @@ impl Application {
         signature: &[u8],
     ) -> Result<()> {
         begin(session, Kind::VerifySignature, call, |mechanism, params| {
-            let mechanism = self.mechanism(mechanism)?;
+            let mechanism = self.called(mechanism, &params)?;
             let start = mechanism.verify.ok_or(Error::MechanismInvalid)?;
             let chosen = self.choose(session, key, mechanism, attribute::VERIFY, &KEY)?;
             let verify = start(&chosen.key, &params)?;
@@ -221,6 +245,14 @@ pub(crate) fn permits(
         return Err(Error::KeyFunctionNotPermitted.because(not));
     }
     allows(key, mechanism)
+}
+
+/// What comes over a wire is held to the layout that the edge would have read it by.
+fn held(params: &Params, layouts: &[Layout]) -> Result<()> {
+    match layouts.iter().any(|layout| params.fit(layout)) {
+        true => Ok(()),
+        false => Err(Error::MechanismParamInvalid),
+    }
 }
 
 /// Starts an operation where none of its kind is; without a mechanism, ends the one that is active.

@@ -33,7 +33,7 @@ impl Application {
         template: Attributes,
         wanted: bool,
     ) -> Result<Derived> {
-        let mechanism = self.mechanism(call.mechanism)?;
+        let mechanism = self.called(call.mechanism, &call.params)?;
         let derivation = mechanism.derive.as_ref().ok_or(Error::MechanismInvalid)?;
         if derivation.tells_key() && !wanted {
             return Err(Error::ArgumentsBad);

@@ -31,7 +31,7 @@ impl Application {
         template: Attributes,
         room: Room,
     ) -> Result<(Output, Option<ObjectHandle>)> {
-        let mechanism = self.mechanism(call.mechanism)?;
+        let mechanism = self.called(call.mechanism, &call.params)?;
         let encapsulate = mechanism.encapsulate.ok_or(Error::MechanismInvalid)?;
         let chosen = self.choose(session, public_key, mechanism, attribute::ENCAPSULATE, &KEY)?;
         let secret =
@@ -56,7 +56,7 @@ impl Application {
         template: Attributes,
         ciphertext: &[u8],
     ) -> Result<ObjectHandle> {
-        let mechanism = self.mechanism(call.mechanism)?;
+        let mechanism = self.called(call.mechanism, &call.params)?;
         let decapsulate = mechanism.decapsulate.ok_or(Error::MechanismInvalid)?;
         let usage = attribute::DECAPSULATE;
         let chosen = self.choose(session, private_key, mechanism, usage, &UNWRAPPING)?;

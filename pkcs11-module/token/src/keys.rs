@@ -38,7 +38,7 @@ impl Application {
         call: &MechanismCall,
         template: Attributes,
     ) -> Result<ObjectHandle> {
-        let mechanism = self.mechanism(call.mechanism)?;
+        let mechanism = self.called(call.mechanism, &call.params)?;
         let (generate, class) = match (mechanism.generate, mechanism.generate_parameters) {
             (Some(generate), _) => (generate, Class::SECRET_KEY),
             (None, Some(generate)) => (generate, Class::DOMAIN_PARAMETERS),
@@ -59,7 +59,7 @@ impl Application {
         mut private: Attributes,
     ) -> Result<(ObjectHandle, ObjectHandle)> {
         let mechanism = self.pair_mechanism(call.mechanism, &mut public, &mut private);
-        let mechanism = self.mechanism(mechanism)?;
+        let mechanism = self.called(mechanism, &call.params)?;
         let generate = mechanism.generate_pair.ok_or(Error::MechanismInvalid)?;
         let mut public = self.generated(session, mechanism, public, Class::PUBLIC_KEY)?;
         let mut private = self.generated(session, mechanism, private, Class::PRIVATE_KEY)?;
@@ -104,7 +104,7 @@ impl Application {
         key: ObjectHandle,
     ) -> Result<Bytes> {
         self.judge_oaep(call.mechanism, &call.params)?;
-        let mechanism = self.mechanism(call.mechanism)?;
+        let mechanism = self.called(call.mechanism, &call.params)?;
         let wrap = mechanism.wrap.ok_or(Error::MechanismInvalid)?;
         self.wrap_by(session, mechanism, wrapping_key, key, |with, key| {
             wrap(with, &call.params, key)
@@ -121,8 +121,7 @@ impl Application {
         associated: &[u8],
         room: Room,
     ) -> Result<MessageOutput> {
-        let mechanism = self.mechanism(call.mechanism)?;
-        let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
+        let (mechanism, aead) = self.called_as_message(call.mechanism, &call.params)?;
         let sealed = self.wrap_by(session, mechanism, wrapping_key, key, |with, key| {
             aead.wrap(with, &call.params, associated, key)
         })?;
@@ -169,7 +168,7 @@ impl Application {
         template: Attributes,
     ) -> Result<ObjectHandle> {
         self.judge_oaep(call.mechanism, &call.params)?;
-        let mechanism = self.mechanism(call.mechanism)?;
+        let mechanism = self.called(call.mechanism, &call.params)?;
         let unwrap = mechanism.unwrap.ok_or(Error::MechanismInvalid)?;
         self.unwrap_by(session, mechanism, unwrapping_key, template, |key| {
             unwrap(key, &call.params, wrapped)
@@ -186,8 +185,7 @@ impl Application {
         template: Attributes,
         associated: &[u8],
     ) -> Result<ObjectHandle> {
-        let mechanism = self.mechanism(call.mechanism)?;
-        let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
+        let (mechanism, aead) = self.called_as_message(call.mechanism, &call.params)?;
         self.unwrap_by(session, mechanism, unwrapping_key, template, |key| {
             aead.unwrap(key, &call.params, associated, wrapped)
         })

@@ -100,6 +100,12 @@ impl Params {
         self.0.is_empty()
     }
 
+    /// Whether these are values of a layout. What the edge has read always is; what comes over a wire
+    /// need not be.
+    pub fn fit(&self, layout: Layout) -> bool {
+        fit(&self.0, layout)
+    }
+
     /// The bytes of a parameter that is a single byte array, such as an IV.
     ///
     /// # Errors
@@ -119,6 +125,44 @@ impl Params {
     /// [`Error::MechanismParamInvalid`] if it is anything else.
     pub fn array<const N: usize>(&self) -> Result<[u8; N]> {
         self.bytes()?.try_into().map_err(|_| Error::MechanismParamInvalid)
+    }
+}
+
+fn fit(values: &[Param], layout: Layout) -> bool {
+    values.len() == layout.len() && layout.iter().zip(values).all(|(field, value)| field.has(value))
+}
+
+impl Field {
+    /// Whether this is a value of the field.
+    fn has(self, value: &Param) -> bool {
+        match self {
+            Self::Bool => matches!(value, Param::Bool(_)),
+            Self::Ulong => matches!(value, Param::Ulong(_)),
+            Self::Fixed(len) | Self::InOutPtr(len) => {
+                matches!(value, Param::Bytes(bytes) if bytes.len() == len)
+            }
+            Self::PtrLen
+            | Self::LenPtr
+            | Self::PtrBits(_)
+            | Self::Whole
+            | Self::PtrLenOrPtr
+            | Self::InOutPtrLen
+            | Self::InOutPtrBits
+            | Self::InOutPtrLenOrBits(_) => matches!(value, Param::Bytes(_)),
+            Self::Ptr(layout) => matches!(value, Param::Structure(inner) if inner.fit(layout)),
+            Self::Array(layout) => {
+                matches!(value, Param::Structures(all) if all.iter().all(|one| one.fit(layout)))
+            }
+            Self::Tagged(layouts) => {
+                let Param::Structure(Params(inner)) = value else { return false };
+                let Some((Param::Ulong(tag), rest)) = inner.split_first() else { return false };
+                layouts.iter().any(|(known, layout)| known == tag && fit(rest, layout))
+            }
+            Self::Template => matches!(value, Param::Template(_)),
+            Self::OutHandle | Self::OutPtr(_) | Self::OutPtrBits(_) => {
+                matches!(value, Param::Place(_))
+            }
+        }
     }
 }
 
@@ -168,4 +212,62 @@ pub struct MechanismCall {
     pub mechanism: MechanismType,
     /// Its parameter.
     pub params: Params,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const INNER: Layout = &[Field::Ulong, Field::PtrLen];
+    const LAYOUT: Layout = &[
+        Field::Bool,
+        Field::Fixed(2),
+        Field::Ptr(INNER),
+        Field::Array(INNER),
+        Field::Tagged(&[(7, INNER)]),
+        Field::OutHandle,
+    ];
+
+    fn bytes(len: usize) -> Param {
+        Param::Bytes(Bytes::new(vec![0; len]))
+    }
+
+    fn inner() -> Vec<Param> {
+        vec![Param::Ulong(1), bytes(3)]
+    }
+
+    fn values() -> Vec<Param> {
+        vec![
+            Param::Bool(true),
+            bytes(2),
+            Param::Structure(Params(inner())),
+            Param::Structures(vec![Params(inner()), Params(inner())]),
+            Param::Structure(Params([vec![Param::Ulong(7)], inner()].concat())),
+            Param::Place(true),
+        ]
+    }
+
+    #[test]
+    fn values_are_held_to_their_layout() {
+        assert!(Params(values()).fit(LAYOUT));
+        assert!(Params::NONE.fit(&[]));
+        let wrong = [
+            (0, Param::Ulong(1)),
+            (1, bytes(3)),
+            (2, Param::Structure(Params(vec![Param::Ulong(1)]))),
+            (3, Param::Structures(vec![Params(inner()), Params::NONE])),
+            (4, Param::Structure(Params([vec![Param::Ulong(8)], inner()].concat()))),
+            (4, Param::Structure(Params::NONE)),
+            (5, bytes(8)),
+        ];
+        for (place, value) in wrong {
+            let mut values = values();
+            values[place] = value;
+            assert!(!Params(values).fit(LAYOUT), "{place}");
+        }
+        let [mut more, mut fewer] = [values(), values()];
+        more.push(Param::Bool(true));
+        fewer.pop();
+        assert!(!Params(more).fit(LAYOUT) && !Params(fewer).fit(LAYOUT));
+    }
 }

@@ -8,7 +8,7 @@ use strongroom_functions::frame::{Hello, Refusal, VERSION, Welcome, Wish};
 use strongroom_functions::{Cryptoki, Remote};
 use strongroom_operator::{Answer, Request, ask};
 use strongroom_types::{
-    Attributes, Error, MechanismCall, MechanismType, Param, Room, attribute, ck, mechanism,
+    Attributes, Error, MechanismCall, MechanismType, Param, Params, Room, attribute, ck, mechanism,
 };
 
 use crate::world::{Caller, Daemon, LONG, hung_up, over_p11kit, slot, stranger, token};
@@ -91,6 +91,32 @@ fn an_operation_keeps_so_much_and_no_more() {
     remote.digest_init(session, Some(sha256)).unwrap();
     assert!((0..8).all(|_| remote.digest_update(session, &part).is_ok()));
     remote.digest_final(session, Room::Bytes(32)).unwrap();
+}
+
+#[test]
+fn a_parameter_is_held_to_the_layout_of_its_mechanism() {
+    let daemon = Daemon::start("");
+    token(&daemon);
+    let caller = daemon.connect();
+    let remote = Remote::new(&caller);
+    let session = remote.open_session(slot(&caller), true).unwrap();
+    for params in [
+        vec![Param::Ulong(7)],
+        vec![Param::Bytes(vec![0; 16].into())],
+        vec![Param::Structures(vec![Params::NONE; 4096])],
+    ] {
+        let sha256 = mechanism(mechanism!(CKM_SHA256).0, params);
+        let refused = remote.digest_init(session, Some(sha256));
+        assert_eq!(refused, Err(Error::MechanismParamInvalid), "it has none");
+    }
+    let template = || {
+        let mut template = Attributes::default();
+        template.set(attribute::PRIVATE, false);
+        template
+    };
+    let hollow = mechanism(mechanism!(CKM_EC_KEY_PAIR_GEN).0, [Param::Structure(Params::NONE)]);
+    let refused = remote.generate_key_pair(session, hollow, template(), template());
+    assert_eq!(refused.map(drop), Err(Error::MechanismParamInvalid));
 }
 
 /// A connection to the door of p11-kit's client, which has offered this version of the wire.
