@@ -40,7 +40,7 @@ pub(crate) struct Wire {
     /// Where its socket is, if there is to be one.
     path: fn(&Settings) -> Option<&Path>,
     /// Who may come.
-    pub(crate) callers: fn(&Settings) -> Callers<'_>,
+    pub(crate) callers: fn(&Settings) -> &Callers,
     /// How many may come by it where there are as many connections as there may be.
     pub(crate) beyond: usize,
     pub(crate) serve: fn(&Server, &UnixStream, &Peer),
@@ -53,7 +53,7 @@ static WIRES: [Wire; 4] = [
         label: "module",
         name: "for the module",
         path: |settings| Some(&settings.socket),
-        callers: Settings::callers,
+        callers: |settings| &settings.callers,
         beyond: 0,
         serve: connection::run,
         refuse: connection::refuse,
@@ -63,7 +63,7 @@ static WIRES: [Wire; 4] = [
         label: "p11-kit",
         name: "for the client of p11-kit",
         path: |settings| settings.p11kit.as_deref(),
-        callers: Settings::callers,
+        callers: |settings| &settings.p11kit_callers,
         beyond: 0,
         serve: p11kit::run,
         refuse: |_, _| {},
@@ -73,7 +73,7 @@ static WIRES: [Wire; 4] = [
         label: "metrics",
         name: "for metrics",
         path: |settings| settings.metrics.as_deref(),
-        callers: Settings::watchers,
+        callers: |settings| &settings.watchers,
         beyond: 4,
         serve: metrics::run,
         refuse: |_, _| {},
@@ -83,7 +83,7 @@ static WIRES: [Wire; 4] = [
         label: "operator",
         name: "for its operator",
         path: |settings| Some(&settings.operator),
-        callers: Settings::operators,
+        callers: |settings| &settings.operators,
         beyond: 8,
         serve: operator::run,
         refuse: |_, _| {},
@@ -150,7 +150,7 @@ impl fmt::Display for Door {
 }
 
 /// The socket, in a directory of its own if there is none yet.
-fn listen(path: &Path, callers: Callers<'_>) -> io::Result<UnixListener> {
+fn listen(path: &Path, callers: &Callers) -> io::Result<UnixListener> {
     if let Some(parent) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
     }

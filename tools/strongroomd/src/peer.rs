@@ -26,7 +26,7 @@ impl Peer {
     }
 
     /// Whether it is on the list: by its user, its group, or one of its further groups.
-    pub(crate) fn may_connect(&self, own: u32, callers: Callers<'_>) -> bool {
+    pub(crate) fn may_connect(&self, own: u32, callers: &Callers) -> bool {
         let listed = |group: &u32| callers.groups.contains(group);
         self.uid == own
             || callers.users.contains(&self.uid)

@@ -10,6 +10,8 @@
 //! watchers = ["prometheus"]     # who may read metrics, beside these; by default who may connect
 //! users = ["www-data", 1000]    # who may connect, beside the daemon's own user
 //! groups = ["strongroom"]       # and whose members
+//! p11kit_users = [1000]         # the same for the socket of p11-kit; by default those two
+//! p11kit_groups = []
 //! connections = 1024            # at once
 //! user_connections = 768        # at once, of one user; by default three quarters of them
 //! sessions = 16384              # at once, of all callers together
@@ -49,15 +51,14 @@ pub(crate) struct Settings {
     pub(crate) metrics: Option<PathBuf>,
     /// For those who seal and unseal.
     pub(crate) operator: PathBuf,
-    /// User numbers: the superuser, and whom the operator named.
-    pub(crate) operators: Vec<u32>,
-    /// User numbers: the superuser, and whom the operator named; nothing if nobody was.
-    pub(crate) watchers: Option<Vec<u32>>,
-    /// User numbers, the daemon's own not among them.
-    pub(crate) users: Vec<u32>,
-    pub(crate) groups: Vec<u32>,
-    /// Whether the operator named users or groups.
-    pub(crate) named: bool,
+    /// Who may use keys.
+    pub(crate) callers: Callers,
+    /// Who may do so by the client of p11-kit.
+    pub(crate) p11kit_callers: Callers,
+    /// Who may read metrics.
+    pub(crate) watchers: Callers,
+    /// Who may seal and unseal.
+    pub(crate) operators: Callers,
     pub(crate) connections: usize,
     /// Those of one user.
     pub(crate) user_connections: usize,
@@ -74,18 +75,32 @@ pub(crate) struct Settings {
 }
 
 /// Who may connect by a socket, beside the daemon's own user.
-#[derive(Clone, Copy)]
-pub(crate) struct Callers<'a> {
-    pub(crate) users: &'a [u32],
-    pub(crate) groups: &'a [u32],
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Callers {
+    pub(crate) users: Vec<u32>,
+    pub(crate) groups: Vec<u32>,
     /// Whether the list decides, and not the file system.
     pub(crate) named: bool,
 }
 
-impl<'a> Callers<'a> {
-    /// These, the superuser among them, and nobody else.
-    fn users(users: &'a [u32]) -> Self {
-        Self { users, groups: &[], named: users.iter().any(|user| *user != ROOT) }
+impl Callers {
+    /// Those that are named; without any name, the members of the group.
+    fn named(users: Option<Vec<Name>>, groups: Option<Vec<Name>>) -> Result<Self, String> {
+        let named = users.is_some() || groups.is_some();
+        let users = numbers(users.unwrap_or_default(), "user", "/etc/passwd")?;
+        let groups = match groups {
+            Some(groups) => numbers(groups, "group", "/etc/group")?,
+            // A machine without the group has no members of it.
+            None => number(GROUP, "/etc/group").into_iter().collect(),
+        };
+        Ok(Self { users, groups, named })
+    }
+
+    /// The superuser, and these.
+    fn with_root(users: Vec<Name>) -> Result<Self, String> {
+        let users = numbers(users, "user", "/etc/passwd")?;
+        let named = users.iter().any(|user| *user != ROOT);
+        Ok(Self { users: [vec![ROOT], users].concat(), groups: Vec::new(), named })
     }
 }
 
@@ -107,6 +122,8 @@ struct Table {
     watchers: Option<Vec<Name>>,
     users: Option<Vec<Name>>,
     groups: Option<Vec<Name>>,
+    p11kit_users: Option<Vec<Name>>,
+    p11kit_groups: Option<Vec<Name>>,
     connections: usize,
     user_connections: Option<usize>,
     sessions: usize,
@@ -136,6 +153,8 @@ impl Default for Table {
             watchers: None,
             users: None,
             groups: None,
+            p11kit_users: None,
+            p11kit_groups: None,
             connections: 1024,
             user_connections: None,
             sessions: 16 << 10,
@@ -191,32 +210,27 @@ impl Settings {
             let names = strongroom_confine::names().collect::<Vec<_>>().join(", ");
             return Err(format!("[daemon] relax: there is no {unknown:?}; there are: {names}"));
         }
-        let named = table.users.is_some() || table.groups.is_some();
-        let users = numbers(table.users.unwrap_or_default(), "user", "/etc/passwd")?;
-        let groups = match table.groups {
-            Some(groups) => numbers(groups, "group", "/etc/group")?,
-            // A machine without the group has no members of it.
-            None => number(GROUP, "/etc/group").into_iter().collect(),
+        let callers = Callers::named(table.users, table.groups)?;
+        let p11kit_callers = match (table.p11kit_users, table.p11kit_groups) {
+            (None, None) => callers.clone(),
+            (users, groups) => Callers::named(users, groups)?,
+        };
+        let watchers = match table.watchers {
+            Some(users) => Callers::with_root(users)?,
+            None => callers.clone(),
         };
         let socket = beside.join(table.socket);
-        let with_root = |names| {
-            let named = numbers(names, "user", "/etc/passwd")?;
-            Ok::<_, String>([vec![ROOT], named].concat())
-        };
-        let operators = with_root(table.operators)?;
-        let watchers = table.watchers.map(with_root).transpose()?;
         Ok(Self {
             operator: table
                 .operator
                 .map_or_else(|| strongroom_operator::beside(&socket), |path| beside.join(path)),
-            operators,
+            operators: Callers::with_root(table.operators)?,
             watchers,
             socket,
             p11kit: table.p11kit.map(|path| beside.join(path)),
             metrics: table.metrics.map(|path| beside.join(path)),
-            users,
-            groups,
-            named,
+            callers,
+            p11kit_callers,
             connections: table.connections,
             user_connections,
             sessions: table.sessions,
@@ -226,21 +240,6 @@ impl Settings {
             idle: (table.idle > 0).then(|| Duration::from_secs(table.idle)),
             relaxed: table.relax,
         })
-    }
-
-    /// Who may use keys.
-    pub(crate) fn callers(&self) -> Callers<'_> {
-        Callers { users: &self.users, groups: &self.groups, named: self.named }
-    }
-
-    /// Who may seal and unseal.
-    pub(crate) fn operators(&self) -> Callers<'_> {
-        Callers::users(&self.operators)
-    }
-
-    /// Who may read metrics.
-    pub(crate) fn watchers(&self) -> Callers<'_> {
-        self.watchers.as_deref().map_or_else(|| self.callers(), Callers::users)
     }
 }
 
@@ -285,13 +284,13 @@ mod tests {
         let settings = read("[store]\npath = '/x'\n").unwrap();
         assert_eq!(settings.socket, Path::new(CALLERS));
         assert_eq!(settings.operator, Path::new("/run/strongroom/operator.sock"));
-        assert_eq!((settings.operators().users, settings.operators().named), (&[0][..], false));
+        assert_eq!((&settings.operators.users[..], settings.operators.named), (&[0][..], false));
         assert_eq!((settings.connections, settings.sessions), (1024, 16384));
         assert_eq!((settings.user_connections, settings.operation), (768, 64 << 20));
-        assert_eq!(settings.watchers().groups, settings.callers().groups);
+        assert_eq!([&settings.watchers, &settings.p11kit_callers], [&settings.callers; 2]);
         assert_eq!((settings.application_sessions, settings.frame), (4096, 16 << 20));
         assert_eq!(settings.idle, Some(Duration::from_secs(600)));
-        assert!(settings.users.is_empty() && !settings.named);
+        assert!(settings.callers.users.is_empty() && !settings.callers.named);
         assert_eq!(read("directories.tokendir = /var/lib/x\n"), Ok(settings), "SoftHSM2's file");
     }
 
@@ -299,20 +298,20 @@ mod tests {
     fn what_is_said_holds() {
         let settings = read(
             "[daemon]\nsocket = 'x.sock'\nusers = [1000, 'root']\ngroups = []\nidle = 0\n\
-             connections = 3\nframe = 65536\noperators = [1001]\nwatchers = [1002]\n",
+             connections = 3\nframe = 65536\noperators = [1001]\nwatchers = [1002]\n\
+             p11kit_users = [1003]\np11kit_groups = [1004]\n",
         )
         .unwrap();
-        assert_eq!((settings.watchers().users, settings.watchers().named), (&[0, 1002][..], true));
+        let of = |callers: &Callers| (callers.users.clone(), callers.groups.clone(), callers.named);
+        assert_eq!(of(&settings.watchers), (vec![0, 1002], vec![], true));
+        assert_eq!(of(&settings.p11kit_callers), (vec![1003], vec![1004], true));
         assert_eq!(settings.user_connections, 3, "of so few, all");
-        assert_eq!(
-            (settings.operators().users, settings.operators().named),
-            (&[0, 1001][..], true)
-        );
+        assert_eq!(of(&settings.operators), (vec![0, 1001], vec![], true));
         assert_eq!(settings.operator, Path::new("/etc/strongroom/operator.sock"));
         assert_eq!(settings.socket, Path::new("/etc/strongroom/x.sock"));
-        assert_eq!((settings.users, settings.groups), (vec![1000, 0], vec![]));
+        assert_eq!(of(&settings.callers), (vec![1000, 0], vec![], true));
         assert_eq!((settings.idle, settings.connections), (None, 3));
-        assert_eq!((settings.frame, settings.named), (65536, true));
+        assert_eq!(settings.frame, 65536);
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod world;
 use std::fs;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
+use std::process::Command;
 use std::sync::Barrier;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -111,6 +112,34 @@ fn who_is_not_on_the_list_is_refused_and_named() {
     assert_eq!(stranger(&daemon, &nobody, &[]), Welcome::Refused(Refusal::User));
     daemon.says("user 65534, process ");
     daemon.says("(python3): is not on the list");
+}
+
+#[test]
+fn each_socket_has_a_list_of_its_own() {
+    let daemon = Daemon::start("p11kit = 'p11kit.sock'\nusers = [65534]\np11kit_users = [65533]");
+    daemon.says("for the client of p11-kit");
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let user = |uid: &str| format!("--reuid={uid}");
+    let hello = Hello { version: VERSION, wish: Wish::Found(0) }.encode();
+    let [one, other] = ["65534", "65533"].map(user);
+    let rights = |user| [user, "--regid=65534", "--clear-groups"];
+    assert!(matches!(stranger(&daemon, &rights(&one), &hello), Welcome::Served(_)));
+    assert_eq!(stranger(&daemon, &rights(&other), &[]), Welcome::Refused(Refusal::User));
+    // Who is served there is answered with the version of the wire, and who is not by hanging up.
+    const SCRIPT: &str = "import socket, sys\n\
+                          s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1])\n\
+                          try:\n    s.sendall(b'\\0'); print(len(s.recv(1)))\n\
+                          except OSError:\n    print(0)\n";
+    let greeted = |user| {
+        let mut setpriv = Command::new("setpriv");
+        setpriv.args(rights(user)).args(["/usr/bin/python3", "-c", SCRIPT]);
+        let output = setpriv.arg(daemon.dir.path().join("p11kit.sock")).output().expect("setpriv");
+        output.stdout == b"1\n"
+    };
+    assert!(greeted(&other));
+    assert!(!greeted(&one));
 }
 
 #[test]
