@@ -71,7 +71,7 @@ fn at_daemon(socket: &Path) -> Result<Arc<Application>> {
     let pool = pool.inspect_err(|_| log::remark(Level::Error, &account.why))?;
     COMPATIBLE.store(pool.compatible(), Ordering::Relaxed);
     children_inherit(false);
-    Ok(Arc::new(Remote::new(pool)))
+    Ok(Arc::new(Remote::hashing(pool, strongroom_token::hasher)))
 }
 
 /// Starts the log, and says in it what this module goes by.

@@ -13,11 +13,13 @@ mod remote;
 mod revival;
 mod serve;
 mod status;
+mod trips;
 
 pub use observed::{Observed, Observer};
 pub use remote::{Broken, Remote, Transport};
 pub use serve::{refusal, serve};
 pub use status::{FUNCTIONS, Function, Since, Status};
+pub use trips::{Hasher, Hashers};
 
 use strongroom_types::{
     Attributes, Derived, Error, MechanismCall, MechanismInfo, MechanismType, ModuleInfo,
@@ -47,6 +49,62 @@ pub trait Host {
 
     /// `C_Finalize` has been called: calls that wait for something wait no longer.
     fn end_waits(&self);
+
+    /// What a caller may know of the operation that is active in a session.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SessionHandleInvalid`](strongroom_types::Error).
+    fn facts(&self, session: SessionHandle, operation: Operation) -> Result<Facts>;
+
+    /// `C_Sign`, by a mechanism that hashes first, of data whose digest this is.
+    ///
+    /// # Errors
+    ///
+    /// Those of `C_Sign`.
+    fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output>;
+}
+
+/// The operations whose start need not be asked for each time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Operation {
+    /// `C_EncryptInit`.
+    Encrypt,
+    /// `C_DecryptInit`.
+    Decrypt,
+    /// `C_DigestInit`.
+    Digest,
+    /// `C_SignInit`.
+    Sign,
+    /// `C_VerifyInit`.
+    Verify,
+}
+
+impl Operation {
+    /// How many there are.
+    const COUNT: usize = 5;
+
+    fn index(self) -> usize {
+        match self {
+            Self::Encrypt => 0,
+            Self::Decrypt => 1,
+            Self::Digest => 2,
+            Self::Sign => 3,
+            Self::Verify => 4,
+        }
+    }
+}
+
+/// What a caller may know of an operation. It is the same for each that starts as this one did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// Whether the next that starts so may begin when its data comes: not where its key wants a
+    /// login for each use.
+    pub again: bool,
+    /// The length of its output, where that does not depend on the data.
+    pub output_len: Option<usize>,
+    /// The mechanism of the digest that the caller may compute itself.
+    pub hash: Option<MechanismType>,
 }
 
 /// Which way messages go.

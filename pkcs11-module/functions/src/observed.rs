@@ -1,9 +1,9 @@
 //! An application somebody looks at: each call of it passes an [`Observer`], whichever wire it came
 //! over.
 
-use strongroom_types::{MechanismType, Result, SessionHandle};
+use strongroom_types::{MechanismType, Output, Result, Room, SessionHandle};
 
-use crate::{Cryptoki, Direction, Host};
+use crate::{Cryptoki, Direction, Facts, Host, Operation};
 
 /// Who looks at the calls of an application.
 pub trait Observer: Send + Sync {
@@ -36,7 +36,7 @@ impl<'a, O: Observer> Observed<'a, O> {
     }
 }
 
-/// What the edge asks for itself is no call.
+/// What the edge asks for itself is no call, a signature apart.
 impl<O: Observer> Host for Observed<'_, O> {
     fn message_mechanism(
         &self,
@@ -48,5 +48,14 @@ impl<O: Observer> Host for Observed<'_, O> {
 
     fn end_waits(&self) {
         self.application.end_waits();
+    }
+
+    fn facts(&self, session: SessionHandle, operation: Operation) -> Result<Facts> {
+        self.application.facts(session, operation)
+    }
+
+    /// What the caller's program called is `C_Sign`, or `C_SignFinal`.
+    fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output> {
+        self.call("C_Sign", |application| application.sign_digest(session, digest, room))
     }
 }

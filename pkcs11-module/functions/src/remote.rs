@@ -2,12 +2,13 @@
 
 use core::cell::OnceCell;
 
-use strongroom_types::{Bytes, Error, MechanismType, Result, SessionHandle, reason};
+use strongroom_types::{Bytes, Error, MechanismType, Output, Result, Room, SessionHandle, reason};
 
 use crate::revival::{INFO, LASTING, OPEN_SESSION, READING, Sessions};
-use crate::serve::{END_WAITS, MESSAGE_MECHANISM};
+use crate::serve::{END_WAITS, FACTS, IN_ONE, MESSAGE_MECHANISM, SIGN_DIGEST};
+use crate::trips::{Carrier, Hashers, Trips};
 use crate::wire::{Malformed, Reader, Taken, Wire, Writer};
-use crate::{Direction, Host, IN_SESSION};
+use crate::{Direction, Facts, Host, IN_SESSION, Operation};
 
 /// Carries requests to an application in another process.
 ///
@@ -42,6 +43,12 @@ const TRIES: usize = 8;
 
 /// The application that is at the other end of a transport.
 pub struct Remote<T> {
+    line: Line<T>,
+    trips: Trips,
+}
+
+/// How requests get there.
+struct Line<T> {
     transport: T,
     sessions: Sessions,
 }
@@ -69,12 +76,18 @@ impl Request {
         self
     }
 
+    /// The same arguments for another function.
+    pub(crate) fn rename(&mut self, number: u16) {
+        self.number = number;
+        self.frame.replace(0, &number.to_le_bytes());
+    }
+
     /// The session that it is about.
-    fn session(&self) -> Option<SessionHandle> {
+    pub(crate) fn session(&self) -> Option<SessionHandle> {
         let row = IN_SESSION.binary_search_by_key(&self.number, |(number, _)| *number);
         let in_session = match row {
             Ok(at) => IN_SESSION.get(at).is_some_and(|(_, in_session)| *in_session),
-            Err(_) => self.number == MESSAGE_MECHANISM,
+            Err(_) => matches!(self.number, MESSAGE_MECHANISM | FACTS | SIGN_DIGEST),
         };
         let first = self.frame.bytes().get(ARGUMENTS..)?.first_chunk()?;
         in_session.then(|| SessionHandle(u64::from_le_bytes(*first)))
@@ -90,30 +103,54 @@ impl Request {
 impl<T: Transport> Remote<T> {
     /// The application behind a transport.
     pub fn new(transport: T) -> Self {
-        Self { transport, sessions: Sessions::default() }
+        Self::hashing(transport, |_| None)
+    }
+
+    /// The same, with what can hash data before it goes there.
+    pub fn hashing(transport: T, hashers: Hashers) -> Self {
+        let line = Line { transport, sessions: Sessions::default() };
+        Self { line, trips: Trips::new(hashers) }
     }
 
     /// Has a request answered.
-    pub(crate) fn call<R: for<'f> Wire<'f>>(&self, mut request: Request) -> Result<R> {
-        let given = request.session();
+    pub(crate) fn call<R: for<'f> Wire<'f>>(&self, request: Request) -> Result<R> {
+        let answer = self.trips.call(request, &self.line)?;
+        read::<R>(&answer).unwrap_or_else(|Malformed| {
+            Err(Error::GeneralError.because(|| "the answer is malformed".into()))
+        })
+    }
+}
+
+impl<T: Transport> Carrier for Line<T> {
+    fn turn(&self) -> u64 {
+        self.transport.turn()
+    }
+
+    fn carry(&self, requests: &mut [Request]) -> Result<Bytes> {
+        let given: Vec<_> = requests.iter().map(Request::session).collect();
         for _ in 0..TRIES {
             let turn = self.transport.turn();
-            if let Some(session) = given {
-                let session = self.session(session, turn)?;
-                request.frame.replace(ARGUMENTS, &session.0.to_le_bytes());
+            for (request, session) in requests.iter_mut().zip(&given) {
+                if let Some(session) = session {
+                    let session = self.session(*session, turn)?;
+                    request.frame.replace(ARGUMENTS, &session.0.to_le_bytes());
+                }
             }
-            match self.transport.exchange(turn, request.frame.bytes()) {
+            let outcome = match &*requests {
+                [alone] => self.transport.exchange(turn, alone.frame.bytes()),
+                several => self.transport.exchange(turn, &in_one(several)),
+            };
+            match outcome {
                 Ok(answer) => {
-                    let outcome = read::<R>(&answer).unwrap_or_else(|Malformed| {
-                        Err(Error::GeneralError.because(|| "the answer is malformed".into()))
-                    });
-                    if outcome.is_ok() {
-                        self.sessions.note(given, turn, &request, &answer);
+                    if let (Some(request), Some(session), Some(0)) =
+                        (requests.last(), given.last(), answer.first())
+                    {
+                        self.sessions.note(*session, turn, request, &answer);
                     }
-                    return outcome;
+                    return Ok(answer);
                 }
                 Err(Broken::Lost) => {}
-                Err(Broken::Unanswered) if self.may_repeat(request.number, turn)? => {}
+                Err(Broken::Unanswered) if self.may_repeat(requests, turn)? => {}
                 Err(Broken::Unanswered) => {
                     let why = || "the connection broke before the answer came".into();
                     return Err(Error::DeviceRemoved.because(why));
@@ -123,14 +160,25 @@ impl<T: Transport> Remote<T> {
         }
         Err(again_and_again())
     }
+}
 
+/// The frame of requests that go together.
+fn in_one(requests: &[Request]) -> Bytes {
+    let mut together = Request::new(IN_ONE).frame;
+    together.count(requests.len());
+    requests.iter().for_each(|request| request.frame.bytes().put(&mut together));
+    together.finish()
+}
+
+impl<T: Transport> Line<T> {
     /// Whether what was not answered in this turn may be asked a second time: nothing but an answer
     /// comes of it, or nothing that lasts longer than the application, and that is lost.
-    fn may_repeat(&self, number: u16, turn: u64) -> Result<bool> {
-        if READING.contains(&number) {
+    fn may_repeat(&self, requests: &[Request], turn: u64) -> Result<bool> {
+        if requests.iter().all(|request| READING.contains(&request.number)) {
             return Ok(true);
         }
-        Ok(!LASTING.contains(&number) && self.is_lost(turn)?)
+        let lasts = requests.iter().any(|request| LASTING.contains(&request.number));
+        Ok(!lasts && self.is_lost(turn)?)
     }
 
     /// Whether the application of a turn is lost. Where only a connection broke, it is not: then its
@@ -174,7 +222,16 @@ impl<T: Transport> Host for Remote<T> {
     fn end_waits(&self) {
         // Who can not be reached has nobody wait.
         let request = Request::new(END_WAITS);
-        let _ = self.transport.exchange(self.transport.turn(), request.frame.bytes());
+        let transport = &self.line.transport;
+        let _ = transport.exchange(transport.turn(), request.frame.bytes());
+    }
+
+    fn facts(&self, session: SessionHandle, operation: Operation) -> Result<Facts> {
+        self.call(Request::new(FACTS).with(&session).with(&operation))
+    }
+
+    fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output> {
+        self.call(Request::new(SIGN_DIGEST).with(&session).with(&digest).with(&room))
     }
 }
 

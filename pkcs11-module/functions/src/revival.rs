@@ -13,7 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use strongroom_types::{Result, SessionHandle, SlotId, UserType};
 
 use crate::remote::Request;
-use crate::serve::MESSAGE_MECHANISM;
+use crate::serve::{FACTS, MESSAGE_MECHANISM};
 use crate::wire::{Reader, Wire};
 
 /// `C_GetInfo`, which any application can answer.
@@ -32,10 +32,10 @@ const LOGIN_USER: u16 = 60;
 pub(crate) const LASTING: &[u16] =
     &[8, 9, 10, 17, 18, 19, 22, 47, 48, 50, 51, 98, 99, 100, LOGIN, LOGIN_USER];
 
-/// Rows of which nothing comes but the answer, and [`MESSAGE_MECHANISM`]: what they tell is told again
-/// as often as one asks.
+/// Rows of which nothing comes but the answer, and [`MESSAGE_MECHANISM`] and [`FACTS`]: what they tell
+/// is told again as often as one asks.
 pub(crate) const READING: &[u16] =
-    &[INFO, 2, 3, 4, 6, 7, 14, 20, 21, 53, 62, 75, MESSAGE_MECHANISM];
+    &[INFO, 2, 3, 4, 6, 7, 14, 20, 21, 53, 62, 75, MESSAGE_MECHANISM, FACTS];
 
 /// A session as its client knows it.
 struct Known {

@@ -10,6 +10,14 @@ use crate::{Cryptoki, dispatch};
 /// Asks for what [`Host`](crate::Host) tells: numbers that no function of the standard has.
 pub(crate) const MESSAGE_MECHANISM: u16 = 0x8000;
 pub(crate) const END_WAITS: u16 = 0x8001;
+pub(crate) const FACTS: u16 = 0x8002;
+pub(crate) const SIGN_DIGEST: u16 = 0x8003;
+
+/// Several requests in one frame: one after the other until one fails; the answer is that of the last.
+pub(crate) const IN_ONE: u16 = 0x8004;
+
+/// How many requests go together at most.
+const MOST_IN_ONE: usize = 8;
 
 /// What came of a call, as it goes back.
 pub(crate) struct Answer(Writer);
@@ -21,13 +29,18 @@ impl Answer {
         call().put(&mut out);
         Self(out)
     }
+
+    fn failed(&self) -> bool {
+        self.0.bytes().first() != Some(&0)
+    }
 }
 
 /// Has a request answered by an application.
 ///
 /// # Errors
 ///
-/// [`Malformed`] if it is no request; nothing has been called then.
+/// [`Malformed`] if it is no request; nothing has been called then, unless it is several, of which a
+/// later one is none.
 pub fn serve(token: &dyn Cryptoki, request: &[u8]) -> core::result::Result<Bytes, Malformed> {
     let list = OnceCell::new();
     let mut from = Reader::new(request, &list);
@@ -62,6 +75,44 @@ pub(crate) fn for_host(token: &dyn Cryptoki, number: u16, mut from: Reader<'_>) 
             token.end_waits();
             Ok(Answer::of(|| Ok(())))
         }
+        FACTS => {
+            let (session, operation) = Wire::take(&mut from)?;
+            from.end()?;
+            Ok(Answer::of(|| token.facts(session, operation)))
+        }
+        SIGN_DIGEST => {
+            let (session, (digest, room)) = Wire::take(&mut from)?;
+            from.end()?;
+            Ok(Answer::of(|| token.sign_digest(session, digest, room)))
+        }
+        IN_ONE => in_one(token, from),
         _ => Err(Malformed),
     }
+}
+
+/// Calls one function after the other, until one fails.
+fn in_one(token: &dyn Cryptoki, mut from: Reader<'_>) -> Taken<Answer> {
+    let requests = Vec::<&[u8]>::take(&mut from)?;
+    from.end()?;
+    if requests.len() > MOST_IN_ONE {
+        return Err(Malformed);
+    }
+    let mut last = Err(Malformed);
+    for request in requests {
+        let list = OnceCell::new();
+        let mut from = Reader::new(request, &list);
+        let number = u16::from_le_bytes(from.array()?);
+        // Whether reasons are wanted is said for all of them; and none has requests in it.
+        bool::take(&mut from)?;
+        if number == IN_ONE {
+            return Err(Malformed);
+        }
+        let answer = dispatch(token, number, from)?;
+        let failed = answer.failed();
+        last = Ok(answer);
+        if failed {
+            break;
+        }
+    }
+    last
 }

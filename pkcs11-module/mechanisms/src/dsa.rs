@@ -254,6 +254,10 @@ impl Signer for Operation {
         let key: &PrivateKey = self.0.material()?;
         key.sign(digest).map(Bytes::new).map_err(or(Error::FunctionFailed))
     }
+
+    fn bare(&self) -> Option<MechanismType> {
+        Some(mechanism!(CKM_DSA).0)
+    }
 }
 
 impl Verifier for Operation {

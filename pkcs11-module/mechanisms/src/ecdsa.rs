@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use k256::ecdsa::signature::hazmat::{PrehashSigner, PrehashVerifier};
 use k256::ecdsa::{Signature, SigningKey, VerifyingKey};
-use strongroom_types::{Bytes, Error, Result, mechanism};
+use strongroom_types::{Bytes, Error, MechanismType, Result, mechanism};
 
 use crate::ec_key::{Private, Public, row};
 use crate::failure::or;
@@ -78,6 +78,10 @@ impl Signer for Operation {
             Some(key) => sign_k256(key, digest),
             None => private.key.sign(digest).map(Bytes::new).map_err(or(Error::FunctionFailed)),
         }
+    }
+
+    fn bare(&self) -> Option<MechanismType> {
+        Some(mechanism!(CKM_ECDSA).0)
     }
 }
 

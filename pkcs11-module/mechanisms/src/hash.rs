@@ -117,6 +117,14 @@ impl From<&'static Hash> for Function {
 }
 
 impl Function {
+    /// The mechanism of its digest, if it has one.
+    pub(crate) fn mechanism(&self) -> Option<MechanismType> {
+        match self {
+            Self::Hash(hash) => Some(hash.id),
+            Self::Shake(..) => None,
+        }
+    }
+
     /// The length of its digest in bytes.
     pub(crate) fn output_len(&self) -> usize {
         match self {

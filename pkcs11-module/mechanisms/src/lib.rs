@@ -80,7 +80,7 @@ mod whole;
 pub use derive::{BLOCK, Computed, Derivation, Gives, Heritage, Inputs, Makes, Several, is_open};
 pub use key::{Key, KeyTypeRow, Parsed};
 pub use message::{Aead, Messages, Sealed, Terms};
-pub use operation::{Cipher, Digest, Recover, Sign, Verify};
+pub use operation::{Cipher, Digest, Prehash, Recover, Sign, Verify};
 pub use policy::Policy;
 pub use row::{Encapsulated, Legacy, Mechanism, Start};
 pub use state::StateKey;

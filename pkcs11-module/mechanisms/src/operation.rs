@@ -3,7 +3,7 @@
 //! The convention of section 5.2 (queries, too small buffers, what ends an operation) is kept by
 //! the core, once for all of them; a mechanism only computes.
 
-use strongroom_types::{Bytes, Error, Result};
+use strongroom_types::{Bytes, Error, MechanismType, Result};
 
 /// A digest under way.
 pub trait Digest: Send {
@@ -44,6 +44,16 @@ pub trait Digest: Send {
     }
 }
 
+/// A hash function that comes before a signature.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prehash {
+    /// The mechanism of its digest.
+    pub hash: MechanismType,
+    /// The mechanism that signs a digest which the caller brings. Who may not use that may have
+    /// nothing signed but what has been hashed before the signer's eyes.
+    pub bare: MechanismType,
+}
+
 /// A signature or MAC under way.
 pub trait Sign: Send {
     /// The length of the signature in bytes, or an upper bound of it.
@@ -81,6 +91,18 @@ pub trait Sign: Send {
     fn sign(mut self: Box<Self>, data: &[u8]) -> Result<Bytes> {
         self.update(data)?;
         self.finish()
+    }
+    /// What it does with its data first, if somebody else can do that.
+    fn prehash(&self) -> Option<Prehash> {
+        None
+    }
+    /// The signature of data of which only the digest is given; see [`prehash`](Self::prehash).
+    ///
+    /// # Errors
+    ///
+    /// `CKR_DATA_LEN_RANGE` for what is no such digest.
+    fn sign_digest(self: Box<Self>, _digest: &[u8]) -> Result<Bytes> {
+        Err(Error::DataLenRange)
     }
 }
 

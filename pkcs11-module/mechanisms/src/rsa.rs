@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use strongroom_awslc::rsa::{PrivateKey, PublicKey};
-use strongroom_types::{Bytes, Error, KeyType, Params, Result, mechanism};
+use strongroom_types::{Bytes, Error, KeyType, MechanismType, Params, Result, mechanism};
 
 use crate::failure::or;
 use crate::hash::{self, Hash};
@@ -78,7 +78,7 @@ rows! {
     CKM_SHA3_512_RSA_PKCS: SHA3_512;
 }
 
-const fn row(named: (strongroom_types::MechanismType, &'static str)) -> Mechanism {
+const fn row(named: (MechanismType, &'static str)) -> Mechanism {
     Mechanism {
         keys: &[KeyType::RSA],
         key_size: SIZES,
@@ -93,6 +93,10 @@ trait Scheme: Copy + Send + 'static {
     fn max(self, modulus_len: usize) -> usize;
     /// Signs.
     fn sign(self, key: &PrivateKey, input: &[u8]) -> Result<Bytes>;
+    /// See [`Signer::bare`].
+    fn bare(self) -> Option<MechanismType> {
+        None
+    }
     /// Verifies a signature that is as long as the modulus.
     fn verify(self, key: &PublicKey, input: &[u8], signature: &[u8]) -> Result<()>;
 }
@@ -207,6 +211,10 @@ impl Scheme for Digested {
         key.sign_digest(self.0.algorithm, digest).map_err(or(Error::KeySizeRange))
     }
 
+    fn bare(self) -> Option<MechanismType> {
+        Some(mechanism!(CKM_RSA_PKCS).0)
+    }
+
     fn verify(self, key: &PublicKey, digest: &[u8], signature: &[u8]) -> Result<()> {
         let verified = key.verify_digest(self.0.algorithm, digest, signature);
         verified.map_err(or(Error::SignatureInvalid))
@@ -226,6 +234,10 @@ impl<S: Scheme> Signer for Operation<S> {
 
     fn sign(&self, input: &[u8]) -> Result<Bytes> {
         self.scheme.sign(private(&self.key)?, input)
+    }
+
+    fn bare(&self) -> Option<MechanismType> {
+        self.scheme.bare()
     }
 }
 

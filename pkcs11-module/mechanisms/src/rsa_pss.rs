@@ -123,6 +123,10 @@ impl Signer for Operation {
         self.check(digest)?;
         private(&self.key)?.sign_pss(digest, &self.pss).map_err(or(Error::FunctionFailed))
     }
+
+    fn bare(&self) -> Option<MechanismType> {
+        Some(mechanism!(CKM_RSA_PKCS_PSS).0)
+    }
 }
 
 impl Verifier for Operation {

@@ -5,10 +5,10 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use strongroom_types::{Bytes, Error, Result};
+use strongroom_types::{Bytes, Error, MechanismType, Result};
 
 use crate::hash::{Function, Running};
-use crate::{Cipher, Sign, Verify};
+use crate::{Cipher, Prehash, Sign, Verify};
 
 /// A primitive that signs.
 pub(crate) trait Signer: Send + 'static {
@@ -16,6 +16,10 @@ pub(crate) trait Signer: Send + 'static {
     fn signature_len(&self) -> usize;
     /// Signs the input.
     fn sign(&self, input: &[u8]) -> Result<Bytes>;
+    /// Where the input is a digest that callers may bring: the mechanism by which they do.
+    fn bare(&self) -> Option<MechanismType> {
+        None
+    }
 }
 
 /// A primitive that verifies.
@@ -263,6 +267,15 @@ impl<P: Signer> Sign for Hashed<P> {
 
     fn sign(self: Box<Self>, data: &[u8]) -> Result<Bytes> {
         self.primitive.sign(&self.function.digest(data)?)
+    }
+
+    fn prehash(&self) -> Option<Prehash> {
+        Some(Prehash { hash: self.function.mechanism()?, bare: self.primitive.bare()? })
+    }
+
+    fn sign_digest(self: Box<Self>, digest: &[u8]) -> Result<Bytes> {
+        let is_one = self.prehash().is_some() && digest.len() == self.function.output_len();
+        if is_one { self.primitive.sign(digest) } else { Err(Error::DataLenRange) }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_functions::{Cryptoki, Direction, Host, MessageOutput};
+use strongroom_functions::{Cryptoki, Direction, Facts, Host, MessageOutput, Operation};
 use strongroom_keystore::{Config, Role, Store};
 use strongroom_mechanisms::{BLOCK, Policy, StateKey, is_open};
 use strongroom_types::{
@@ -18,8 +18,8 @@ use crate::login::{self, PIN_LEN, pin_flags};
 use crate::message::{self, Signing, Verifying};
 use crate::object::Object;
 use crate::operation::{
-    Kind, absorb, cancel, finish, step, step_both, update, verify, verify_final, verify_signature,
-    verify_signature_final, whole,
+    Kind, absorb, cancel, finish, sign_digest, step, step_both, update, verify, verify_final,
+    verify_signature, verify_signature_final, whole,
 };
 use crate::own::OwnObjects;
 use crate::quota::Quota;
@@ -219,6 +219,29 @@ impl Host for Application {
 
     fn end_waits(&self) {
         self.slots.end_waits();
+    }
+
+    fn facts(&self, session: SessionHandle, operation: Operation) -> Result<Facts> {
+        let session = self.sessions.find(session)?;
+        let mut activity = lock(&session.activity);
+        let operation = activity.get_mut(kind_of(operation));
+        Ok(operation.map(|operation| operation.facts()).unwrap_or_default())
+    }
+
+    fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output> {
+        step(&*self.sessions.find(session)?, Kind::Sign, |operation| {
+            sign_digest(operation, digest, room)
+        })
+    }
+}
+
+fn kind_of(operation: Operation) -> Kind {
+    match operation {
+        Operation::Encrypt => Kind::Encrypt,
+        Operation::Decrypt => Kind::Decrypt,
+        Operation::Digest => Kind::Digest,
+        Operation::Sign => Kind::Sign,
+        Operation::Verify => Kind::Verify,
     }
 }
 

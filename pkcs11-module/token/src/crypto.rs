@@ -218,8 +218,12 @@ impl Application {
             let key = Some(object.id);
             Source { mechanism: id, params, key }
         });
+        let may_sign_digests = |bare| {
+            self.mechanism(bare).is_ok_and(|bare| bare.sign.is_some())
+                && allows(&object.attributes, bare).is_ok()
+        };
         let operation = Operation::new(running, object.private(), object.authenticates());
-        Ok(operation.by(mechanism).of(source))
+        Ok(operation.by(mechanism).of(source).prehashed(may_sign_digests))
     }
 }
 

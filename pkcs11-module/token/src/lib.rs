@@ -47,8 +47,9 @@ pub use strongroom_keystore::{
 };
 pub use strongroom_mechanisms::{keep_at_most, prepare};
 
-use strongroom_mechanisms::Policy;
-use strongroom_types::{Layout, MechanismType};
+use strongroom_functions::Hasher;
+use strongroom_mechanisms::{Digest, Policy};
+use strongroom_types::{Bytes, Layout, MechanismType, Params, Result};
 
 /// The standard's name of a mechanism; `None` if there is no such mechanism.
 pub fn mechanism_name(mechanism: MechanismType) -> Option<&'static str> {
@@ -64,4 +65,20 @@ pub fn layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
 /// The same for the parameter of a message; `None` if the mechanism encrypts no messages.
 pub fn message_layouts(mechanism: MechanismType) -> Option<&'static [Layout]> {
     Policy::Legacy.mechanism(mechanism).ok()?.message.map(|aead| aead.layouts)
+}
+
+/// What computes the digest of a mechanism for somebody whose keys are elsewhere; `None` if there is
+/// no such mechanism.
+pub fn hasher(mechanism: MechanismType) -> Option<Box<dyn Hasher>> {
+    struct Hashing(Box<dyn Digest>);
+    impl Hasher for Hashing {
+        fn update(&mut self, part: &[u8]) -> Result<()> {
+            self.0.update(part)
+        }
+        fn finish(self: Box<Self>) -> Result<Bytes> {
+            self.0.finish()
+        }
+    }
+    let start = Policy::Legacy.mechanism(mechanism).ok()?.digest?;
+    Some(Box::new(Hashing(start(&Params::NONE).ok()?)))
 }

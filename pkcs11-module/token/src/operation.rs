@@ -6,6 +6,7 @@
 
 use std::sync::Arc;
 
+use strongroom_functions::Facts;
 use strongroom_keystore::ObjectId;
 use strongroom_mechanisms::{Cipher, Digest, Key, Mechanism, Messages, Recover, Sign, Verify};
 use strongroom_types::{Bytes, Error, MechanismType, Output, Params, Result, Room, ck, used};
@@ -30,6 +31,8 @@ pub(crate) struct Operation {
     pub(crate) serial: u64,
     /// The name of its mechanism.
     mechanism: Option<&'static str>,
+    /// The mechanism of the digest that may be given in place of the data to be signed.
+    prehash: Option<MechanismType>,
     /// What it was started with, if it may be saved.
     pub(crate) source: Option<Source>,
 }
@@ -120,14 +123,34 @@ const AT_ONCE: u64 =
 impl Operation {
     pub(crate) fn new(running: Running, private: bool, authenticate: bool) -> Self {
         let always = authenticate;
-        let (mechanism, source) = (None, None);
+        let (serial, mechanism, prehash, source) = (0, None, None, None);
         let updated = false;
-        Self { running, updated, private, authenticate, always, serial: 0, mechanism, source }
+        Self { running, updated, private, authenticate, always, serial, mechanism, prehash, source }
     }
 
     /// The same, by this mechanism.
     pub(crate) fn by(self, mechanism: &Mechanism) -> Self {
         Self { mechanism: Some(mechanism.name), ..self }
+    }
+
+    /// The same; where `may` says that its key may sign a digest which the caller brings, it may be
+    /// given the digest of the data.
+    pub(crate) fn prehashed(self, may: impl FnOnce(MechanismType) -> bool) -> Self {
+        let prehash = match &self.running {
+            Running::Sign(sign) => sign.prehash().filter(|prehash| may(prehash.bare)),
+            _ => None,
+        };
+        Self { prehash: prehash.map(|prehash| prehash.hash), ..self }
+    }
+
+    /// What a caller may know of it.
+    pub(crate) fn facts(&self) -> Facts {
+        let output_len = match &self.running {
+            Running::Sign(sign) => Some(sign.signature_len()),
+            Running::Digest(digest) => Some(digest.digest_len()),
+            _ => None,
+        };
+        Facts { again: !self.always, output_len, hash: self.prehash }
     }
 
     /// The same, started with this.
@@ -272,10 +295,11 @@ type Outcome = Result<Next<Output>>;
 /// `C_Sign`, `C_Digest`, `C_Encrypt`, `C_Decrypt`: the whole input in one call.
 pub(crate) fn whole(mut operation: Operation, input: &[u8], room: Room) -> Outcome {
     let source = operation.source.take();
-    let Operation { private, authenticate, serial, mechanism, .. } = operation;
+    let Operation { private, authenticate, serial, mechanism, prehash, .. } = operation;
     let keep = |running, len| {
         let operation = Operation::new(running, private, authenticate);
-        Ok(Next::Keep(Operation { serial, mechanism, source, ..operation }, Output::Needs(len)))
+        let operation = Operation { serial, mechanism, prehash, source, ..operation };
+        Ok(Next::Keep(operation, Output::Needs(len)))
     };
     match operation.whole()? {
         Running::Sign(sign) => match sign.signature_len() {
@@ -320,6 +344,25 @@ pub(crate) fn whole(mut operation: Operation, input: &[u8], room: Room) -> Outco
             data => keep(Running::VerifyRecover(verify), data.len()),
         },
         _ => Err(Error::GeneralError),
+    }
+}
+
+/// `C_Sign` of data of which the digest is given.
+pub(crate) fn sign_digest(operation: Operation, digest: &[u8], room: Room) -> Outcome {
+    if operation.updated {
+        return Err(Error::OperationActive);
+    }
+    let Running::Sign(sign) = &operation.running else { return Err(Error::GeneralError) };
+    let len = sign.signature_len();
+    match (operation.prehash, room.fits(len), operation.running) {
+        (Some(_), true, Running::Sign(sign)) => done(sign.sign_digest(digest)?),
+        (Some(_), false, running) => {
+            Ok(Next::Keep(Operation { running, ..operation }, Output::Needs(len)))
+        }
+        _ => {
+            let why = || "the key may not sign digests, so its data is hashed by the token".into();
+            Err(Error::KeyFunctionNotPermitted.because(why))
+        }
     }
 }
 

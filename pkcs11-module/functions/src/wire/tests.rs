@@ -10,7 +10,10 @@ use strongroom_types::*;
 use zeroize::Zeroizing;
 
 use super::{Malformed, Reader, Wire, Writer};
-use crate::{Broken, Cryptoki, Direction, Host, MessageOutput, Remote, Transport, refusal, serve};
+use crate::{
+    Broken, Cryptoki, Direction, Facts, Host, MessageOutput, Operation, Remote, Transport, refusal,
+    serve,
+};
 
 /// Bytes of proptest's, out of which samples are made: so a failure is shrunk.
 struct Chance<'a>(&'a [u8]);
@@ -218,6 +221,15 @@ impl Host for Echo {
 
     fn end_waits(&self) {
         self.heard(Writer::default());
+    }
+
+    /// Not written down: it is asked along with what is.
+    fn facts(&self, _: SessionHandle, _: Operation) -> Result<Facts> {
+        Ok(Facts::default())
+    }
+
+    fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output> {
+        self.sign(session, digest, room)
     }
 }
 

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{Malformed, Reader, Taken, Wire, Writer};
 use crate::frame::{Refusal, Terms, Welcome, Wish};
-use crate::{Direction, MessageOutput};
+use crate::{Direction, Facts, MessageOutput, Operation};
 
 /// Structures whose members follow one another.
 macro_rules! members {
@@ -41,6 +41,7 @@ members! {
     MessageOutput { output, placed }
     Derived { key, placed }
     Terms { secret, most, compatible }
+    Facts { again, output_len, hash }
 }
 
 /// Enumerations: a byte that says which, and what belongs to it.
@@ -82,6 +83,7 @@ choices! {
     Welcome { 0 => Served(value), 1 => Refused(value) }
     Refusal { 1 => Version, 2 => User, 3 => Full, 4 => Application, 5 => Store }
     Direction { 1 => Encrypt, 2 => Decrypt }
+    Operation { 1 => Encrypt, 2 => Decrypt, 3 => Digest, 4 => Sign, 5 => Verify }
     SessionState {
         0 => ReadOnlyPublic, 1 => ReadOnlyUser, 2 => ReadWritePublic, 3 => ReadWriteUser,
         4 => ReadWriteSecurityOfficer,

@@ -1,0 +1,721 @@
+//! What saves round trips: an operation that starts as one did before goes to the token together
+//! with its data.
+//!
+//! The first time that a session starts an operation with a mechanism and a key, the token is asked,
+//! and tells what a caller may know of it ([`Facts`]). The next time the answer is known, unless
+//! this application has changed something since that decides it (logins, attributes, objects). So the
+//! start is *held*, and goes ahead of the next call for the operation, in one frame with it. The token
+//! checks everything all the same; what it refuses (only another process can have changed it) is
+//! answered by that call.
+//!
+//! A held signature whose mechanism hashes first has its data hashed here, and only the digest
+//! travels. As long as the data is short a copy is kept, for calls that need all of it at the token.
+//!
+//! Whatever could tell a held operation from one that the token has begun makes it begin there first:
+//! a second start, a logout, the destruction of the key. Locks, outermost first: the map of desks, one
+//! desk. A desk is locked while its held operations are made to begin, so that none of the session's
+//! calls overtakes that; the map never is while the token is asked.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use core::cell::OnceCell;
+
+use strongroom_types::{
+    Bytes, Error, MechanismCall, MechanismType, ObjectHandle, Output, Param, Params, Result, Room,
+    SessionHandle,
+};
+
+use crate::remote::Request;
+use crate::serve::{FACTS, SIGN_DIGEST, refusal};
+use crate::wire::{Reader, Wire, Writer};
+use crate::{Facts, Operation};
+
+/// How many starts a session remembers: what is older is asked for again.
+const MOST_KNOWN: usize = 16;
+
+/// How much data of a signature that is hashed here is kept, for calls that want it at the token.
+const MOST_KEPT: usize = 16 << 10;
+
+/// What a row of the table has to do with the operations of a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Role {
+    /// It starts one, or ends it.
+    Start(Operation),
+    /// It is all of one, from the data to the outcome.
+    Whole(Operation),
+    /// It is a part of one.
+    Part(Operation),
+    /// It is the end of one.
+    Last(Operation),
+    /// It takes a part of two at once, a cipher and a signature.
+    Dual,
+    /// It touches any of the session's.
+    Session,
+    /// It may change which operations can start with an object, in any session.
+    Object,
+    /// It may change which operations can start, in any session.
+    Everything,
+    /// It ends the session.
+    Close,
+}
+
+/// The rows that have a role.
+const ROLES: &[(u16, Role)] = &[
+    (8, Role::Everything),
+    (12, Role::Close),
+    (CLOSE_ALL_SESSIONS, Role::Everything),
+    (15, Role::Everything),
+    (16, Role::Everything),
+    (19, Role::Object),
+    (22, Role::Object),
+    (26, Role::Start(Operation::Encrypt)),
+    (27, Role::Whole(Operation::Encrypt)),
+    (ENCRYPT_UPDATE, Role::Part(Operation::Encrypt)),
+    (29, Role::Last(Operation::Encrypt)),
+    (30, Role::Start(Operation::Decrypt)),
+    (31, Role::Whole(Operation::Decrypt)),
+    (32, Role::Part(Operation::Decrypt)),
+    (33, Role::Last(Operation::Decrypt)),
+    (34, Role::Start(Operation::Digest)),
+    (35, Role::Whole(Operation::Digest)),
+    (36, Role::Part(Operation::Digest)),
+    (37, Role::Part(Operation::Digest)),
+    (38, Role::Last(Operation::Digest)),
+    (SIGN_INIT, Role::Start(Operation::Sign)),
+    (40, Role::Whole(Operation::Sign)),
+    (SIGN_UPDATE, Role::Part(Operation::Sign)),
+    (42, Role::Last(Operation::Sign)),
+    (43, Role::Start(Operation::Verify)),
+    (44, Role::Whole(Operation::Verify)),
+    (45, Role::Part(Operation::Verify)),
+    (46, Role::Last(Operation::Verify)),
+    (60, Role::Everything),
+    (SESSION_CANCEL, Role::Session),
+    (71, Role::Session),
+    (72, Role::Session),
+    (SIGN_ENCRYPT_UPDATE, Role::Dual),
+    (74, Role::Session),
+    (OPERATION_STATE, Role::Session),
+    (SET_OPERATION_STATE, Role::Session),
+];
+
+const CLOSE_ALL_SESSIONS: u16 = 13;
+const ENCRYPT_UPDATE: u16 = 28;
+const SIGN_INIT: u16 = 39;
+const SIGN_UPDATE: u16 = 41;
+const SESSION_CANCEL: u16 = 61;
+const SIGN_ENCRYPT_UPDATE: u16 = 73;
+const OPERATION_STATE: u16 = 75;
+const SET_OPERATION_STATE: u16 = 76;
+
+fn role(number: u16) -> Option<Role> {
+    let row = ROLES.binary_search_by_key(&number, |(row, _)| *row).ok()?;
+    ROLES.get(row).map(|(_, role)| *role)
+}
+
+/// A hash function under way.
+pub trait Hasher: Send {
+    /// Adds a part of the data.
+    ///
+    /// # Errors
+    ///
+    /// Those of the library that computes it.
+    fn update(&mut self, part: &[u8]) -> Result<()>;
+
+    /// The digest.
+    ///
+    /// # Errors
+    ///
+    /// Those of the library that computes it.
+    fn finish(self: Box<Self>) -> Result<Bytes>;
+}
+
+/// Starts the hash function of a digest mechanism; nothing where it can not be computed.
+pub type Hashers = fn(MechanismType) -> Option<Box<dyn Hasher>>;
+
+/// Has requests answered in one round trip, one after the other until one fails; the answer is that
+/// of the last.
+pub(crate) trait Carrier {
+    /// The turn of the application that they go to.
+    fn turn(&self) -> u64;
+    /// Has them answered.
+    fn carry(&self, requests: &mut [Request]) -> Result<Bytes>;
+}
+
+/// The operations of all sessions, as far as they concern round trips.
+pub(crate) struct Trips {
+    desks: RwLock<HashMap<u64, Arc<Mutex<Desk>>>>,
+    /// How often something began or ended that may change what is known.
+    changes: AtomicU64,
+    hashers: Hashers,
+}
+
+/// The operations of one session.
+#[derive(Default)]
+struct Desk {
+    /// By the index of the operation.
+    states: [State; Operation::COUNT],
+    known: VecDeque<Known>,
+}
+
+/// Where an operation is.
+#[derive(Default)]
+enum State {
+    /// Nowhere.
+    #[default]
+    None,
+    /// At the token, or nobody knows.
+    There,
+    /// Here; the token has not heard of it.
+    Held(Start),
+    /// A signature whose data is hashed here.
+    Hashing(Hashing),
+}
+
+/// How an operation starts.
+struct Start {
+    request: Request,
+    key: ObjectHandle,
+    facts: Facts,
+}
+
+/// A signature whose data is hashed here.
+struct Hashing {
+    /// How it starts, until it has been started at the token.
+    start: Option<Request>,
+    key: ObjectHandle,
+    signature_len: usize,
+    hasher: Box<dyn Hasher>,
+    /// All the data, while it is short.
+    copy: Option<Bytes>,
+}
+
+/// A start that succeeded.
+struct Known {
+    like: Bytes,
+    key: ObjectHandle,
+    facts: Facts,
+    turn: u64,
+}
+
+/// What becomes of a call.
+enum Here {
+    /// Its answer is known.
+    Answer(Bytes),
+    /// These are to be asked.
+    Ask(Vec<Request>),
+}
+
+impl Trips {
+    pub(crate) fn new(hashers: Hashers) -> Self {
+        Self { desks: RwLock::default(), changes: AtomicU64::new(0), hashers }
+    }
+
+    /// Has a request answered, in as few round trips as it takes.
+    pub(crate) fn call(&self, mut request: Request, carrier: &dyn Carrier) -> Result<Bytes> {
+        let Some(role) = role(request.number) else {
+            return carrier.carry(&mut [request]);
+        };
+        let Some(session) = request.session() else {
+            return self.change(None, request, carrier);
+        };
+        match role {
+            Role::Start(operation) => self.start(session, operation, request, carrier),
+            Role::Whole(operation) | Role::Part(operation) | Role::Last(operation) => {
+                self.go_on(session, operation, role, request, carrier)
+            }
+            Role::Dual => self.dual(session, request, carrier),
+            Role::Session => self.touch(session, request, carrier),
+            Role::Object => {
+                let list = OnceCell::new();
+                let object = request.arguments(&list).map(|(SessionHandle(_), object)| object);
+                self.change(object, request, carrier)
+            }
+            Role::Everything => self.change(None, request, carrier),
+            Role::Close => {
+                let answer = carrier.carry(std::slice::from_mut(&mut request))?;
+                if done(&answer) {
+                    write(&self.desks).remove(&session.0);
+                }
+                Ok(answer)
+            }
+        }
+    }
+
+    /// `C_SignInit` and its like.
+    fn start(
+        &self,
+        session: SessionHandle,
+        operation: Operation,
+        request: Request,
+        carrier: &dyn Carrier,
+    ) -> Result<Bytes> {
+        let Some((like, key)) = alike(operation, &request) else {
+            return self.end(session, operation, request, carrier);
+        };
+        let (turn, changes) = (carrier.turn(), self.changes.load(Ordering::SeqCst));
+        if let Some(desk) = self.find(session) {
+            let desk = &mut *lock(&desk);
+            let known = desk.known.iter().find(|known| known.turn == turn && known.like == like);
+            let state = desk.states.get_mut(operation.index()).ok_or(Error::GeneralError)?;
+            if let (State::None, Some(Known { facts, .. })) = (&state, known) {
+                *state = State::Held(Start { request, key, facts: facts.clone() });
+                return Ok(written(&()));
+            }
+            state.begin(session, carrier);
+        }
+        let ask = Request::new(FACTS).with(&session).with(&operation);
+        let answer = carrier.carry(&mut [request, ask])?;
+        let list = OnceCell::new();
+        let facts = match Result::<Facts>::take(&mut Reader::new(&answer, &list)) {
+            Ok(Ok(facts)) => facts,
+            Ok(Err(Error::OperationActive)) => {
+                self.now(session, operation, |state| matches!(state, State::None), State::There);
+                return Ok(answer);
+            }
+            _ => return Ok(answer),
+        };
+        let desk = Arc::clone(write(&self.desks).entry(session.0).or_default());
+        let mut desk = lock(&desk);
+        if let Some(state) = desk.states.get_mut(operation.index()) {
+            *state = State::There;
+        }
+        if facts.again && self.changes.load(Ordering::SeqCst) == changes {
+            desk.known.retain(|known| known.like != like);
+            desk.known.truncate(MOST_KNOWN - 1);
+            desk.known.push_front(Known { like, key, facts, turn });
+        }
+        Ok(written(&()))
+    }
+
+    /// `C_SignInit` and its like without a mechanism.
+    fn end(
+        &self,
+        session: SessionHandle,
+        operation: Operation,
+        request: Request,
+        carrier: &dyn Carrier,
+    ) -> Result<Bytes> {
+        self.settle(session, carrier);
+        let answer = carrier.carry(&mut [request])?;
+        if done(&answer) {
+            self.now(session, operation, |_| true, State::None);
+        }
+        Ok(answer)
+    }
+
+    /// `C_Sign`, `C_SignUpdate`, `C_SignFinal` and their like.
+    fn go_on(
+        &self,
+        session: SessionHandle,
+        operation: Operation,
+        role: Role,
+        request: Request,
+        carrier: &dyn Carrier,
+    ) -> Result<Bytes> {
+        let Some(desk) = self.find(session) else {
+            return carrier.carry(&mut [request]);
+        };
+        let (key, here) = {
+            let mut desk = lock(&desk);
+            let state = desk.states.get_mut(operation.index()).ok_or(Error::GeneralError)?;
+            (state.key(), self.here(state, role, session, request))
+        };
+        let mut requests = match here {
+            Here::Answer(answer) => return Ok(answer),
+            Here::Ask(requests) => requests,
+        };
+        let answer = carrier.carry(&mut requests)?;
+        if let Some(key) = key
+            && !done(&answer)
+        {
+            // It may be the start that failed, so the next is asked for again.
+            lock(&desk).known.retain(|known| known.key != key);
+        }
+        // Whether a part that fails ends its operation depends on how; too little room never does.
+        if !matches!(role, Role::Part(_)) && !answer.starts_with(NEEDS) {
+            self.now(session, operation, |state| matches!(state, State::There), State::None);
+        }
+        Ok(answer)
+    }
+
+    /// What can be answered here, and what has to be asked.
+    fn here(&self, state: &mut State, role: Role, session: SessionHandle, call: Request) -> Here {
+        if let State::Held(Start { facts, .. }) = state {
+            if let Some(len) = facts.output_len
+                && room(role, &call).is_some_and(|room| !room.fits(len))
+            {
+                return Here::Answer(written(&Output::Needs(len)));
+            }
+            if let (Some(hash), Some(len)) = (facts.hash, facts.output_len)
+                && let Some(hasher) = (self.hashers)(hash)
+                && let Some(start) = state.take_start()
+            {
+                let hashing = Hashing::new(start, len, hasher);
+                return hashing.first(state, role, session, call);
+            }
+        }
+        match state {
+            State::None | State::There => Here::Ask(vec![call]),
+            State::Held(_) => {
+                let start = state.take_start().map(|start| start.request);
+                Here::Ask(start.into_iter().chain([call]).collect())
+            }
+            State::Hashing(_) => match std::mem::replace(state, State::There) {
+                State::Hashing(hashing) => hashing.next(state, role, session, call),
+                _ => Here::Ask(vec![call]),
+            },
+        }
+    }
+
+    /// `C_SignEncryptUpdate`.
+    fn dual(
+        &self,
+        session: SessionHandle,
+        mut request: Request,
+        carrier: &dyn Carrier,
+    ) -> Result<Bytes> {
+        self.settle(session, carrier);
+        let hashes_here = self.find(session).is_some_and(|desk| lock(&desk).hashes_here());
+        if !hashes_here {
+            return carrier.carry(&mut [request]);
+        }
+        // Too much has been hashed here to be sent: the token encrypts, and the rest is done here.
+        request.rename(ENCRYPT_UPDATE);
+        let answer = carrier.carry(std::slice::from_mut(&mut request))?;
+        let list = OnceCell::new();
+        let part = request.arguments::<(SessionHandle, &[u8])>(&list).map(|(_, part)| part);
+        let encrypted = done(&answer) && !answer.starts_with(NEEDS);
+        let absorbed = match part.filter(|_| encrypted) {
+            Some(part) => self.absorb(session, part),
+            None => Ok(()),
+        };
+        if !done(&answer) || absorbed.is_err() {
+            // One that fails ends both.
+            let nothing = (None::<MechanismCall>, ObjectHandle(0));
+            let end = Request::new(SIGN_INIT).with(&session).with(&nothing);
+            let _ = self.end(session, Operation::Sign, end, carrier);
+        }
+        absorbed.map(|()| answer)
+    }
+
+    fn absorb(&self, session: SessionHandle, part: &[u8]) -> Result<()> {
+        let Some(desk) = self.find(session) else { return Ok(()) };
+        match lock(&desk).states.get_mut(Operation::Sign.index()) {
+            Some(State::Hashing(hashing)) => hashing.add(part),
+            _ => Ok(()),
+        }
+    }
+
+    /// What may touch any operation of a session.
+    fn touch(
+        &self,
+        session: SessionHandle,
+        mut request: Request,
+        carrier: &dyn Carrier,
+    ) -> Result<Bytes> {
+        self.settle(session, carrier);
+        let Some(desk) = self.find(session) else {
+            return carrier.carry(&mut [request]);
+        };
+        if request.number == OPERATION_STATE && lock(&desk).hashes_here() {
+            return Ok(refusal(Error::StateUnsaveable));
+        }
+        let answer = carrier.carry(std::slice::from_mut(&mut request))?;
+        if matches!(request.number, SESSION_CANCEL | SET_OPERATION_STATE) && done(&answer) {
+            // Which operations there are is not looked into: that they may be there is always true.
+            lock(&desk).states = [const { State::There }; Operation::COUNT];
+        }
+        Ok(answer)
+    }
+
+    /// What may change which operations can start: with one key, or at all.
+    fn change(
+        &self,
+        object: Option<ObjectHandle>,
+        request: Request,
+        carrier: &dyn Carrier,
+    ) -> Result<Bytes> {
+        let concerns = |key: ObjectHandle| object.is_none_or(|object| object == key);
+        let forget = || {
+            self.changes.fetch_add(1, Ordering::SeqCst);
+            let all: Vec<_> =
+                read(&self.desks).iter().map(|(of, desk)| (*of, Arc::clone(desk))).collect();
+            for (session, desk) in all {
+                let mut desk = lock(&desk);
+                desk.known.retain(|known| !concerns(known.key));
+                for state in &mut desk.states {
+                    if state.key().is_some_and(concerns) {
+                        state.begin(SessionHandle(session), carrier);
+                    }
+                }
+            }
+        };
+        forget();
+        let closes = request.number == CLOSE_ALL_SESSIONS;
+        let answer = carrier.carry(&mut [request]);
+        // Once more, for what was learnt meanwhile.
+        forget();
+        if closes {
+            // Where nothing is kept, nothing is lost.
+            write(&self.desks)
+                .retain(|_, desk| desk.try_lock().map_or(true, |desk| desk.hashes_here()));
+        }
+        answer
+    }
+
+    /// Has the held operations of a session begin at the token.
+    fn settle(&self, session: SessionHandle, carrier: &dyn Carrier) {
+        if let Some(desk) = self.find(session) {
+            lock(&desk).states.iter_mut().for_each(|state| state.begin(session, carrier));
+        }
+    }
+
+    /// Says where an operation is now, if it was somewhere that `from` knows.
+    fn now(
+        &self,
+        session: SessionHandle,
+        operation: Operation,
+        from: impl Fn(&State) -> bool,
+        to: State,
+    ) {
+        let Some(desk) = self.find(session) else { return };
+        if let Some(state) = lock(&desk).states.get_mut(operation.index())
+            && from(state)
+        {
+            *state = to;
+        }
+    }
+
+    fn find(&self, session: SessionHandle) -> Option<Arc<Mutex<Desk>>> {
+        read(&self.desks).get(&session.0).map(Arc::clone)
+    }
+}
+
+impl Desk {
+    /// Whether the token can not be told all the data of a signature.
+    fn hashes_here(&self) -> bool {
+        self.states.iter().any(|state| matches!(state, State::Hashing(_)))
+    }
+}
+
+impl State {
+    /// The key that it would start with.
+    fn key(&self) -> Option<ObjectHandle> {
+        match self {
+            Self::None | Self::There => None,
+            Self::Held(start) => Some(start.key),
+            Self::Hashing(hashing) => Some(hashing.key),
+        }
+    }
+
+    /// How it starts, if it is held; it is at the token then.
+    fn take_start(&mut self) -> Option<Start> {
+        match std::mem::replace(self, Self::There) {
+            Self::Held(start) => Some(start),
+            other => {
+                *self = other;
+                None
+            }
+        }
+    }
+
+    /// Has it begin at the token, if it has not yet. One that is refused there is over, as the next
+    /// call for it will hear.
+    fn begin(&mut self, session: SessionHandle, carrier: &dyn Carrier) {
+        if let Some(start) = self.take_start() {
+            if !carry(&mut [start.request], carrier) {
+                *self = Self::None;
+            }
+            return;
+        }
+        let Self::Hashing(hashing) = self else { return };
+        let Some(start) = hashing.start.take() else { return };
+        let data = hashing.copy.take();
+        let update = data.map(|data| Request::new(SIGN_UPDATE).with(&session).with(&data));
+        let all_there = update.is_some();
+        let mut requests: Vec<_> = [start].into_iter().chain(update).collect();
+        match carry(&mut requests, carrier) {
+            true if all_there => *self = Self::There,
+            true => {}
+            false => *self = Self::None,
+        }
+    }
+}
+
+impl Hashing {
+    fn new(start: Start, signature_len: usize, hasher: Box<dyn Hasher>) -> Self {
+        let Start { request, key, .. } = start;
+        let (start, copy) = (Some(request), Some(Bytes::default()));
+        Self { start, key, signature_len, hasher, copy }
+    }
+
+    /// The first call for the signature.
+    fn first(
+        mut self,
+        state: &mut State,
+        role: Role,
+        session: SessionHandle,
+        call: Request,
+    ) -> Here {
+        if !matches!(role, Role::Whole(_)) {
+            return self.next(state, role, session, call);
+        }
+        let list = OnceCell::new();
+        let arguments = call.arguments::<(SessionHandle, (&[u8], Room))>(&list);
+        let Some((_, (data, room))) = arguments else { return self.hand_on(call) };
+        match self.hasher.update(data) {
+            Ok(()) => self.last(state, session, room),
+            Err(error) => Here::Answer(refusal(error)),
+        }
+    }
+
+    /// A later call. The state is that of an operation which the token knows, unless it goes on here.
+    fn next(
+        mut self,
+        state: &mut State,
+        role: Role,
+        session: SessionHandle,
+        call: Request,
+    ) -> Here {
+        let list = OnceCell::new();
+        match role {
+            Role::Part(_) => {
+                let arguments = call.arguments::<(SessionHandle, &[u8])>(&list);
+                let Some((_, part)) = arguments else { return self.hand_on(call) };
+                let answer = match self.add(part) {
+                    Ok(()) => written(&()),
+                    Err(error) => refusal(error),
+                };
+                if done(&answer) {
+                    *state = State::Hashing(self);
+                }
+                Here::Answer(answer)
+            }
+            Role::Last(_) => match room(role, &call) {
+                Some(room) if room.fits(self.signature_len) => self.last(state, session, room),
+                _ => {
+                    let needs = Output::Needs(self.signature_len);
+                    *state = State::Hashing(self);
+                    Here::Answer(written(&needs))
+                }
+            },
+            _ => self.hand_on(call),
+        }
+    }
+
+    /// A single part that comes after others. The token says what that is, and ends the operation.
+    fn hand_on(self, call: Request) -> Here {
+        let after =
+            call.session().map(|session| Request::new(SIGN_UPDATE).with(&session).with(&NO_BYTES));
+        Here::Ask(self.start.into_iter().chain(after).chain([call]).collect())
+    }
+
+    /// The signature of what has been hashed.
+    fn last(self, state: &mut State, session: SessionHandle, room: Room) -> Here {
+        *state = State::There;
+        match self.hasher.finish() {
+            Ok(digest) => {
+                let sign = Request::new(SIGN_DIGEST).with(&session).with(&digest).with(&room);
+                Here::Ask(self.start.into_iter().chain([sign]).collect())
+            }
+            Err(error) => Here::Answer(refusal(error)),
+        }
+    }
+
+    fn add(&mut self, part: &[u8]) -> Result<()> {
+        self.hasher.update(part)?;
+        self.copy = self.copy.take().filter(|copy| copy.len() + part.len() <= MOST_KEPT);
+        if let Some(copy) = &mut self.copy {
+            // All that it will ever hold, or it would leave a copy of itself behind as it grows.
+            let room = MOST_KEPT - copy.len();
+            copy.reserve_exact(room);
+            copy.extend_from_slice(part);
+        }
+        Ok(())
+    }
+}
+
+const NO_BYTES: &[u8] = &[];
+
+/// How an answer begins that says how much room is needed.
+const NEEDS: &[u8] = &[0, 0];
+
+/// Whether an answer says that the call succeeded.
+fn done(answer: &[u8]) -> bool {
+    answer.first() == Some(&0)
+}
+
+fn carry(requests: &mut [Request], carrier: &dyn Carrier) -> bool {
+    carrier.carry(requests).is_ok_and(|answer| done(&answer))
+}
+
+/// The answer of a call that succeeded.
+fn written<'f>(reply: &impl Wire<'f>) -> Bytes {
+    let mut out = Writer::default();
+    false.put(&mut out);
+    reply.put(&mut out);
+    out.finish()
+}
+
+/// The room that a call has for its output.
+fn room(role: Role, call: &Request) -> Option<Room> {
+    let list = OnceCell::new();
+    match role {
+        Role::Whole(Operation::Verify) | Role::Last(Operation::Verify) => None,
+        Role::Whole(_) => {
+            let arguments = call.arguments::<(SessionHandle, (&[u8], Room))>(&list);
+            arguments.map(|(_, (_, room))| room)
+        }
+        Role::Last(_) => call.arguments::<(SessionHandle, Room)>(&list).map(|(_, room)| room),
+        _ => None,
+    }
+}
+
+/// What two starts have in common if one succeeds where the other does, and the key; nothing for a
+/// start without a mechanism. An IV counts by its length: whatever its bytes are, they start alike.
+fn alike(operation: Operation, request: &Request) -> Option<(Bytes, ObjectHandle)> {
+    let list = OnceCell::new();
+    let (call, key) = match operation {
+        Operation::Digest => {
+            let arguments = request.arguments::<(SessionHandle, Option<MechanismCall>)>(&list);
+            (arguments?.1?, ObjectHandle(0))
+        }
+        _ => {
+            type Arguments = (SessionHandle, (Option<MechanismCall>, ObjectHandle));
+            let (_, (call, key)) = request.arguments::<Arguments>(&list)?;
+            (call?, key)
+        }
+    };
+    let mut like = Writer::default();
+    operation.put(&mut like);
+    call.mechanism.put(&mut like);
+    key.put(&mut like);
+    put_alike(&call.params, &mut like);
+    Some((like.finish(), key))
+}
+
+fn put_alike(params: &Params, like: &mut Writer) {
+    like.count(params.as_slice().len());
+    for param in params.as_slice() {
+        match param {
+            Param::Bytes(bytes) => bytes.len().put(like),
+            Param::Structure(inner) => put_alike(inner, like),
+            other => other.put(like),
+        }
+    }
+}
+
+fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
+    of.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn read<T>(of: &RwLock<T>) -> RwLockReadGuard<'_, T> {
+    of.read().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn write<T>(of: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
+    of.write().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,618 @@
+//! How often a caller elsewhere has to ask, and that nobody can tell: each script is run on an
+//! application and on one behind a wire, with the same outcome.
+
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test fails by panicking"
+)]
+
+use std::fs;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use strongroom_functions::{Broken, Cryptoki, Host, Remote, Transport, serve};
+use strongroom_token::{Application, Config, hasher};
+use strongroom_types::{
+    Attributes, Bytes, Class, Error, MechanismCall, MechanismType, ObjectHandle, Output, Param,
+    Result, Room, SessionHandle, SlotId, UserType, Value, attribute, ck, mechanism,
+};
+
+const SO_PIN: &[u8] = b"12345678";
+const PIN: &[u8] = b"1234567";
+const P256: &[u8] = &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
+
+/// A wire to an application, which counts.
+struct Line<'a> {
+    application: &'a Application,
+    trips: AtomicU64,
+    bytes: AtomicU64,
+}
+
+impl Transport for &Line<'_> {
+    fn turn(&self) -> u64 {
+        0
+    }
+
+    fn exchange(&self, _: u64, request: &[u8]) -> core::result::Result<Bytes, Broken> {
+        self.trips.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(u64::try_from(request.len()).unwrap(), Ordering::Relaxed);
+        Ok(serve(self.application, request).expect("a request"))
+    }
+}
+
+impl<'a> Line<'a> {
+    fn new(application: &'a Application) -> Self {
+        Self { application, trips: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+    }
+
+    /// The round trips, and the bytes of the requests, of what is done.
+    fn count(&self, act: impl FnOnce()) -> (u64, u64) {
+        let now = || [&self.trips, &self.bytes].map(|count| count.load(Ordering::Relaxed));
+        let before = now();
+        act();
+        let after = now();
+        (after[0] - before[0], after[1] - before[1])
+    }
+
+    fn trips(&self, act: impl FnOnce()) -> u64 {
+        self.count(act).0
+    }
+}
+
+/// A store with a token.
+struct Store {
+    dir: tempfile::TempDir,
+}
+
+impl Store {
+    fn new() -> Self {
+        let store = Self { dir: tempfile::tempdir().unwrap() };
+        fs::write(store.dir.path().join("strongroom.toml"), "[store]\npath = 'store'\n").unwrap();
+        let application = store.open();
+        let slot = application.slot_list(true, true).unwrap()[0];
+        application.init_token(slot, SO_PIN, &[b'x'; 32]).unwrap();
+        let session = application.open_session(slot, true).unwrap();
+        application.login(session, UserType::SECURITY_OFFICER, SO_PIN).unwrap();
+        application.init_pin(session, PIN).unwrap();
+        store
+    }
+
+    fn open(&self) -> Application {
+        let config = Config::load(&self.dir.path().join("strongroom.toml")).unwrap();
+        Application::open(config).unwrap()
+    }
+}
+
+fn slot(token: &dyn Cryptoki) -> SlotId {
+    token.slot_list(true, true).unwrap()[0]
+}
+
+fn user(token: &dyn Cryptoki) -> SessionHandle {
+    let session = token.open_session(slot(token), true).unwrap();
+    token.login(session, UserType::USER, PIN).unwrap();
+    session
+}
+
+fn call(mechanism: MechanismType, params: &[Param]) -> MechanismCall {
+    MechanismCall { mechanism, params: params.iter().cloned().collect() }
+}
+
+fn plain(mechanism: MechanismType) -> Option<MechanismCall> {
+    Some(call(mechanism, &[]))
+}
+
+const ECDSA: MechanismType = mechanism!(CKM_ECDSA).0;
+const ECDSA_SHA256: MechanismType = mechanism!(CKM_ECDSA_SHA256).0;
+const SHA256: MechanismType = mechanism!(CKM_SHA256).0;
+const AES_CBC: MechanismType = mechanism!(CKM_AES_CBC).0;
+const AES_GCM: MechanismType = mechanism!(CKM_AES_GCM).0;
+
+/// An EC key pair of the session; `more` is for the private key.
+fn ec_pair(
+    token: &dyn Cryptoki,
+    session: SessionHandle,
+    more: impl FnOnce(&mut Attributes),
+) -> (ObjectHandle, ObjectHandle) {
+    let (mut public, mut private) = (Attributes::default(), Attributes::default());
+    public.set(attribute::EC_PARAMS, P256);
+    more(&mut private);
+    let pair = call(mechanism!(CKM_EC_KEY_PAIR_GEN).0, &[]);
+    token.generate_key_pair(session, pair, public, private).unwrap()
+}
+
+fn aes(token: &dyn Cryptoki, session: SessionHandle) -> ObjectHandle {
+    let mut template = Attributes::default();
+    template.set(attribute::VALUE_LEN, 16);
+    token.generate_key(session, call(mechanism!(CKM_AES_KEY_GEN).0, &[]), template).unwrap()
+}
+
+const PLENTY: Room = Room::Bytes(1 << 20);
+
+fn bytes(output: Output) -> Bytes {
+    match output {
+        Output::Bytes(bytes) => bytes,
+        Output::Needs(len) => panic!("{len} bytes are needed"),
+    }
+}
+
+/// Signs as most programs do, asking for the length first.
+fn sign(
+    token: &dyn Cryptoki,
+    session: SessionHandle,
+    mechanism: MechanismType,
+    key: ObjectHandle,
+    data: &[u8],
+) -> Result<Bytes> {
+    token.sign_init(session, plain(mechanism), key)?;
+    let len = token.sign(session, data, Room::Query)?.needed();
+    token.sign(session, data, Room::Bytes(len)).map(bytes)
+}
+
+fn verifies(
+    token: &dyn Cryptoki,
+    session: SessionHandle,
+    mechanism: MechanismType,
+    key: ObjectHandle,
+    data: &[u8],
+    signature: &[u8],
+) -> Result<()> {
+    token.verify_init(session, plain(mechanism), key)?;
+    token.verify(session, data, signature)
+}
+
+#[test]
+fn after_its_first_use_a_key_costs_one_round_trip() {
+    let store = Store::new();
+    let application = store.open();
+    let line = Line::new(&application);
+    let token = Remote::hashing(&line, hasher);
+    let session = user(&token);
+    let (public, private) = ec_pair(&token, session, |_| ());
+    let key = aes(&token, session);
+
+    for mechanism in [ECDSA, ECDSA_SHA256] {
+        let trips = [0; 3].map(|_| {
+            line.trips(|| drop(sign(&token, session, mechanism, private, &[7; 32]).unwrap()))
+        });
+        assert_eq!(trips, [3, 1, 1], "a start, a question for the length and a signature");
+        let signature = sign(&token, session, mechanism, private, &[7; 32]).unwrap();
+        let verify = || verifies(&token, session, mechanism, public, &[7; 32], &signature).unwrap();
+        assert_eq!([0; 3].map(|_| line.trips(verify)), [2, 1, 1]);
+    }
+
+    let iv = |byte: u8| call(AES_CBC, &[Param::from([byte; 16].as_slice())]);
+    let mut encrypted = Vec::new();
+    let trips = [1, 2, 3].map(|byte| {
+        line.trips(|| {
+            token.encrypt_init(session, Some(iv(byte)), key).unwrap();
+            encrypted.push(bytes(token.encrypt(session, &[9; 64], PLENTY).unwrap()));
+        })
+    });
+    assert_eq!(trips, [2, 1, 1], "another IV each time");
+    assert!(encrypted[0] != encrypted[1]);
+    for (at, trips) in [(0_u8, 2), (1, 1), (2, 1)] {
+        let took = line.trips(|| {
+            token.decrypt_init(session, Some(iv(at + 1)), key).unwrap();
+            let data = token.decrypt(session, &encrypted[usize::from(at)], PLENTY).unwrap();
+            assert_eq!(*bytes(data), [9; 64]);
+        });
+        assert_eq!(took, trips);
+    }
+    let gcm = |nonce: u8| {
+        let params = [[nonce; 12].as_slice().into(), Param::from(&b"aad"[..]), Param::Ulong(128)];
+        call(AES_GCM, &params)
+    };
+    let trips = [1, 2, 3].map(|nonce| {
+        line.trips(|| {
+            token.encrypt_init(session, Some(gcm(nonce)), key).unwrap();
+            token.encrypt(session, &[9; 64], PLENTY).unwrap();
+        })
+    });
+    assert_eq!(trips, [2, 1, 1]);
+
+    let digest = || {
+        token.digest_init(session, plain(SHA256)).unwrap();
+        assert_eq!(token.digest(session, b"abc", Room::Query).unwrap().needed(), 32);
+        assert_eq!(bytes(token.digest(session, b"abc", PLENTY).unwrap())[..2], [0xba, 0x78]);
+    };
+    assert_eq!([0; 3].map(|_| line.trips(digest)), [3, 1, 1]);
+}
+
+#[test]
+fn data_that_is_hashed_first_stays_where_it_is() {
+    let store = Store::new();
+    let application = store.open();
+    let line = Line::new(&application);
+    let token = Remote::hashing(&line, hasher);
+    let session = user(&token);
+    let (public, private) = ec_pair(&token, session, |_| ());
+    let data: Vec<u8> = (0..100_000_u32).map(|number| number.to_le_bytes()[0]).collect();
+    sign(&token, session, ECDSA_SHA256, private, b"once").unwrap();
+
+    let mut signature = None;
+    let (trips, sent) = line.count(|| {
+        signature = sign(&token, session, ECDSA_SHA256, private, &data).ok();
+    });
+    assert_eq!(trips, 1);
+    assert!(sent < 200, "{sent}");
+    verifies(&application, session, ECDSA_SHA256, public, &data, &signature.unwrap()).unwrap();
+
+    let mut signature = None;
+    let (trips, sent) = line.count(|| {
+        token.sign_init(session, plain(ECDSA_SHA256), private).unwrap();
+        data.chunks(1000).for_each(|part| token.sign_update(session, part).unwrap());
+        assert_eq!(token.sign_final(session, Room::Query).unwrap().needed(), 64);
+        signature = token.sign_final(session, PLENTY).map(bytes).ok();
+    });
+    assert_eq!(trips, 1, "in parts");
+    assert!(sent < 200, "{sent}");
+    verifies(&application, session, ECDSA_SHA256, public, &data, &signature.unwrap()).unwrap();
+
+    // Who may have nothing signed but what the token has hashed brings no digest.
+    let (_, strict) = ec_pair(&token, session, |private| {
+        private.set(attribute::ALLOWED_MECHANISMS, Value::Ulongs(vec![ECDSA_SHA256.0]));
+    });
+    for _ in 0..2 {
+        let (_, sent) =
+            line.count(|| drop(sign(&token, session, ECDSA_SHA256, strict, &data).unwrap()));
+        assert!(sent > 100_000, "{sent}");
+    }
+    application.sign_init(session, plain(ECDSA_SHA256), strict).unwrap();
+    let refused = application.sign_digest(session, &[7; 32], PLENTY).map(drop);
+    assert_eq!(refused, Err(Error::KeyFunctionNotPermitted));
+    for (digest, why) in [(31, "short"), (33, "long")] {
+        application.sign_init(session, plain(ECDSA_SHA256), private).unwrap();
+        let refused = application.sign_digest(session, &vec![7; digest], PLENTY).map(drop);
+        assert_eq!(refused, Err(Error::DataLenRange), "{why}");
+    }
+}
+
+/// What a script has to work with.
+struct Scene<'a> {
+    token: &'a dyn Cryptoki,
+    session: SessionHandle,
+    public: ObjectHandle,
+    private: ObjectHandle,
+    aes: ObjectHandle,
+    said: Vec<String>,
+}
+
+impl Scene<'_> {
+    fn say<T>(&mut self, outcome: Result<T>) {
+        self.said.push(match outcome {
+            Ok(_) => "done".into(),
+            Err(error) => format!("{error:?}"),
+        });
+    }
+
+    fn output(&mut self, outcome: Result<Output>) -> Option<Bytes> {
+        let (said, output) = match outcome {
+            Ok(Output::Needs(len)) => (format!("needs {len}"), None),
+            Ok(Output::Bytes(bytes)) => (format!("{} bytes", bytes.len()), Some(bytes)),
+            Err(error) => (format!("{error:?}"), None),
+        };
+        self.said.push(said);
+        output
+    }
+
+    fn init(&mut self, mechanism: MechanismType) {
+        self.say(self.token.sign_init(self.session, plain(mechanism), self.private));
+    }
+
+    fn update(&mut self, part: &[u8]) {
+        self.say(self.token.sign_update(self.session, part));
+    }
+
+    fn sign(&mut self, data: &[u8], room: Room) -> Option<Bytes> {
+        self.output(self.token.sign(self.session, data, room))
+    }
+
+    fn finish(&mut self, room: Room) -> Option<Bytes> {
+        self.output(self.token.sign_final(self.session, room))
+    }
+
+    fn check(&mut self, mechanism: MechanismType, data: &[u8], signature: &[u8]) {
+        let Scene { token, session, public, .. } = *self;
+        self.say(verifies(token, session, mechanism, public, data, signature));
+    }
+
+    fn encrypt_init(&mut self) {
+        let iv = call(AES_CBC, &[Param::from([5; 16].as_slice())]);
+        self.say(self.token.encrypt_init(self.session, Some(iv), self.aes));
+    }
+}
+
+type Script = (&'static str, fn(&mut Scene<'_>, MechanismType));
+
+const SCRIPTS: &[Script] = &[
+    ("started twice", |scene, by| {
+        scene.init(by);
+        scene.init(by);
+        scene.sign(&[1; 32], PLENTY);
+        scene.sign(&[1; 32], PLENTY);
+    }),
+    ("rooms", |scene, by| {
+        scene.init(by);
+        scene.sign(&[1; 32], Room::Query);
+        scene.sign(&[1; 32], Room::Bytes(63));
+        let signature = scene.sign(&[1; 32], Room::Bytes(64)).unwrap();
+        scene.check(by, &[1; 32], &signature);
+        scene.check(by, &[2; 32], &signature);
+        scene.check(by, &[1; 32], &signature);
+    }),
+    ("in parts", |scene, by| {
+        scene.init(by);
+        scene.update(&[1; 16]);
+        scene.update(&[2; 16]);
+        scene.finish(Room::Query);
+        scene.finish(Room::Bytes(1));
+        let signature = scene.finish(PLENTY).unwrap();
+        scene.check(by, &[[1; 16], [2; 16]].concat(), &signature);
+        scene.update(&[1; 16]);
+        scene.finish(PLENTY);
+    }),
+    ("no part at all", |scene, by| {
+        scene.init(by);
+        scene.finish(Room::Query);
+        scene.finish(PLENTY);
+        scene.finish(PLENTY);
+    }),
+    ("a single part after others", |scene, by| {
+        scene.init(by);
+        scene.update(&[1; 16]);
+        scene.sign(&[1; 16], Room::Query);
+        scene.finish(PLENTY);
+        scene.init(by);
+        scene.update(&[1; 16]);
+        scene.init(by);
+        scene.finish(PLENTY);
+    }),
+    ("ended by its own function", |scene, by| {
+        scene.init(by);
+        scene.say(scene.token.sign_init(scene.session, None, ObjectHandle(0)));
+        scene.sign(&[1; 32], PLENTY);
+        scene.say(scene.token.sign_init(scene.session, None, ObjectHandle(0)));
+        scene.init(by);
+        scene.sign(&[1; 32], PLENTY);
+    }),
+    ("cancelled", |scene, by| {
+        scene.init(by);
+        scene.update(&[1; 32]);
+        scene.say(scene.token.session_cancel(scene.session, ck!(CKF_SIGN)));
+        scene.finish(PLENTY);
+        scene.init(by);
+        scene.say(scene.token.session_cancel(scene.session, ck!(CKF_ENCRYPT)));
+        scene.sign(&[1; 32], PLENTY);
+    }),
+    ("a logout", |scene, by| {
+        scene.init(by);
+        scene.update(&[1; 32]);
+        scene.say(scene.token.logout(scene.session));
+        scene.finish(PLENTY);
+        scene.init(by);
+        scene.say(scene.token.login(scene.session, UserType::USER, PIN));
+        scene.finish(PLENTY);
+        scene.init(by);
+    }),
+    ("another session logs out", |scene, by| {
+        let other = scene.token.open_session(slot(scene.token), false).unwrap();
+        scene.init(by);
+        scene.say(scene.token.logout(other));
+        scene.sign(&[1; 32], PLENTY);
+        scene.init(by);
+    }),
+    ("the key is destroyed", |scene, by| {
+        scene.init(by);
+        scene.say(scene.token.destroy_object(scene.session, scene.private));
+        let signature = scene.sign(&[1; 32], PLENTY).unwrap();
+        scene.check(by, &[1; 32], &signature);
+        scene.init(by);
+    }),
+    ("the key is destroyed between parts", |scene, by| {
+        scene.init(by);
+        scene.update(&[1; 16]);
+        scene.say(scene.token.destroy_object(scene.session, scene.private));
+        scene.update(&[2; 16]);
+        let signature = scene.finish(PLENTY).unwrap();
+        scene.check(by, &[[1; 16], [2; 16]].concat(), &signature);
+    }),
+    ("the key may sign no more", |scene, by| {
+        scene.init(by);
+        let mut template = Attributes::default();
+        template.set(attribute::SIGN, false);
+        scene.say(scene.token.set_attributes(scene.session, scene.private, template.clone()));
+        scene.sign(&[1; 32], PLENTY);
+        scene.init(by);
+        template.set(attribute::SIGN, true);
+        scene.say(scene.token.set_attributes(scene.session, scene.private, template));
+        scene.init(by);
+        scene.sign(&[1; 32], PLENTY);
+    }),
+    ("other functions come between", |scene, by| {
+        scene.init(by);
+        scene.encrypt_init();
+        scene.say(scene.token.generate_random(scene.session, 16));
+        scene.say(scene.token.find_objects_init(scene.session, Attributes::default()));
+        scene.sign(&[1; 32], PLENTY);
+        scene.say(scene.token.find_objects_final(scene.session));
+        scene.output(scene.token.encrypt(scene.session, &[1; 15], PLENTY));
+        scene.output(scene.token.encrypt(scene.session, &[1; 16], PLENTY));
+        scene.encrypt_init();
+        scene.output(scene.token.encrypt(scene.session, &[1; 16], Room::Query));
+        scene.output(scene.token.encrypt(scene.session, &[1; 16], Room::Bytes(3)));
+        scene.encrypt_init();
+        scene.output(scene.token.encrypt(scene.session, &[1; 16], PLENTY));
+    }),
+    ("signed and encrypted at once", |scene, by| {
+        let (token, session) = (scene.token, scene.session);
+        // Short, and longer than what is kept of data that is hashed elsewhere.
+        for len in [16, 40_000] {
+            let part = vec![3; len];
+            scene.init(by);
+            scene.encrypt_init();
+            scene.update(&part);
+            scene.output(token.sign_encrypt_update(session, &part, Room::Bytes(1)));
+            scene.output(token.sign_encrypt_update(session, &part, PLENTY));
+            scene.output(token.encrypt_final(session, PLENTY));
+            if let Some(signature) = scene.finish(PLENTY) {
+                scene.check(by, &[&part[..], &part].concat(), &signature);
+            }
+        }
+    }),
+    ("half of two at once", |scene, by| {
+        let (token, session) = (scene.token, scene.session);
+        scene.init(by);
+        scene.output(token.sign_encrypt_update(session, &[3; 16], PLENTY));
+        scene.sign(&[3; 16], PLENTY);
+        scene.init(by);
+        scene.update(&[3; 40_000]);
+        scene.output(token.sign_encrypt_update(session, &[3; 16], PLENTY));
+        scene.say(token.session_cancel(session, ck!(CKF_SIGN)));
+        scene.init(by);
+        scene.sign(&[3; 32], PLENTY);
+    }),
+    ("saved and restored", |scene, by| {
+        let (token, session) = (scene.token, scene.session);
+        scene.init(by);
+        scene.update(&[1; 16]);
+        let state = scene.output(token.operation_state(session, PLENTY));
+        scene.update(&[2; 16]);
+        scene.finish(PLENTY);
+        if let Some(state) = state {
+            scene.say(token.set_operation_state(session, &state, ObjectHandle(0), scene.private));
+            scene.update(&[4; 16]);
+            if let Some(signature) = scene.finish(PLENTY) {
+                scene.check(by, &[[1; 16], [4; 16]].concat(), &signature);
+            }
+        }
+        scene.init(by);
+        scene.sign(&[1; 32], PLENTY);
+    }),
+    ("the session closes", |scene, by| {
+        let (token, slot) = (scene.token, slot(scene.token));
+        let keeper = token.open_session(slot, false).unwrap();
+        scene.init(by);
+        scene.say(token.close_session(scene.session));
+        scene.sign(&[1; 32], PLENTY);
+        scene.init(by);
+        scene.session = token.open_session(slot, true).unwrap();
+        scene.say(token.close_all_sessions(slot));
+        scene.init(by);
+        scene.say(token.session_info(keeper));
+    }),
+];
+
+/// Runs a script where everything in it has been done before.
+fn run(token: &dyn Cryptoki, script: &Script, by: MechanismType) -> Vec<String> {
+    let session = user(token);
+    let (public, private) = ec_pair(token, session, |_| ());
+    let aes = aes(token, session);
+    let mut scene = Scene { token, session, public, private, aes, said: Vec::new() };
+    for mechanism in [ECDSA, ECDSA_SHA256] {
+        let signature = sign(token, session, mechanism, private, &[1; 32]).unwrap();
+        scene.check(mechanism, &[1; 32], &signature);
+    }
+    scene.encrypt_init();
+    scene.output(token.encrypt(session, &[1; 16], PLENTY));
+    script.1(&mut scene, by);
+    let said = scene.said;
+    let _ = token.close_all_sessions(slot(token));
+    said
+}
+
+#[test]
+fn nobody_can_tell() {
+    let store = Store::new();
+    let application = store.open();
+    let line = Line::new(&application);
+    let far = Remote::hashing(&line, hasher);
+    for script in SCRIPTS {
+        for by in [ECDSA, ECDSA_SHA256] {
+            let near = run(&application, script, by);
+            assert!(near.len() > 4, "{}", script.0);
+            assert_eq!(run(&far, script, by), near, "{}, by {:#x}", script.0, by.0);
+        }
+    }
+}
+
+#[test]
+fn a_key_that_wants_a_login_for_each_use_is_always_asked_for() {
+    let store = Store::new();
+    let application = store.open();
+    let line = Line::new(&application);
+    let far = Remote::hashing(&line, hasher);
+    let session = user(&far);
+    let (_, key) = ec_pair(&far, session, |private| {
+        private.set(attribute::ALWAYS_AUTHENTICATE, true);
+    });
+    for _ in 0..2 {
+        let start = || far.sign_init(session, plain(ECDSA_SHA256), key).unwrap();
+        assert_eq!(line.trips(start), 1);
+        let refused = far.sign(session, b"data", PLENTY).map(drop);
+        assert_eq!(refused, Err(Error::UserNotLoggedIn));
+        start();
+        far.login(session, UserType::CONTEXT_SPECIFIC, PIN).unwrap();
+        assert!(far.sign(session, b"data", PLENTY).is_ok());
+    }
+}
+
+#[test]
+fn what_another_process_changes_is_told_by_the_next_call() {
+    let store = Store::new();
+    let application = store.open();
+    let line = Line::new(&application);
+    let far = Remote::hashing(&line, hasher);
+    let session = user(&far);
+    let (_, key) = ec_pair(&far, session, |private| {
+        private.set(attribute::TOKEN, true);
+        private.set(attribute::LABEL, b"key".as_slice());
+    });
+    let other = store.open();
+    let there = user(&other);
+    let mut template = Attributes::default();
+    template.set(attribute::CLASS, Class::PRIVATE_KEY.0);
+    other.find_objects_init(there, template).unwrap();
+    let same = other.find_objects(there, 1).unwrap()[0];
+    for mechanism in [ECDSA, ECDSA_SHA256] {
+        sign(&far, session, mechanism, key, &[1; 32]).unwrap();
+        let mut template = Attributes::default();
+        template.set(attribute::SIGN, false);
+        other.set_attributes(there, same, template.clone()).unwrap();
+        far.sign_init(session, plain(mechanism), key).expect("as it was when it was asked last");
+        let refused = far.sign(session, &[1; 32], PLENTY).map(drop);
+        assert_eq!(refused, Err(Error::KeyFunctionNotPermitted), "the token checks it");
+        let refused = far.sign_init(session, plain(mechanism), key);
+        assert_eq!(refused, Err(Error::KeyFunctionNotPermitted), "and is asked again");
+        template.set(attribute::SIGN, true);
+        other.set_attributes(there, same, template).unwrap();
+        sign(&far, session, mechanism, key, &[1; 32]).unwrap();
+    }
+}
+
+#[test]
+fn threads_with_a_session_each_do_not_meet() {
+    let store = Store::new();
+    let application = store.open();
+    let line = Line::new(&application);
+    let far = Remote::hashing(&line, hasher);
+    let first = user(&far);
+    let (public, private) = ec_pair(&far, first, |_| ());
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let far = &far;
+            scope.spawn(move || {
+                let session = far.open_session(slot(far), true).unwrap();
+                for round in 0..50 {
+                    let data = [thread, round];
+                    let signature = sign(far, session, ECDSA_SHA256, private, &data).unwrap();
+                    verifies(far, session, ECDSA_SHA256, public, &data, &signature).unwrap();
+                    // Of no concern to the others.
+                    let (gone, _) = ec_pair(far, session, |_| ());
+                    far.destroy_object(session, gone).unwrap();
+                }
+            });
+        }
+    });
+}
