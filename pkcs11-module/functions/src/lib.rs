@@ -24,7 +24,7 @@ pub use trips::{Hasher, Hashers};
 use strongroom_types::{
     Attributes, Derived, Error, MechanismCall, MechanismInfo, MechanismType, ModuleInfo,
     ObjectHandle, Output, Params, Placed, Result, Room, SessionHandle, SessionInfo, SlotId,
-    SlotInfo, TokenInfo, UserType, Value,
+    SlotInfo, TokenInfo, UserType, Value, ck,
 };
 use zeroize::Zeroizing;
 
@@ -81,8 +81,18 @@ pub enum Operation {
 }
 
 impl Operation {
-    /// How many there are.
-    const COUNT: usize = 5;
+    const ALL: [Self; 5] = [Self::Encrypt, Self::Decrypt, Self::Digest, Self::Sign, Self::Verify];
+
+    /// How `C_SessionCancel` calls it.
+    fn flag(self) -> u64 {
+        match self {
+            Self::Encrypt => ck!(CKF_ENCRYPT),
+            Self::Decrypt => ck!(CKF_DECRYPT),
+            Self::Digest => ck!(CKF_DIGEST),
+            Self::Sign => ck!(CKF_SIGN),
+            Self::Verify => ck!(CKF_VERIFY),
+        }
+    }
 
     fn index(self) -> usize {
         match self {
@@ -105,6 +115,8 @@ pub struct Facts {
     pub output_len: Option<usize>,
     /// The mechanism of the digest that the caller may compute itself.
     pub hash: Option<MechanismType>,
+    /// Whether its key is an object of a session, and ends with that.
+    pub passing: bool,
 }
 
 /// Which way messages go.

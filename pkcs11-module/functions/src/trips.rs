@@ -17,17 +17,18 @@
 //! calls overtakes that; the map never is while the token is asked.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use core::cell::OnceCell;
 
 use strongroom_types::{
     Bytes, Error, MechanismCall, MechanismType, ObjectHandle, Output, Param, Params, Result, Room,
-    SessionHandle,
+    SessionHandle, SlotId,
 };
 
 use crate::remote::Request;
+use crate::revival::OPEN_SESSION;
 use crate::serve::{FACTS, SIGN_DIGEST, refusal};
 use crate::wire::{Reader, Wire, Writer};
 use crate::{Facts, Operation};
@@ -57,13 +58,16 @@ enum Role {
     Object,
     /// It may change which operations can start, in any session.
     Everything,
-    /// It ends the session.
+    /// It opens a session.
+    Open,
+    /// It ends the session, and its objects.
     Close,
 }
 
 /// The rows that have a role.
 const ROLES: &[(u16, Role)] = &[
     (8, Role::Everything),
+    (OPEN_SESSION, Role::Open),
     (12, Role::Close),
     (CLOSE_ALL_SESSIONS, Role::Everything),
     (15, Role::Everything),
@@ -146,9 +150,12 @@ pub(crate) trait Carrier {
 
 /// The operations of all sessions, as far as they concern round trips.
 pub(crate) struct Trips {
-    desks: RwLock<HashMap<u64, Arc<Mutex<Desk>>>>,
+    /// Of the sessions that are open, as far as anybody here knows.
+    desks: RwLock<HashMap<u64, (SlotId, Arc<Mutex<Desk>>)>>,
     /// How often something began or ended that may change what is known.
     changes: AtomicU64,
+    /// Whether a key has been used that goes with its session.
+    any_passing: AtomicBool,
     hashers: Hashers,
 }
 
@@ -156,7 +163,7 @@ pub(crate) struct Trips {
 #[derive(Default)]
 struct Desk {
     /// By the index of the operation.
-    states: [State; Operation::COUNT],
+    states: [State; Operation::ALL.len()],
     known: VecDeque<Known>,
 }
 
@@ -177,15 +184,44 @@ enum State {
 /// How an operation starts.
 struct Start {
     request: Request,
-    key: ObjectHandle,
+    key: Key,
     facts: Facts,
+}
+
+/// The key of an operation; of a digest the handle that stands for nothing.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Key {
+    handle: ObjectHandle,
+    /// Whether it is an object of some session, which ends with that.
+    passing: bool,
+}
+
+/// What may change with a call.
+#[derive(Clone, Copy)]
+enum Reach {
+    /// All keys, and who may use them.
+    All,
+    /// One object.
+    One(ObjectHandle),
+    /// The objects of a session.
+    Passing,
+}
+
+impl Reach {
+    fn concerns(self, key: Key) -> bool {
+        match self {
+            Self::All => true,
+            Self::One(object) => key.handle == object,
+            Self::Passing => key.passing,
+        }
+    }
 }
 
 /// A signature whose data is hashed here.
 struct Hashing {
     /// How it starts, until it has been started at the token.
     start: Option<Request>,
-    key: ObjectHandle,
+    key: Key,
     signature_len: usize,
     hasher: Box<dyn Hasher>,
     /// All the data, while it is short.
@@ -195,7 +231,7 @@ struct Hashing {
 /// A start that succeeded.
 struct Known {
     like: Bytes,
-    key: ObjectHandle,
+    key: Key,
     facts: Facts,
     turn: u64,
 }
@@ -210,17 +246,35 @@ enum Here {
 
 impl Trips {
     pub(crate) fn new(hashers: Hashers) -> Self {
-        Self { desks: RwLock::default(), changes: AtomicU64::new(0), hashers }
+        let (changes, any_passing) = (AtomicU64::new(0), AtomicBool::new(false));
+        Self { desks: RwLock::default(), changes, any_passing, hashers }
     }
 
     /// Has a request answered, in as few round trips as it takes.
-    pub(crate) fn call(&self, mut request: Request, carrier: &dyn Carrier) -> Result<Bytes> {
+    pub(crate) fn call(&self, request: Request, carrier: &dyn Carrier) -> Result<Bytes> {
         let Some(role) = role(request.number) else {
             return carrier.carry(&mut [request]);
         };
         let Some(session) = request.session() else {
-            return self.change(None, request, carrier);
+            return match role {
+                Role::Open => self.open(request, carrier),
+                _ => self.change(Reach::All, request, carrier),
+            };
         };
+        let answer = self.in_session(session, role, request, carrier)?;
+        if !done(&answer) && failure(&answer) == Some(Error::SessionHandleInvalid) {
+            write(&self.desks).remove(&session.0);
+        }
+        Ok(answer)
+    }
+
+    fn in_session(
+        &self,
+        session: SessionHandle,
+        role: Role,
+        request: Request,
+        carrier: &dyn Carrier,
+    ) -> Result<Bytes> {
         match role {
             Role::Start(operation) => self.start(session, operation, request, carrier),
             Role::Whole(operation) | Role::Part(operation) | Role::Last(operation) => {
@@ -231,17 +285,33 @@ impl Trips {
             Role::Object => {
                 let list = OnceCell::new();
                 let object = request.arguments(&list).map(|(SessionHandle(_), object)| object);
-                self.change(object, request, carrier)
+                self.change(object.map_or(Reach::All, Reach::One), request, carrier)
             }
-            Role::Everything => self.change(None, request, carrier),
+            Role::Everything | Role::Open => self.change(Reach::All, request, carrier),
             Role::Close => {
-                let answer = carrier.carry(std::slice::from_mut(&mut request))?;
+                let answer = match self.any_passing.load(Ordering::Relaxed) {
+                    true => self.change(Reach::Passing, request, carrier)?,
+                    false => carrier.carry(&mut [request])?,
+                };
                 if done(&answer) {
                     write(&self.desks).remove(&session.0);
                 }
                 Ok(answer)
             }
         }
+    }
+
+    /// `C_OpenSession`.
+    fn open(&self, request: Request, carrier: &dyn Carrier) -> Result<Bytes> {
+        let list = OnceCell::new();
+        let slot = request.arguments(&list);
+        let answer = carrier.carry(&mut [request])?;
+        let list = OnceCell::new();
+        let opened = Result::<SessionHandle>::take(&mut Reader::new(&answer, &list));
+        if let (Ok(Ok(session)), Some(slot)) = (opened, slot) {
+            write(&self.desks).insert(session.0, (slot, Arc::default()));
+        }
+        Ok(answer)
     }
 
     /// `C_SignInit` and its like.
@@ -252,16 +322,17 @@ impl Trips {
         request: Request,
         carrier: &dyn Carrier,
     ) -> Result<Bytes> {
-        let Some((like, key)) = alike(operation, &request) else {
+        let Some((like, handle)) = alike(operation, &request) else {
             return self.end(session, operation, request, carrier);
         };
         let (turn, changes) = (carrier.turn(), self.changes.load(Ordering::SeqCst));
-        if let Some(desk) = self.find(session) {
+        let Some(desk) = self.find(session) else { return carrier.carry(&mut [request]) };
+        {
             let desk = &mut *lock(&desk);
             let known = desk.known.iter().find(|known| known.turn == turn && known.like == like);
             let state = desk.states.get_mut(operation.index()).ok_or(Error::GeneralError)?;
-            if let (State::None, Some(Known { facts, .. })) = (&state, known) {
-                *state = State::Held(Start { request, key, facts: facts.clone() });
+            if let (State::None, Some(Known { key, facts, .. })) = (&state, known) {
+                *state = State::Held(Start { request, key: *key, facts: facts.clone() });
                 return Ok(written(&()));
             }
             state.begin(session, carrier);
@@ -277,7 +348,10 @@ impl Trips {
             }
             _ => return Ok(answer),
         };
-        let desk = Arc::clone(write(&self.desks).entry(session.0).or_default());
+        let key = Key { handle, passing: facts.passing };
+        if key.passing {
+            self.any_passing.store(true, Ordering::SeqCst);
+        }
         let mut desk = lock(&desk);
         if let Some(state) = desk.states.get_mut(operation.index()) {
             *state = State::There;
@@ -424,46 +498,76 @@ impl Trips {
             return Ok(refusal(Error::StateUnsaveable));
         }
         let answer = carrier.carry(std::slice::from_mut(&mut request))?;
-        if matches!(request.number, SESSION_CANCEL | SET_OPERATION_STATE) && done(&answer) {
-            // Which operations there are is not looked into: that they may be there is always true.
-            lock(&desk).states = [const { State::There }; Operation::COUNT];
+        let touched = match request.number {
+            SET_OPERATION_STATE => u64::MAX,
+            SESSION_CANCEL => {
+                let list = OnceCell::new();
+                request.arguments(&list).map_or(u64::MAX, |(SessionHandle(_), flags)| flags)
+            }
+            _ => 0,
+        };
+        if done(&answer) {
+            let desk = &mut *lock(&desk);
+            for operation in Operation::ALL.into_iter().filter(|of| of.flag() & touched != 0) {
+                // Whether it is there is not looked into: that it may be is always true.
+                if let Some(state) = desk.states.get_mut(operation.index()) {
+                    *state = State::There;
+                }
+            }
         }
         Ok(answer)
     }
 
-    /// What may change which operations can start: with one key, or at all.
-    fn change(
-        &self,
-        object: Option<ObjectHandle>,
-        request: Request,
-        carrier: &dyn Carrier,
-    ) -> Result<Bytes> {
-        let concerns = |key: ObjectHandle| object.is_none_or(|object| object == key);
-        let forget = || {
-            self.changes.fetch_add(1, Ordering::SeqCst);
-            let all: Vec<_> =
-                read(&self.desks).iter().map(|(of, desk)| (*of, Arc::clone(desk))).collect();
-            for (session, desk) in all {
-                let mut desk = lock(&desk);
-                desk.known.retain(|known| !concerns(known.key));
-                for state in &mut desk.states {
-                    if state.key().is_some_and(concerns) {
-                        state.begin(SessionHandle(session), carrier);
-                    }
-                }
-            }
-        };
-        forget();
-        let closes = request.number == CLOSE_ALL_SESSIONS;
+    /// What may change which operations can start.
+    fn change(&self, reach: Reach, request: Request, carrier: &dyn Carrier) -> Result<Bytes> {
+        self.forget(reach, carrier);
+        let list = OnceCell::new();
+        let closes = (request.number == CLOSE_ALL_SESSIONS).then(|| request.arguments(&list));
         let answer = carrier.carry(&mut [request]);
         // Once more, for what was learnt meanwhile.
-        forget();
-        if closes {
-            // Where nothing is kept, nothing is lost.
-            write(&self.desks)
-                .retain(|_, desk| desk.try_lock().map_or(true, |desk| desk.hashes_here()));
+        self.forget(reach, carrier);
+        if matches!(reach, Reach::All) {
+            self.look_again(carrier);
+        }
+        if let Some(Some(closed)) = closes
+            && answer.as_ref().is_ok_and(|answer| done(answer))
+        {
+            write(&self.desks).retain(|_, (slot, _)| *slot != closed);
         }
         answer
+    }
+
+    /// Forgets what may no longer be so, and has begin at the token what is held of it.
+    fn forget(&self, reach: Reach, carrier: &dyn Carrier) {
+        self.changes.fetch_add(1, Ordering::SeqCst);
+        for (session, desk) in self.all() {
+            let mut desk = lock(&desk);
+            desk.known.retain(|known| !reach.concerns(known.key));
+            for state in &mut desk.states {
+                if state.key().is_some_and(|key| reach.concerns(key)) {
+                    state.begin(session, carrier);
+                }
+            }
+        }
+    }
+
+    /// Looks whether the signatures that are hashed here, but have begun at the token, are still there:
+    /// a logout ends them.
+    fn look_again(&self, carrier: &dyn Carrier) {
+        for (session, desk) in self.all() {
+            let mut desk = lock(&desk);
+            for operation in Operation::ALL {
+                let Some(state) = desk.states.get_mut(operation.index()) else { continue };
+                if matches!(state, State::Hashing(_)) && !is_there(session, operation, carrier) {
+                    *state = State::There;
+                }
+            }
+        }
+    }
+
+    fn all(&self) -> Vec<(SessionHandle, Arc<Mutex<Desk>>)> {
+        let desks = read(&self.desks);
+        desks.iter().map(|(of, (_, desk))| (SessionHandle(*of), Arc::clone(desk))).collect()
     }
 
     /// Has the held operations of a session begin at the token.
@@ -490,7 +594,7 @@ impl Trips {
     }
 
     fn find(&self, session: SessionHandle) -> Option<Arc<Mutex<Desk>>> {
-        read(&self.desks).get(&session.0).map(Arc::clone)
+        read(&self.desks).get(&session.0).map(|(_, desk)| Arc::clone(desk))
     }
 }
 
@@ -503,7 +607,7 @@ impl Desk {
 
 impl State {
     /// The key that it would start with.
-    fn key(&self) -> Option<ObjectHandle> {
+    fn key(&self) -> Option<Key> {
         match self {
             Self::None | Self::There => None,
             Self::Held(start) => Some(start.key),
@@ -646,6 +750,21 @@ const NEEDS: &[u8] = &[0, 0];
 /// Whether an answer says that the call succeeded.
 fn done(answer: &[u8]) -> bool {
     answer.first() == Some(&0)
+}
+
+/// Why a call failed.
+fn failure(answer: &[u8]) -> Option<Error> {
+    let list = OnceCell::new();
+    Result::<()>::take(&mut Reader::new(answer, &list)).ok()?.err()
+}
+
+/// Whether an operation is under way at the token.
+fn is_there(session: SessionHandle, operation: Operation, carrier: &dyn Carrier) -> bool {
+    let ask = Request::new(FACTS).with(&session).with(&operation);
+    let Ok(answer) = carrier.carry(&mut [ask]) else { return false };
+    let list = OnceCell::new();
+    let facts = Result::<Facts>::take(&mut Reader::new(&answer, &list));
+    matches!(facts, Ok(Ok(Facts { again: true, .. })))
 }
 
 fn carry(requests: &mut [Request], carrier: &dyn Carrier) -> bool {

@@ -223,9 +223,12 @@ impl Host for Application {
 
     fn facts(&self, session: SessionHandle, operation: Operation) -> Result<Facts> {
         let session = self.sessions.find(session)?;
-        let mut activity = lock(&session.activity);
-        let operation = activity.get_mut(kind_of(operation));
-        Ok(operation.map(|operation| operation.facts()).unwrap_or_default())
+        let (facts, key) = match lock(&session.activity).get_mut(kind_of(operation)) {
+            Some(operation) => (operation.facts(), operation.key()),
+            None => return Ok(Facts::default()),
+        };
+        let passing = key.is_some_and(|id| session.token.session_object(&id).is_ok());
+        Ok(Facts { passing, ..facts })
     }
 
     fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output> {

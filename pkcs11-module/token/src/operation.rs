@@ -150,7 +150,12 @@ impl Operation {
             Running::Digest(digest) => Some(digest.digest_len()),
             _ => None,
         };
-        Facts { again: !self.always, output_len, hash: self.prehash }
+        Facts { again: !self.always, output_len, hash: self.prehash, passing: false }
+    }
+
+    /// The object that is its key, unless that wants a login for each use.
+    pub(crate) fn key(&self) -> Option<ObjectId> {
+        self.source.as_ref()?.key
     }
 
     /// The same, started with this.

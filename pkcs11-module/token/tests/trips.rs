@@ -490,6 +490,37 @@ const SCRIPTS: &[Script] = &[
         scene.init(by);
         scene.sign(&[1; 32], PLENTY);
     }),
+    ("another is cancelled", |scene, by| {
+        scene.init(by);
+        scene.update(&[1; 40_000]);
+        scene.say(scene.token.session_cancel(scene.session, ck!(CKF_ENCRYPT)));
+        scene.update(&[2; 16]);
+        if let Some(signature) = scene.finish(PLENTY) {
+            scene.check(by, &[&[1; 40_000][..], &[2; 16]].concat(), &signature);
+        }
+    }),
+    ("a logout after much data", |scene, by| {
+        scene.init(by);
+        scene.update(&[1; 40_000]);
+        scene.say(scene.token.logout(scene.session));
+        scene.update(&[1; 16]);
+        scene.finish(PLENTY);
+        scene.say(scene.token.login(scene.session, UserType::USER, PIN));
+    }),
+    ("the key goes with its session", |scene, by| {
+        let (token, session) = (scene.token, scene.session);
+        scene.init(by);
+        let other = token.open_session(slot(token), true).unwrap();
+        scene.say(token.sign_init(other, plain(by), scene.private));
+        scene.output(token.sign(other, &[1; 32], PLENTY));
+        scene.say(token.sign_init(other, plain(by), scene.private));
+        scene.say(token.close_session(session));
+        scene.session = other;
+        let signature = scene.sign(&[1; 32], PLENTY).unwrap();
+        assert_eq!(signature.len(), 64);
+        scene.init(by);
+        scene.sign(&[1; 32], PLENTY);
+    }),
     ("the session closes", |scene, by| {
         let (token, slot) = (scene.token, slot(scene.token));
         let keeper = token.open_session(slot, false).unwrap();

@@ -41,7 +41,7 @@ members! {
     MessageOutput { output, placed }
     Derived { key, placed }
     Terms { secret, most, compatible }
-    Facts { again, output_len, hash }
+    Facts { again, output_len, hash, passing }
 }
 
 /// Enumerations: a byte that says which, and what belongs to it.
