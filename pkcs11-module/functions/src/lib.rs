@@ -22,7 +22,7 @@ pub use status::{FUNCTIONS, Function, Since, Status};
 pub use trips::{Hasher, Hashers};
 
 use strongroom_types::{
-    Attributes, Derived, Error, MechanismCall, MechanismInfo, MechanismType, ModuleInfo,
+    Attributes, Bytes, Derived, Error, MechanismCall, MechanismInfo, MechanismType, ModuleInfo,
     ObjectHandle, Output, Params, Placed, Result, Room, SessionHandle, SessionInfo, SlotId,
     SlotInfo, TokenInfo, UserType, Value, ck,
 };
@@ -63,6 +63,15 @@ pub trait Host {
     ///
     /// Those of `C_Sign`.
     fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output>;
+
+    /// Has handles that an application of an earlier turn gave stand for the same objects again, each
+    /// of the session's token and named by its `CKA_UNIQUE_ID`.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::SessionHandleInvalid`](strongroom_types::Error), and
+    /// [`Error::ArgumentsBad`](strongroom_types::Error) for what no application has given.
+    fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()>;
 }
 
 /// The operations whose start need not be asked for each time.
@@ -117,6 +126,8 @@ pub struct Facts {
     pub hash: Option<MechanismType>,
     /// Whether its key is an object of a session, and ends with that.
     pub passing: bool,
+    /// `CKA_UNIQUE_ID` of its key, if that is on the token and for everybody to see.
+    pub name: Option<Bytes>,
 }
 
 /// Which way messages go.

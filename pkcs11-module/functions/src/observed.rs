@@ -1,7 +1,7 @@
 //! An application somebody looks at: each call of it passes an [`Observer`], whichever wire it came
 //! over.
 
-use strongroom_types::{MechanismType, Output, Result, Room, SessionHandle};
+use strongroom_types::{Bytes, MechanismType, ObjectHandle, Output, Result, Room, SessionHandle};
 
 use crate::{Cryptoki, Direction, Facts, Host, Operation};
 
@@ -57,5 +57,9 @@ impl<O: Observer> Host for Observed<'_, O> {
     /// What the caller's program called is `C_Sign`, or `C_SignFinal`.
     fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output> {
         self.call("C_Sign", |application| application.sign_digest(session, digest, room))
+    }
+
+    fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
+        self.application.adopt(session, objects)
     }
 }

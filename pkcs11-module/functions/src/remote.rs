@@ -2,10 +2,12 @@
 
 use core::cell::OnceCell;
 
-use strongroom_types::{Bytes, Error, MechanismType, Output, Result, Room, SessionHandle, reason};
+use strongroom_types::{
+    Bytes, Error, MechanismType, ObjectHandle, Output, Result, Room, SessionHandle, reason,
+};
 
 use crate::revival::{INFO, LASTING, OPEN_SESSION, READING, Sessions};
-use crate::serve::{END_WAITS, FACTS, IN_ONE, MESSAGE_MECHANISM, SIGN_DIGEST};
+use crate::serve::{ADOPT, END_WAITS, FACTS, IN_ONE, MESSAGE_MECHANISM, SIGN_DIGEST};
 use crate::trips::{Carrier, Hashers, Trips};
 use crate::wire::{Malformed, Reader, Taken, Wire, Writer};
 use crate::{Direction, Facts, Host, IN_SESSION, Operation};
@@ -87,7 +89,7 @@ impl Request {
         let row = IN_SESSION.binary_search_by_key(&self.number, |(number, _)| *number);
         let in_session = match row {
             Ok(at) => IN_SESSION.get(at).is_some_and(|(_, in_session)| *in_session),
-            Err(_) => matches!(self.number, MESSAGE_MECHANISM | FACTS | SIGN_DIGEST),
+            Err(_) => matches!(self.number, MESSAGE_MECHANISM | FACTS | SIGN_DIGEST | ADOPT),
         };
         let first = self.frame.bytes().get(ARGUMENTS..)?.first_chunk()?;
         in_session.then(|| SessionHandle(u64::from_le_bytes(*first)))
@@ -124,6 +126,10 @@ impl<T: Transport> Remote<T> {
 impl<T: Transport> Carrier for Line<T> {
     fn turn(&self) -> u64 {
         self.transport.turn()
+    }
+
+    fn learn(&self, session: SessionHandle, object: ObjectHandle, name: Bytes, turn: u64) {
+        self.sessions.learn(session, object, name, turn);
     }
 
     fn carry(&self, requests: &mut [Request]) -> Result<Bytes> {
@@ -199,14 +205,20 @@ impl<T: Transport> Line<T> {
     /// What a session is called by the application of a turn: as it was given, unless that is
     /// another application than the one that gave it.
     fn session(&self, given: SessionHandle, turn: u64) -> Result<SessionHandle> {
-        self.sessions.now(given, turn, |slot, read_write| {
+        let open = |slot, read_write| {
             let open = Request::new(OPEN_SESSION).with(&slot).with(&read_write);
             match self.transport.exchange(turn, open.frame.bytes()) {
                 Ok(answer) => read(&answer).unwrap_or(Err(Error::GeneralError)),
                 Err(Broken::Refused(error)) => Err(error),
                 Err(_) => Err(Error::DeviceError),
             }
-        })
+        };
+        let adopt = |session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>| {
+            let adopt = Request::new(ADOPT).with(&session).with(&objects);
+            // Handles that stand for nothing are what there is without.
+            let _ = self.transport.exchange(turn, adopt.frame.bytes());
+        };
+        self.sessions.now(given, turn, open, adopt)
     }
 }
 
@@ -232,6 +244,10 @@ impl<T: Transport> Host for Remote<T> {
 
     fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output> {
         self.call(Request::new(SIGN_DIGEST).with(&session).with(&digest).with(&room))
+    }
+
+    fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
+        self.call(Request::new(ADOPT).with(&session).with(&objects))
     }
 }
 

@@ -4,13 +4,17 @@
 //! A session in which nobody is logged in is little more than its slot and whether it can write. Such
 //! a session is opened anew when it is next used, and its handle goes on standing for it. Where
 //! somebody was logged in, the sessions are gone, as they are when a token is pulled out: only the
-//! holder of the PIN can bring them back. Objects have new handles; the old ones stand for nothing.
+//! holder of the PIN can bring them back.
+//!
+//! Objects have new handles. Those on the token that everybody may see keep the old ones, if we know
+//! what they are called: the next application is told so, before the first call of a session there.
+//! All other old handles stand for nothing.
 
 use core::cell::OnceCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use strongroom_types::{Result, SessionHandle, SlotId, UserType};
+use strongroom_types::{Bytes, ObjectHandle, Result, SessionHandle, SlotId, UserType};
 
 use crate::remote::Request;
 use crate::serve::{FACTS, MESSAGE_MECHANISM};
@@ -46,12 +50,27 @@ struct Known {
     turn: u64,
 }
 
+/// How many objects are remembered by their names: those that were seen last, since handles rise.
+const MOST_NAMES: usize = 1024;
+
+/// An object as its client knows it.
+struct Named {
+    slot: SlotId,
+    name: Bytes,
+    /// The last turn whose application knows it by this handle.
+    turn: u64,
+}
+
 #[derive(Default)]
 struct Book {
     /// By the handles that were given.
     sessions: HashMap<u64, Known>,
     /// Where somebody is logged in.
     logins: HashSet<u64>,
+    /// Objects by their handles.
+    objects: BTreeMap<u64, Named>,
+    /// Whether there may be some that the application of this turn does not know.
+    behind: bool,
     /// The turn that the book is about.
     turn: u64,
 }
@@ -61,12 +80,14 @@ struct Book {
 pub(crate) struct Sessions(Mutex<Book>);
 
 impl Sessions {
-    /// What a session is called in this turn; `open` opens it anew.
+    /// What a session is called in this turn; `open` opens it anew, and `adopt` says there what
+    /// handles stand for.
     pub(crate) fn now(
         &self,
         given: SessionHandle,
         turn: u64,
         open: impl FnOnce(SlotId, bool) -> Result<SessionHandle>,
+        adopt: impl FnOnce(SessionHandle, Vec<(ObjectHandle, Bytes)>),
     ) -> Result<SessionHandle> {
         let mut book = self.book();
         book.turn_to(turn);
@@ -78,7 +99,32 @@ impl Sessions {
             known.now = open(known.slot, known.read_write)?;
             known.turn = turn;
         }
-        Ok(known.now)
+        let (slot, now) = (known.slot, known.now);
+        let objects = book.left_behind(slot);
+        if !objects.is_empty() {
+            adopt(now, objects);
+        }
+        Ok(now)
+    }
+
+    /// Takes note of the name of an object that a call in this turn was about.
+    pub(crate) fn learn(
+        &self,
+        session: SessionHandle,
+        object: ObjectHandle,
+        name: Bytes,
+        turn: u64,
+    ) {
+        let mut book = self.book();
+        let Some(slot) = book.sessions.get(&session.0).map(|known| known.slot) else { return };
+        if turn < book.turn {
+            // Where a login was lost meanwhile, it is known no more; else it is told again.
+            return;
+        }
+        book.objects.insert(object.0, Named { slot, name, turn });
+        if book.objects.len() > MOST_NAMES {
+            book.objects.pop_first();
+        }
     }
 
     /// Takes note of a call that succeeded in this turn.
@@ -150,6 +196,28 @@ impl Book {
         self.turn = turn;
         let logins = std::mem::take(&mut self.logins);
         self.sessions.retain(|_, known| !logins.contains(&known.slot.0));
+        self.objects.retain(|_, named| !logins.contains(&named.slot.0));
+        self.behind = true;
+    }
+
+    /// The objects of a slot that the application of this turn does not know.
+    fn left_behind(&mut self, slot: SlotId) -> Vec<(ObjectHandle, Bytes)> {
+        if !self.behind {
+            return Vec::new();
+        }
+        let Self { objects, turn, .. } = self;
+        let old = objects.iter_mut().filter(|(_, named)| named.turn < *turn);
+        let mut left = Vec::new();
+        self.behind = false;
+        for (handle, named) in old {
+            if named.slot == slot {
+                named.turn = *turn;
+                left.push((ObjectHandle(*handle), named.name.clone()));
+            } else {
+                self.behind = true;
+            }
+        }
+        left
     }
 }
 

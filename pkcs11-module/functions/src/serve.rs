@@ -12,6 +12,7 @@ pub(crate) const MESSAGE_MECHANISM: u16 = 0x8000;
 pub(crate) const END_WAITS: u16 = 0x8001;
 pub(crate) const FACTS: u16 = 0x8002;
 pub(crate) const SIGN_DIGEST: u16 = 0x8003;
+pub(crate) const ADOPT: u16 = 0x8005;
 
 /// Several requests in one frame: one after the other until one fails; the answer is that of the last.
 pub(crate) const IN_ONE: u16 = 0x8004;
@@ -84,6 +85,11 @@ pub(crate) fn for_host(token: &dyn Cryptoki, number: u16, mut from: Reader<'_>) 
             let (session, (digest, room)) = Wire::take(&mut from)?;
             from.end()?;
             Ok(Answer::of(|| token.sign_digest(session, digest, room)))
+        }
+        ADOPT => {
+            let (session, objects) = Wire::take(&mut from)?;
+            from.end()?;
+            Ok(Answer::of(|| token.adopt(session, objects)))
         }
         IN_ONE => in_one(token, from),
         _ => Err(Malformed),

@@ -144,6 +144,8 @@ pub type Hashers = fn(MechanismType) -> Option<Box<dyn Hasher>>;
 pub(crate) trait Carrier {
     /// The turn of the application that they go to.
     fn turn(&self) -> u64;
+    /// Takes note of a name by which an object is found again in a later turn.
+    fn learn(&self, session: SessionHandle, object: ObjectHandle, name: Bytes, turn: u64);
     /// Has them answered.
     fn carry(&self, requests: &mut [Request]) -> Result<Bytes>;
 }
@@ -340,7 +342,7 @@ impl Trips {
         let ask = Request::new(FACTS).with(&session).with(&operation);
         let answer = carrier.carry(&mut [request, ask])?;
         let list = OnceCell::new();
-        let facts = match Result::<Facts>::take(&mut Reader::new(&answer, &list)) {
+        let mut facts = match Result::<Facts>::take(&mut Reader::new(&answer, &list)) {
             Ok(Ok(facts)) => facts,
             Ok(Err(Error::OperationActive)) => {
                 self.now(session, operation, |state| matches!(state, State::None), State::There);
@@ -348,6 +350,9 @@ impl Trips {
             }
             _ => return Ok(answer),
         };
+        if let Some(name) = facts.name.take() {
+            carrier.learn(session, handle, name, turn);
+        }
         let key = Key { handle, passing: facts.passing };
         if key.passing {
             self.any_passing.store(true, Ordering::SeqCst);

@@ -13,10 +13,10 @@ use strongroom_types::{
 
 use crate::crypto::usable;
 use crate::error::storage;
-use crate::handles::{Handles, Home};
+use crate::handles::{Handles, Home, Place};
 use crate::login::{self, PIN_LEN, pin_flags};
 use crate::message::{self, Signing, Verifying};
-use crate::object::Object;
+use crate::object::{Object, object_id};
 use crate::operation::{
     Kind, absorb, cancel, finish, sign_digest, step, step_both, update, verify, verify_final,
     verify_signature, verify_signature_final, whole,
@@ -227,8 +227,28 @@ impl Host for Application {
             Some(operation) => (operation.facts(), operation.key()),
             None => return Ok(Facts::default()),
         };
-        let passing = key.is_some_and(|id| session.token.session_object(&id).is_ok());
-        Ok(Facts { passing, ..facts })
+        let Some(key) = key else { return Ok(facts) };
+        if session.token.session_object(&key).is_ok() {
+            return Ok(Facts { passing: true, ..facts });
+        }
+        let object = session.token.token_object(&key).ok().filter(|object| !object.private());
+        let name = object
+            .and_then(|object| object.attributes.get(attribute::UNIQUE_ID).map(<[u8]>::to_vec));
+        Ok(Facts { name: name.map(Bytes::new), ..facts })
+    }
+
+    fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
+        let session = self.sessions.find(session)?;
+        let (slot, token) = (session.slot.id, session.token.stored.id());
+        objects.iter().try_for_each(|(handle, name)| {
+            let id = object_id(name).ok_or(Error::ArgumentsBad)?;
+            let home = match self.own.find(&token, &id) {
+                Some(_) => Home::Token,
+                None => Home::Keystore,
+            };
+            // Who may see it is asked at each use, of the object itself.
+            self.handles.adopt(*handle, Place { slot, id, home, private: false })
+        })
     }
 
     fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output> {

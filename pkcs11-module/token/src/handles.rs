@@ -1,5 +1,6 @@
 //! Handles: the application's numbers for objects.
 
+use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::RwLock;
 
@@ -44,9 +45,16 @@ struct Table {
     /// that they have from their token, so no two objects have the same.
     by_id: HashTable<u32>,
     hasher: RandomState,
+    /// Handles of earlier turns, and the entries that they stand for.
+    adopted: HashMap<u64, usize>,
+    /// The handles of those entries that have no other.
+    former: HashMap<usize, u64>,
     /// What is added to each handle.
     first: u64,
 }
+
+/// How many handles of earlier turns are taken over.
+const MOST_ADOPTED: usize = 1 << 16;
 
 /// Where the handles of a turn begin: the upper sixteen bits of all of them.
 pub(crate) fn first_of_turn(turn: u16) -> u64 {
@@ -89,6 +97,28 @@ impl Handles {
         let mut table = write(&self.0);
         // Another thread may have been faster.
         table.handle(&place.id).map_or_else(|| table.add(place), Ok)
+    }
+
+    /// Has a handle of an earlier turn stand for an object.
+    pub(crate) fn adopt(&self, handle: ObjectHandle, place: Place) -> Result<()> {
+        let mut table = write(&self.0);
+        let earlier = (1..table.first).contains(&handle.0);
+        if !earlier || table.adopted.len() == MOST_ADOPTED {
+            return Err(Error::ArgumentsBad);
+        }
+        if table.adopted.contains_key(&handle.0) {
+            return Ok(());
+        }
+        let known = table.index(&place.id);
+        if known.is_none() {
+            table.add(place)?;
+        }
+        let index = table.index(&place.id).ok_or(Error::GeneralError)?;
+        table.adopted.insert(handle.0, index);
+        if known.is_none() {
+            table.former.insert(index, handle.0);
+        }
+        Ok(())
     }
 
     /// Where the object of a handle is.
@@ -146,6 +176,9 @@ impl Table {
 
     /// The entry of a handle, if it is the one that the entry has now.
     fn entry(&self, given: ObjectHandle) -> Option<usize> {
+        if let Some(index) = self.adopted.get(&given.0) {
+            return Some(*index);
+        }
         let index = usize::try_from(given.0 & u64::from(u32::MAX)).ok()?.checked_sub(1)?;
         let entry = self.entries.get(index)?;
         (entry.kind.is_some() && self.handle_of(index, entry.turn) == Some(given)).then_some(index)
@@ -153,6 +186,9 @@ impl Table {
 
     /// Handles begin at 1: 0 is `CK_INVALID_HANDLE`.
     fn handle_of(&self, index: usize, turn: u16) -> Option<ObjectHandle> {
+        if let Some(handle) = self.former.get(&index) {
+            return Some(ObjectHandle(*handle));
+        }
         let low = u32::try_from(index).ok()?.checked_add(1)?;
         Some(ObjectHandle(self.first | u64::from(turn) << 32 | u64::from(low)))
     }
@@ -179,7 +215,11 @@ impl Table {
     }
 
     fn remove(&mut self, index: usize) {
-        let Self { entries, free, by_id, hasher, .. } = self;
+        let Self { entries, free, by_id, hasher, adopted, former, .. } = self;
+        if !adopted.is_empty() {
+            adopted.retain(|_, entry| *entry != index);
+            former.remove(&index);
+        }
         let Some(entry) = entries.get_mut(index) else { return };
         if entry.kind.take().is_none() {
             return;
@@ -236,6 +276,31 @@ mod tests {
         let (old, new) = (first.of(place(1)).unwrap(), second.of(place(1)).unwrap());
         assert_eq!((old.0, new.0), (1, 1 << 48 | 1));
         assert_eq!((id_at(&first, new), id_at(&second, old)), (None, None));
+    }
+
+    #[test]
+    fn a_handle_of_an_earlier_turn_can_be_taken_over() {
+        let handles = Handles::of_turn(2);
+        let own = handles.of(place(1)).unwrap();
+        let old = [ObjectHandle(5), ObjectHandle(1 << 48 | 9)];
+        for never in [0, own.0, 3 << 48 | 1] {
+            let refused = handles.adopt(ObjectHandle(never), place(3));
+            assert_eq!(refused, Err(Error::ArgumentsBad));
+        }
+        // One that has a handle already has two now.
+        handles.adopt(old[0], place(1)).unwrap();
+        assert_eq!([own, old[0]].map(|handle| id_at(&handles, handle)), [Some([1; 16]); 2]);
+        assert_eq!(handles.of(place(1)).unwrap(), own);
+        handles.adopt(old[1], place(3)).unwrap();
+        handles.adopt(old[1], place(5)).unwrap();
+        assert_eq!(handles.of(place(3)).unwrap(), old[1]);
+        assert_eq!(id_at(&handles, old[1]), Some([3; 16]), "what it stands for does not change");
+        handles.forget_one(old[1]);
+        handles.forget_objects(&[[1; 16]]);
+        for gone in [own, old[0], old[1]] {
+            assert_eq!(id_at(&handles, gone), None);
+        }
+        assert!(handles.of(place(3)).unwrap().0 > 2 << 48);
     }
 
     #[test]

@@ -82,6 +82,19 @@ fn unique_id(id: &ObjectId) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// The identifier that [`unique_id`] tells.
+pub(crate) fn object_id(unique_id: &[u8]) -> Option<ObjectId> {
+    let mut id = ObjectId::default();
+    let (pairs, rest) = unique_id.as_chunks::<2>();
+    if pairs.len() != id.len() || !rest.is_empty() {
+        return None;
+    }
+    for (byte, pair) in id.iter_mut().zip(pairs) {
+        *byte = u8::from_str_radix(core::str::from_utf8(pair).ok()?, 16).ok()?;
+    }
+    Some(id)
+}
+
 /// The attributes that the keystore can find objects by, the most selective first. Whatever else
 /// a search template names is compared after an object has been read.
 pub(crate) static TERMS: &[&AttributeInfo] = &[

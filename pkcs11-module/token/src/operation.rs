@@ -150,7 +150,7 @@ impl Operation {
             Running::Digest(digest) => Some(digest.digest_len()),
             _ => None,
         };
-        Facts { again: !self.always, output_len, hash: self.prehash, passing: false }
+        Facts { again: !self.always, output_len, hash: self.prehash, ..Facts::default() }
     }
 
     /// The object that is its key, unless that wants a login for each use.

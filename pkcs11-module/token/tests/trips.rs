@@ -10,10 +10,12 @@
 )]
 
 use std::fs;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, RwLock};
 
 use strongroom_functions::{Broken, Cryptoki, Host, Remote, Transport, serve};
-use strongroom_token::{Application, Config, hasher};
+use strongroom_token::{self as keystore, Application, Config, hasher};
 use strongroom_types::{
     Attributes, Bytes, Class, Error, MechanismCall, MechanismType, ObjectHandle, Output, Param,
     Result, Room, SessionHandle, SlotId, UserType, Value, attribute, ck, mechanism,
@@ -620,6 +622,101 @@ fn what_another_process_changes_is_told_by_the_next_call() {
         other.set_attributes(there, same, template).unwrap();
         sign(&far, session, mechanism, key, &[1; 32]).unwrap();
     }
+}
+
+/// A wire to an application whose place another can take.
+struct Successors {
+    store: Arc<keystore::Store>,
+    config: PathBuf,
+    turns: RwLock<Vec<Application>>,
+}
+
+impl Successors {
+    fn new(store: &Store) -> Self {
+        let config = store.dir.path().join("strongroom.toml");
+        let store = keystore::Store::open(&Config::load(&config).unwrap()).unwrap();
+        store.unseal_at_start().unwrap();
+        let successors = Self { store: Arc::new(store), config, turns: RwLock::default() };
+        successors.next();
+        successors
+    }
+
+    fn next(&self) {
+        let mut turns = self.turns.write().unwrap();
+        let config = Config::load(&self.config).unwrap();
+        let turn = u16::try_from(turns.len()).unwrap();
+        let (store, quota) = (Arc::clone(&self.store), keystore::Quota::new(100));
+        turns.push(Application::over(store, config, turn, quota).unwrap());
+    }
+}
+
+impl Transport for &Successors {
+    fn turn(&self) -> u64 {
+        u64::try_from(self.turns.read().unwrap().len()).unwrap() - 1
+    }
+
+    fn exchange(&self, turn: u64, request: &[u8]) -> core::result::Result<Bytes, Broken> {
+        if turn != self.turn() {
+            return Err(Broken::Lost);
+        }
+        let turns = self.turns.read().unwrap();
+        Ok(serve(turns.last().unwrap(), request).expect("a request"))
+    }
+}
+
+#[test]
+fn what_everybody_may_see_keeps_its_handle() {
+    let store = Store::new();
+    let successors = Successors::new(&store);
+    let token = Remote::hashing(&successors, hasher);
+    let on_token = |private: &mut Attributes| private.set(attribute::TOKEN, true);
+    let session = user(&token);
+    let (_, open) = ec_pair(&token, session, |private| {
+        on_token(private);
+        private.set(attribute::PRIVATE, false);
+    });
+    let (passing, _) = ec_pair(&token, session, |_| ());
+    let (_, secret) = ec_pair(&token, session, on_token);
+    let unused = ec_pair(&token, session, |private| {
+        on_token(private);
+        private.set(attribute::PRIVATE, false);
+    });
+    sign(&token, session, ECDSA, secret, &[1; 32]).unwrap();
+    let signature = sign(&token, session, ECDSA, open, &[1; 32]).unwrap();
+    verifies(&token, session, ECDSA, passing, &[1; 32], &signature).unwrap_err();
+    token.logout(session).unwrap();
+    let mut started = Vec::new();
+    for turn in 1..4 {
+        // In one turn with an operation that is held, and has begun to be hashed.
+        sign(&token, session, ECDSA_SHA256, open, &[1; 32]).unwrap();
+        token.sign_init(session, plain(ECDSA_SHA256), open).unwrap();
+        token.sign_update(session, b"begun").unwrap();
+        successors.next();
+        started.push(bytes(token.sign_final(session, PLENTY).unwrap()));
+        for _ in 0..2 {
+            sign(&token, session, ECDSA, open, &[turn; 32]).expect("the same handle");
+        }
+        for (gone, why) in [(passing, "session"), (secret, "private"), (unused.1, "never used")] {
+            let refused = token.attributes(session, gone, &[attribute::CLASS.info.id]).map(drop);
+            assert_eq!(refused, Err(Error::ObjectHandleInvalid), "{why}");
+        }
+        let mut template = Attributes::default();
+        template.set(attribute::CLASS, Class::PRIVATE_KEY.0);
+        token.find_objects_init(session, template).unwrap();
+        assert!(token.find_objects(session, 9).unwrap().contains(&open), "it has no other");
+        token.find_objects_final(session).unwrap();
+    }
+    assert_eq!(started.len(), 3);
+    let session = user(&token);
+    sign(&token, session, ECDSA, open, &[1; 32]).unwrap();
+    successors.next();
+    let refused = token.sign_init(session, plain(ECDSA), open);
+    assert_eq!(refused, Err(Error::SessionHandleInvalid), "a login is lost");
+    let session = user(&token);
+    let refused = token.sign_init(session, plain(ECDSA), open);
+    assert_eq!(refused, Err(Error::KeyHandleInvalid), "and all handles with it");
+    let forged = vec![(ObjectHandle(7), Bytes::new(b"not a name".to_vec()))];
+    assert_eq!(token.adopt(session, forged), Err(Error::ArgumentsBad));
 }
 
 #[test]

@@ -87,6 +87,27 @@ fn a_login_is_lost_and_can_be_made_again() {
     });
 }
 
+#[test]
+fn keys_that_everybody_may_use_are_used_on() {
+    case(Passes, |world| {
+        let slot = token(world);
+        let session = user(world, slot);
+        let key = t![CKA_TOKEN => true, CKA_PRIVATE => false];
+        let key = merge(&keys::secret(CKK_GENERIC_SECRET, &[7; 32]), &key);
+        let key = session.create(&key).expect("C_CreateObject");
+        assert_eq!(session.logout(), Rv::OK);
+        let before = session.sign(CKM_SHA256_HMAC, key, b"data").expect("C_Sign");
+        for next in [World::replace_daemon, World::restart_daemon] {
+            next(world);
+            let after = session.sign(CKM_SHA256_HMAC, key, b"data").expect("C_Sign");
+            assert_eq!(after, before, "by the same handle");
+            assert_eq!(session.find(&t![CKA_CLASS => CKO_SECRET_KEY]), [key]);
+            let other = public(world, slot);
+            assert_eq!(other.sign(CKM_SHA256_HMAC, key, b"data"), Ok(after));
+        }
+    });
+}
+
 /// How many threads of the application are at work.
 const THREADS: usize = 4;
 /// How many calls they make before the next daemon comes.

@@ -231,6 +231,10 @@ impl Host for Echo {
     fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output> {
         self.sign(session, digest, room)
     }
+
+    fn adopt(&self, _: SessionHandle, _: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// What can be asked of a row: made of chance, the bytes of its arguments and of an answer.

@@ -41,7 +41,7 @@ members! {
     MessageOutput { output, placed }
     Derived { key, placed }
     Terms { secret, most, compatible }
-    Facts { again, output_len, hash, passing }
+    Facts { again, output_len, hash, passing, name }
 }
 
 /// Enumerations: a byte that says which, and what belongs to it.
