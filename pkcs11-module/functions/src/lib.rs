@@ -11,6 +11,7 @@ pub mod frame;
 mod observed;
 mod remote;
 mod revival;
+mod searching;
 mod serve;
 mod status;
 mod trips;
@@ -72,6 +73,14 @@ pub trait Host {
     /// [`Error::SessionHandleInvalid`](strongroom_types::Error), and
     /// [`Error::ArgumentsBad`](strongroom_types::Error) for what no application has given.
     fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()>;
+
+    /// `C_FindObjects`, with what can not change of the first of the objects; if there are no more,
+    /// it is `C_FindObjectsFinal` too.
+    ///
+    /// # Errors
+    ///
+    /// Those of `C_FindObjects`.
+    fn find(&self, session: SessionHandle, most: usize) -> Result<Found>;
 }
 
 /// The operations whose start need not be asked for each time.
@@ -128,6 +137,16 @@ pub struct Facts {
     pub passing: bool,
     /// `CKA_UNIQUE_ID` of its key, if that is on the token and for everybody to see.
     pub name: Option<Bytes>,
+}
+
+/// What a search found.
+#[derive(Default)]
+pub struct Found {
+    /// The objects, each with what may be read of it and can not change as long as it exists. It need
+    /// not be all of that, nor of all objects.
+    pub objects: Vec<(ObjectHandle, Attributes)>,
+    /// Whether there may be more; else the search is over.
+    pub more: bool,
 }
 
 /// Which way messages go.

@@ -3,7 +3,7 @@
 
 use strongroom_types::{Bytes, MechanismType, ObjectHandle, Output, Result, Room, SessionHandle};
 
-use crate::{Cryptoki, Direction, Facts, Host, Operation};
+use crate::{Cryptoki, Direction, Facts, Found, Host, Operation};
 
 /// Who looks at the calls of an application.
 pub trait Observer: Send + Sync {
@@ -36,7 +36,7 @@ impl<'a, O: Observer> Observed<'a, O> {
     }
 }
 
-/// What the edge asks for itself is no call, a signature apart.
+/// What the edge asks for itself is no call, apart from what it asks in place of a function.
 impl<O: Observer> Host for Observed<'_, O> {
     fn message_mechanism(
         &self,
@@ -61,5 +61,10 @@ impl<O: Observer> Host for Observed<'_, O> {
 
     fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
         self.application.adopt(session, objects)
+    }
+
+    /// So it is `C_FindObjects`.
+    fn find(&self, session: SessionHandle, most: usize) -> Result<Found> {
+        self.call("C_FindObjects", |application| application.find(session, most))
     }
 }

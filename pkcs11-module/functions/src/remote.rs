@@ -7,10 +7,10 @@ use strongroom_types::{
 };
 
 use crate::revival::{INFO, LASTING, OPEN_SESSION, READING, Sessions};
-use crate::serve::{ADOPT, END_WAITS, FACTS, IN_ONE, MESSAGE_MECHANISM, SIGN_DIGEST};
+use crate::serve::{ADOPT, END_WAITS, FACTS, FIND, IN_ONE, MESSAGE_MECHANISM, SIGN_DIGEST};
 use crate::trips::{Carrier, Hashers, Trips};
 use crate::wire::{Malformed, Reader, Taken, Wire, Writer};
-use crate::{Direction, Facts, Host, IN_SESSION, Operation};
+use crate::{Direction, Facts, Found, Host, IN_SESSION, Operation};
 
 /// Carries requests to an application in another process.
 ///
@@ -89,7 +89,7 @@ impl Request {
         let row = IN_SESSION.binary_search_by_key(&self.number, |(number, _)| *number);
         let in_session = match row {
             Ok(at) => IN_SESSION.get(at).is_some_and(|(_, in_session)| *in_session),
-            Err(_) => matches!(self.number, MESSAGE_MECHANISM | FACTS | SIGN_DIGEST | ADOPT),
+            Err(_) => matches!(self.number, MESSAGE_MECHANISM | FACTS | SIGN_DIGEST | ADOPT | FIND),
         };
         let first = self.frame.bytes().get(ARGUMENTS..)?.first_chunk()?;
         in_session.then(|| SessionHandle(u64::from_le_bytes(*first)))
@@ -248,6 +248,10 @@ impl<T: Transport> Host for Remote<T> {
 
     fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
         self.call(Request::new(ADOPT).with(&session).with(&objects))
+    }
+
+    fn find(&self, session: SessionHandle, most: usize) -> Result<Found> {
+        self.call(Request::new(FIND).with(&session).with(&most))
     }
 }
 

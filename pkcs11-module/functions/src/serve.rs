@@ -13,6 +13,7 @@ pub(crate) const END_WAITS: u16 = 0x8001;
 pub(crate) const FACTS: u16 = 0x8002;
 pub(crate) const SIGN_DIGEST: u16 = 0x8003;
 pub(crate) const ADOPT: u16 = 0x8005;
+pub(crate) const FIND: u16 = 0x8006;
 
 /// Several requests in one frame: one after the other until one fails; the answer is that of the last.
 pub(crate) const IN_ONE: u16 = 0x8004;
@@ -90,6 +91,11 @@ pub(crate) fn for_host(token: &dyn Cryptoki, number: u16, mut from: Reader<'_>) 
             let (session, objects) = Wire::take(&mut from)?;
             from.end()?;
             Ok(Answer::of(|| token.adopt(session, objects)))
+        }
+        FIND => {
+            let (session, most) = Wire::take(&mut from)?;
+            from.end()?;
+            Ok(Answer::of(|| token.find(session, most)))
         }
         IN_ONE => in_one(token, from),
         _ => Err(Malformed),

@@ -11,6 +11,8 @@
 //! A held signature whose mechanism hashes first has its data hashed here, and only the digest
 //! travels. As long as the data is short a copy is kept, for calls that need all of it at the token.
 //!
+//! Searches have [a file of their own](crate::searching).
+//!
 //! Whatever could tell a held operation from one that the token has begun makes it begin there first:
 //! a second start, a logout, the destruction of the key. Locks, outermost first: the map of desks, one
 //! desk. A desk is locked while its held operations are made to begin, so that none of the session's
@@ -24,11 +26,12 @@ use core::cell::OnceCell;
 
 use strongroom_types::{
     Bytes, Error, MechanismCall, MechanismType, ObjectHandle, Output, Param, Params, Result, Room,
-    SessionHandle, SlotId,
+    SessionHandle, SlotId, ck,
 };
 
 use crate::remote::Request;
 use crate::revival::OPEN_SESSION;
+use crate::searching::{ATTRIBUTES, Search};
 use crate::serve::{FACTS, SIGN_DIGEST, refusal};
 use crate::wire::{Reader, Wire, Writer};
 use crate::{Facts, Operation};
@@ -58,10 +61,22 @@ enum Role {
     Object,
     /// It may change which operations can start, in any session.
     Everything,
+    /// It is a step of a search.
+    Search(Step),
+    /// It reads attributes.
+    Attributes,
     /// It opens a session.
     Open,
     /// It ends the session, and its objects.
     Close,
+}
+
+/// A step of a search.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Step {
+    Start,
+    Next,
+    End,
 }
 
 /// The rows that have a role.
@@ -73,7 +88,11 @@ const ROLES: &[(u16, Role)] = &[
     (15, Role::Everything),
     (16, Role::Everything),
     (19, Role::Object),
+    (ATTRIBUTES, Role::Attributes),
     (22, Role::Object),
+    (23, Role::Search(Step::Start)),
+    (24, Role::Search(Step::Next)),
+    (25, Role::Search(Step::End)),
     (26, Role::Start(Operation::Encrypt)),
     (27, Role::Whole(Operation::Encrypt)),
     (ENCRYPT_UPDATE, Role::Part(Operation::Encrypt)),
@@ -167,6 +186,7 @@ struct Desk {
     /// By the index of the operation.
     states: [State; Operation::ALL.len()],
     known: VecDeque<Known>,
+    search: Search,
 }
 
 /// Where an operation is.
@@ -289,6 +309,13 @@ impl Trips {
                 let object = request.arguments(&list).map(|(SessionHandle(_), object)| object);
                 self.change(object.map_or(Reach::All, Reach::One), request, carrier)
             }
+            Role::Search(step) => self.search(session, step, request, carrier),
+            Role::Attributes => {
+                let turn = carrier.turn();
+                let desk = self.find(session);
+                let told = desk.and_then(|desk| lock(&desk).search.attributes(&request, turn));
+                told.map_or_else(|| carrier.carry(&mut [request]), Ok)
+            }
             Role::Everything | Role::Open => self.change(Reach::All, request, carrier),
             Role::Close => {
                 let answer = match self.any_passing.load(Ordering::Relaxed) {
@@ -314,6 +341,27 @@ impl Trips {
             write(&self.desks).insert(session.0, (slot, Arc::default()));
         }
         Ok(answer)
+    }
+
+    /// `C_FindObjectsInit`, `C_FindObjects` and `C_FindObjectsFinal`.
+    fn search(
+        &self,
+        session: SessionHandle,
+        step: Step,
+        request: Request,
+        carrier: &dyn Carrier,
+    ) -> Result<Bytes> {
+        let Some(desk) = self.find(session) else { return carrier.carry(&mut [request]) };
+        let search = &mut lock(&desk).search;
+        let answer = match step {
+            Step::Start => search.start(request, carrier),
+            Step::Next => search.go_on(session, request, carrier),
+            Step::End => search.end(request, carrier),
+        };
+        if search.any_passing() {
+            self.any_passing.store(true, Ordering::SeqCst);
+        }
+        answer
     }
 
     /// `C_SignInit` and its like.
@@ -513,6 +561,9 @@ impl Trips {
         };
         if done(&answer) {
             let desk = &mut *lock(&desk);
+            if request.number == SESSION_CANCEL && touched & ck!(CKF_FIND_OBJECTS) != 0 {
+                desk.search.cancelled();
+            }
             for operation in Operation::ALL.into_iter().filter(|of| of.flag() & touched != 0) {
                 // Whether it is there is not looked into: that it may be is always true.
                 if let Some(state) = desk.states.get_mut(operation.index()) {
@@ -548,6 +599,10 @@ impl Trips {
         for (session, desk) in self.all() {
             let mut desk = lock(&desk);
             desk.known.retain(|known| !reach.concerns(known.key));
+            if matches!(reach, Reach::All) {
+                desk.search.begin(carrier);
+            }
+            desk.search.doubt();
             for state in &mut desk.states {
                 if state.key().is_some_and(|key| reach.concerns(key)) {
                     state.begin(session, carrier);
@@ -753,7 +808,7 @@ const NO_BYTES: &[u8] = &[];
 const NEEDS: &[u8] = &[0, 0];
 
 /// Whether an answer says that the call succeeded.
-fn done(answer: &[u8]) -> bool {
+pub(crate) fn done(answer: &[u8]) -> bool {
     answer.first() == Some(&0)
 }
 
@@ -777,7 +832,7 @@ fn carry(requests: &mut [Request], carrier: &dyn Carrier) -> bool {
 }
 
 /// The answer of a call that succeeded.
-fn written<'f>(reply: &impl Wire<'f>) -> Bytes {
+pub(crate) fn written<'f>(reply: &impl Wire<'f>) -> Bytes {
     let mut out = Writer::default();
     false.put(&mut out);
     reply.put(&mut out);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use strongroom_functions::{Cryptoki, Direction, Facts, Host, MessageOutput, Operation};
+use strongroom_functions::{Cryptoki, Direction, Facts, Found, Host, MessageOutput, Operation};
 use strongroom_keystore::{Config, Role, Store};
 use strongroom_mechanisms::{BLOCK, Policy, StateKey, is_open};
 use strongroom_types::{
@@ -29,6 +29,10 @@ use crate::session::{Session, Sessions};
 use crate::slot::Slots;
 use crate::sync::{lock, read};
 use crate::template::{Author, Change, Draft, Origin, changed};
+
+/// How many of the objects that a search finds are read for what can not change of them: what nobody
+/// asks for afterwards has been read in vain.
+const TOLD: usize = 16;
 
 /// Who made it, as the information functions tell.
 const MANUFACTURER: &str = "Strongroom";
@@ -235,6 +239,21 @@ impl Host for Application {
         let name = object
             .and_then(|object| object.attributes.get(attribute::UNIQUE_ID).map(<[u8]>::to_vec));
         Ok(Facts { name: name.map(Bytes::new), ..facts })
+    }
+
+    fn find(&self, session: SessionHandle, most: usize) -> Result<Found> {
+        let handles = self.find_objects(session, most)?;
+        let more = handles.len() == most;
+        let session = self.sessions.find(session)?;
+        if !more {
+            lock(&session.activity).search = None;
+        }
+        let tell = |(number, handle)| {
+            // One that somebody has just destroyed has nothing to tell.
+            let object = (number < TOLD).then(|| self.object(&session, handle).ok()).flatten();
+            (handle, object.map(|object| object.fixed()).unwrap_or_default())
+        };
+        Ok(Found { objects: handles.into_iter().enumerate().map(tell).collect(), more })
     }
 
     fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()> {

@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use strongroom_keystore::{ObjectId, Term};
 use strongroom_mechanisms::Key;
+use strongroom_types::rule::{Flags, Rule};
 use strongroom_types::{AttributeInfo, Attributes, Bytes, Error, Result, Value, attribute};
 
 use crate::rules::{Rules, hidden};
@@ -75,7 +76,26 @@ impl Object {
         }
         self.attributes.value(id).cloned().ok_or(Error::AttributeTypeInvalid)
     }
+
+    /// What may be read of it and can not change, but for values that are long.
+    pub(crate) fn fixed(&self) -> Attributes {
+        let Ok(rules) = Rules::of_object(&self.attributes) else { return Attributes::default() };
+        let modifiable = self.attributes.is(attribute::MODIFIABLE);
+        let fixed = self.attributes.iter().filter(|(id, value)| {
+            let may_change =
+                |rule: &Rule| modifiable && CHANGING.iter().any(|of| rule.flags.has(*of));
+            rules.find(*id).is_some_and(|rule| !rule.flags.has(Flags::SECRET) && !may_change(rule))
+                && value.stored().len() <= LONG
+        });
+        Attributes::last_of(fixed.map(|(id, value)| (id, value.clone())))
+    }
 }
+
+/// The footnotes of attributes that may change.
+const CHANGING: &[Flags] = &[Flags::MODIFIABLE, Flags::MAY_BE_EMPTIED];
+
+/// The length of a value that is not told before it is asked for: certificates are shorter.
+const LONG: usize = 4096;
 
 /// `CKA_UNIQUE_ID` of an object: its identifier in the keystore, in hexadecimal.
 fn unique_id(id: &ObjectId) -> String {

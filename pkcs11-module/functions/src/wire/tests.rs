@@ -11,8 +11,8 @@ use zeroize::Zeroizing;
 
 use super::{Malformed, Reader, Wire, Writer};
 use crate::{
-    Broken, Cryptoki, Direction, Facts, Host, MessageOutput, Operation, Remote, Transport, refusal,
-    serve,
+    Broken, Cryptoki, Direction, Facts, Found, Host, MessageOutput, Operation, Remote, Transport,
+    refusal, serve,
 };
 
 /// Bytes of proptest's, out of which samples are made: so a failure is shrunk.
@@ -230,6 +230,15 @@ impl Host for Echo {
 
     fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output> {
         self.sign(session, digest, room)
+    }
+
+    fn find(&self, session: SessionHandle, most: usize) -> Result<Found> {
+        let objects = self.find_objects(session, most)?;
+        let more = true;
+        Ok(Found {
+            objects: objects.into_iter().map(|of| (of, Attributes::default())).collect(),
+            more,
+        })
     }
 
     fn adopt(&self, _: SessionHandle, _: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
