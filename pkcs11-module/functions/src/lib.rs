@@ -65,6 +65,13 @@ pub trait Host {
     /// Those of `C_Sign`.
     fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output>;
 
+    /// `C_Verify`, by a mechanism that hashes first, of data whose digest this is.
+    ///
+    /// # Errors
+    ///
+    /// Those of `C_Verify`.
+    fn verify_digest(&self, session: SessionHandle, digest: &[u8], signature: &[u8]) -> Result<()>;
+
     /// Has handles that an application of an earlier turn gave stand for the same objects again, each
     /// of the session's token and named by its `CKA_UNIQUE_ID`.
     ///

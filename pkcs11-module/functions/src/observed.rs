@@ -59,6 +59,11 @@ impl<O: Observer> Host for Observed<'_, O> {
         self.call("C_Sign", |application| application.sign_digest(session, digest, room))
     }
 
+    /// So it is `C_Verify`, or `C_VerifyFinal`.
+    fn verify_digest(&self, session: SessionHandle, digest: &[u8], signature: &[u8]) -> Result<()> {
+        self.call("C_Verify", |application| application.verify_digest(session, digest, signature))
+    }
+
     fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
         self.application.adopt(session, objects)
     }

@@ -7,7 +7,9 @@ use strongroom_types::{
 };
 
 use crate::revival::{INFO, LASTING, OPEN_SESSION, READING, Sessions};
-use crate::serve::{ADOPT, END_WAITS, FACTS, FIND, IN_ONE, MESSAGE_MECHANISM, SIGN_DIGEST};
+use crate::serve::{
+    ADOPT, END_WAITS, FACTS, FIND, IN_ONE, MESSAGE_MECHANISM, SIGN_DIGEST, VERIFY_DIGEST,
+};
 use crate::trips::{Carrier, Hashers, Trips};
 use crate::wire::{Malformed, Reader, Taken, Wire, Writer};
 use crate::{Direction, Facts, Found, Host, IN_SESSION, Operation};
@@ -89,7 +91,10 @@ impl Request {
         let row = IN_SESSION.binary_search_by_key(&self.number, |(number, _)| *number);
         let in_session = match row {
             Ok(at) => IN_SESSION.get(at).is_some_and(|(_, in_session)| *in_session),
-            Err(_) => matches!(self.number, MESSAGE_MECHANISM | FACTS | SIGN_DIGEST | ADOPT | FIND),
+            Err(_) => matches!(
+                self.number,
+                MESSAGE_MECHANISM | FACTS | SIGN_DIGEST | VERIFY_DIGEST | ADOPT | FIND
+            ),
         };
         let first = self.frame.bytes().get(ARGUMENTS..)?.first_chunk()?;
         in_session.then(|| SessionHandle(u64::from_le_bytes(*first)))
@@ -248,6 +253,11 @@ impl<T: Transport> Host for Remote<T> {
 
     fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
         self.call(Request::new(ADOPT).with(&session).with(&objects))
+    }
+
+    fn verify_digest(&self, session: SessionHandle, digest: &[u8], signature: &[u8]) -> Result<()> {
+        let request = Request::new(VERIFY_DIGEST).with(&session);
+        self.call(request.with(&digest).with(&signature))
     }
 
     fn find(&self, session: SessionHandle, most: usize) -> Result<Found> {

@@ -14,6 +14,7 @@ pub(crate) const FACTS: u16 = 0x8002;
 pub(crate) const SIGN_DIGEST: u16 = 0x8003;
 pub(crate) const ADOPT: u16 = 0x8005;
 pub(crate) const FIND: u16 = 0x8006;
+pub(crate) const VERIFY_DIGEST: u16 = 0x8007;
 
 /// Several requests in one frame: one after the other until one fails; the answer is that of the last.
 pub(crate) const IN_ONE: u16 = 0x8004;
@@ -96,6 +97,11 @@ pub(crate) fn for_host(token: &dyn Cryptoki, number: u16, mut from: Reader<'_>) 
             let (session, most) = Wire::take(&mut from)?;
             from.end()?;
             Ok(Answer::of(|| token.find(session, most)))
+        }
+        VERIFY_DIGEST => {
+            let (session, (digest, signature)) = Wire::take(&mut from)?;
+            from.end()?;
+            Ok(Answer::of(|| token.verify_digest(session, digest, signature)))
         }
         IN_ONE => in_one(token, from),
         _ => Err(Malformed),

@@ -8,8 +8,8 @@
 //! checks everything all the same; what it refuses (only another process can have changed it) is
 //! answered by that call.
 //!
-//! A held signature whose mechanism hashes first has its data hashed here, and only the digest
-//! travels. As long as the data is short a copy is kept, for calls that need all of it at the token.
+//! A held signature or verification whose mechanism hashes first has its data hashed here, and only
+//! the digest travels. As long as the data is short a copy is kept, for calls that need all of it at the token.
 //!
 //! Searches have [a file of their own](crate::searching).
 //!
@@ -32,7 +32,7 @@ use strongroom_types::{
 use crate::remote::Request;
 use crate::revival::OPEN_SESSION;
 use crate::searching::{ATTRIBUTES, Search};
-use crate::serve::{FACTS, SIGN_DIGEST, refusal};
+use crate::serve::{FACTS, SIGN_DIGEST, VERIFY_DIGEST, refusal};
 use crate::wire::{Reader, Wire, Writer};
 use crate::{Facts, Operation};
 
@@ -53,8 +53,8 @@ enum Role {
     Part(Operation),
     /// It is the end of one.
     Last(Operation),
-    /// It takes a part of two at once, a cipher and a signature.
-    Dual,
+    /// It takes a part of two at once, this one and a cipher.
+    Dual(Operation),
     /// It touches any of the session's.
     Session,
     /// It may change which operations can start with an object, in any session.
@@ -99,7 +99,7 @@ const ROLES: &[(u16, Role)] = &[
     (29, Role::Last(Operation::Encrypt)),
     (30, Role::Start(Operation::Decrypt)),
     (31, Role::Whole(Operation::Decrypt)),
-    (32, Role::Part(Operation::Decrypt)),
+    (DECRYPT_UPDATE, Role::Part(Operation::Decrypt)),
     (33, Role::Last(Operation::Decrypt)),
     (34, Role::Start(Operation::Digest)),
     (35, Role::Whole(Operation::Digest)),
@@ -110,26 +110,28 @@ const ROLES: &[(u16, Role)] = &[
     (40, Role::Whole(Operation::Sign)),
     (SIGN_UPDATE, Role::Part(Operation::Sign)),
     (42, Role::Last(Operation::Sign)),
-    (43, Role::Start(Operation::Verify)),
+    (VERIFY_INIT, Role::Start(Operation::Verify)),
     (44, Role::Whole(Operation::Verify)),
-    (45, Role::Part(Operation::Verify)),
+    (VERIFY_UPDATE, Role::Part(Operation::Verify)),
     (46, Role::Last(Operation::Verify)),
     (60, Role::Everything),
     (SESSION_CANCEL, Role::Session),
     (71, Role::Session),
     (72, Role::Session),
-    (SIGN_ENCRYPT_UPDATE, Role::Dual),
-    (74, Role::Session),
+    (73, Role::Dual(Operation::Sign)),
+    (74, Role::Dual(Operation::Verify)),
     (OPERATION_STATE, Role::Session),
     (SET_OPERATION_STATE, Role::Session),
 ];
 
 const CLOSE_ALL_SESSIONS: u16 = 13;
 const ENCRYPT_UPDATE: u16 = 28;
+const DECRYPT_UPDATE: u16 = 32;
 const SIGN_INIT: u16 = 39;
 const SIGN_UPDATE: u16 = 41;
+const VERIFY_INIT: u16 = 43;
+const VERIFY_UPDATE: u16 = 45;
 const SESSION_CANCEL: u16 = 61;
-const SIGN_ENCRYPT_UPDATE: u16 = 73;
 const OPERATION_STATE: u16 = 75;
 const SET_OPERATION_STATE: u16 = 76;
 
@@ -199,7 +201,7 @@ enum State {
     There,
     /// Here; the token has not heard of it.
     Held(Start),
-    /// A signature whose data is hashed here.
+    /// A signature or a verification whose data is hashed here.
     Hashing(Hashing),
 }
 
@@ -239,12 +241,14 @@ impl Reach {
     }
 }
 
-/// A signature whose data is hashed here.
+/// A signature or a verification whose data is hashed here.
 struct Hashing {
+    operation: Operation,
     /// How it starts, until it has been started at the token.
     start: Option<Request>,
     key: Key,
-    signature_len: usize,
+    /// How much room it needs for its output; a verification has none.
+    output_len: usize,
     hasher: Box<dyn Hasher>,
     /// All the data, while it is short.
     copy: Option<Bytes>,
@@ -302,7 +306,7 @@ impl Trips {
             Role::Whole(operation) | Role::Part(operation) | Role::Last(operation) => {
                 self.go_on(session, operation, role, request, carrier)
             }
-            Role::Dual => self.dual(session, request, carrier),
+            Role::Dual(operation) => self.dual(session, operation, request, carrier),
             Role::Session => self.touch(session, request, carrier),
             Role::Object => {
                 let list = OnceCell::new();
@@ -476,11 +480,12 @@ impl Trips {
             {
                 return Here::Answer(written(&Output::Needs(len)));
             }
-            if let (Some(hash), Some(len)) = (facts.hash, facts.output_len)
+            if let Some(hash) = facts.hash
                 && let Some(hasher) = (self.hashers)(hash)
+                && let Role::Whole(operation) | Role::Part(operation) | Role::Last(operation) = role
                 && let Some(start) = state.take_start()
             {
-                let hashing = Hashing::new(start, len, hasher);
+                let hashing = Hashing::new(operation, start, hasher);
                 return hashing.first(state, role, session, call);
             }
         }
@@ -497,43 +502,42 @@ impl Trips {
         }
     }
 
-    /// `C_SignEncryptUpdate`.
+    /// `C_SignEncryptUpdate` and `C_DecryptVerifyUpdate`.
     fn dual(
         &self,
         session: SessionHandle,
+        operation: Operation,
         mut request: Request,
         carrier: &dyn Carrier,
     ) -> Result<Bytes> {
         self.settle(session, carrier);
-        let hashes_here = self.find(session).is_some_and(|desk| lock(&desk).hashes_here());
-        if !hashes_here {
+        let Some(desk) = self.find(session).filter(|desk| lock(desk).hashes_here(operation)) else {
             return carrier.carry(&mut [request]);
-        }
-        // Too much has been hashed here to be sent: the token encrypts, and the rest is done here.
-        request.rename(ENCRYPT_UPDATE);
+        };
+        // Too much has been hashed here to be sent: the token has the cipher, and the rest is done here.
+        let signs = operation == Operation::Sign;
+        request.rename(if signs { ENCRYPT_UPDATE } else { DECRYPT_UPDATE });
         let answer = carrier.carry(std::slice::from_mut(&mut request))?;
         let list = OnceCell::new();
-        let part = request.arguments::<(SessionHandle, &[u8])>(&list).map(|(_, part)| part);
-        let encrypted = done(&answer) && !answer.starts_with(NEEDS);
-        let absorbed = match part.filter(|_| encrypted) {
-            Some(part) => self.absorb(session, part),
-            None => Ok(()),
+        let clear = match read_output(&answer) {
+            Some(Output::Bytes(_)) if signs => request
+                .arguments::<(SessionHandle, &[u8])>(&list)
+                .map(|(_, part)| Bytes::new(part.to_vec())),
+            Some(Output::Bytes(part)) => Some(part),
+            _ => None,
+        };
+        let absorbed = match (lock(&desk).states.get_mut(operation.index()), &clear) {
+            (Some(State::Hashing(hashing)), Some(part)) => hashing.add(part),
+            _ => Ok(()),
         };
         if !done(&answer) || absorbed.is_err() {
             // One that fails ends both.
             let nothing = (None::<MechanismCall>, ObjectHandle(0));
-            let end = Request::new(SIGN_INIT).with(&session).with(&nothing);
-            let _ = self.end(session, Operation::Sign, end, carrier);
+            let init = if signs { SIGN_INIT } else { VERIFY_INIT };
+            let end = Request::new(init).with(&session).with(&nothing);
+            let _ = self.end(session, operation, end, carrier);
         }
         absorbed.map(|()| answer)
-    }
-
-    fn absorb(&self, session: SessionHandle, part: &[u8]) -> Result<()> {
-        let Some(desk) = self.find(session) else { return Ok(()) };
-        match lock(&desk).states.get_mut(Operation::Sign.index()) {
-            Some(State::Hashing(hashing)) => hashing.add(part),
-            _ => Ok(()),
-        }
     }
 
     /// What may touch any operation of a session.
@@ -547,7 +551,9 @@ impl Trips {
         let Some(desk) = self.find(session) else {
             return carrier.carry(&mut [request]);
         };
-        if request.number == OPERATION_STATE && lock(&desk).hashes_here() {
+        let hashes_here =
+            |desk: &Desk| Operation::ALL.into_iter().any(|operation| desk.hashes_here(operation));
+        if request.number == OPERATION_STATE && hashes_here(&lock(&desk)) {
             return Ok(refusal(Error::StateUnsaveable));
         }
         let answer = carrier.carry(std::slice::from_mut(&mut request))?;
@@ -659,9 +665,9 @@ impl Trips {
 }
 
 impl Desk {
-    /// Whether the token can not be told all the data of a signature.
-    fn hashes_here(&self) -> bool {
-        self.states.iter().any(|state| matches!(state, State::Hashing(_)))
+    /// Whether the token can not be told all the data of an operation.
+    fn hashes_here(&self, operation: Operation) -> bool {
+        matches!(self.states.get(operation.index()), Some(State::Hashing(_)))
     }
 }
 
@@ -698,7 +704,8 @@ impl State {
         let Self::Hashing(hashing) = self else { return };
         let Some(start) = hashing.start.take() else { return };
         let data = hashing.copy.take();
-        let update = data.map(|data| Request::new(SIGN_UPDATE).with(&session).with(&data));
+        let update = Request::new(hashing.update());
+        let update = data.map(|data| update.with(&session).with(&data));
         let all_there = update.is_some();
         let mut requests: Vec<_> = [start].into_iter().chain(update).collect();
         match carry(&mut requests, carrier) {
@@ -710,10 +717,19 @@ impl State {
 }
 
 impl Hashing {
-    fn new(start: Start, signature_len: usize, hasher: Box<dyn Hasher>) -> Self {
-        let Start { request, key, .. } = start;
+    fn new(operation: Operation, start: Start, hasher: Box<dyn Hasher>) -> Self {
+        let Start { request, key, facts } = start;
+        let output_len = facts.output_len.unwrap_or_default();
         let (start, copy) = (Some(request), Some(Bytes::default()));
-        Self { start, key, signature_len, hasher, copy }
+        Self { operation, start, key, output_len, hasher, copy }
+    }
+
+    /// The function that adds a part at the token.
+    fn update(&self) -> u16 {
+        match self.operation {
+            Operation::Verify => VERIFY_UPDATE,
+            _ => SIGN_UPDATE,
+        }
     }
 
     /// The first call for the signature.
@@ -728,10 +744,11 @@ impl Hashing {
             return self.next(state, role, session, call);
         }
         let list = OnceCell::new();
-        let arguments = call.arguments::<(SessionHandle, (&[u8], Room))>(&list);
-        let Some((_, (data, room))) = arguments else { return self.hand_on(call) };
+        let Some((_, data)) = call.arguments::<(SessionHandle, &[u8])>(&list) else {
+            return self.hand_on(call);
+        };
         match self.hasher.update(data) {
-            Ok(()) => self.last(state, session, room),
+            Ok(()) => self.last(state, role, session, call),
             Err(error) => Here::Answer(refusal(error)),
         }
     }
@@ -759,12 +776,12 @@ impl Hashing {
                 Here::Answer(answer)
             }
             Role::Last(_) => match room(role, &call) {
-                Some(room) if room.fits(self.signature_len) => self.last(state, session, room),
-                _ => {
-                    let needs = Output::Needs(self.signature_len);
+                Some(room) if !room.fits(self.output_len) => {
+                    let needs = Output::Needs(self.output_len);
                     *state = State::Hashing(self);
                     Here::Answer(written(&needs))
                 }
+                _ => self.last(state, role, session, call),
             },
             _ => self.hand_on(call),
         }
@@ -772,21 +789,27 @@ impl Hashing {
 
     /// A single part that comes after others. The token says what that is, and ends the operation.
     fn hand_on(self, call: Request) -> Here {
-        let after =
-            call.session().map(|session| Request::new(SIGN_UPDATE).with(&session).with(&NO_BYTES));
+        let update = Request::new(self.update());
+        let after = call.session().map(|session| update.with(&session).with(&NO_BYTES));
         Here::Ask(self.start.into_iter().chain(after).chain([call]).collect())
     }
 
-    /// The signature of what has been hashed.
-    fn last(self, state: &mut State, session: SessionHandle, room: Room) -> Here {
+    /// What has been hashed is signed, or its signature checked.
+    fn last(self, state: &mut State, role: Role, session: SessionHandle, call: Request) -> Here {
         *state = State::There;
-        match self.hasher.finish() {
-            Ok(digest) => {
-                let sign = Request::new(SIGN_DIGEST).with(&session).with(&digest).with(&room);
-                Here::Ask(self.start.into_iter().chain([sign]).collect())
-            }
-            Err(error) => Here::Answer(refusal(error)),
-        }
+        let digest = match self.hasher.finish() {
+            Ok(digest) => digest,
+            Err(error) => return Here::Answer(refusal(error)),
+        };
+        let list = OnceCell::new();
+        let request = match self.operation {
+            Operation::Verify => signature(role, &call, &list)
+                .map(|to| Request::new(VERIFY_DIGEST).with(&session).with(&digest).with(&to)),
+            _ => room(role, &call)
+                .map(|room| Request::new(SIGN_DIGEST).with(&session).with(&digest).with(&room)),
+        };
+        drop(list);
+        Here::Ask(self.start.into_iter().chain([request.unwrap_or(call)]).collect())
     }
 
     fn add(&mut self, part: &[u8]) -> Result<()> {
@@ -816,6 +839,12 @@ pub(crate) fn done(answer: &[u8]) -> bool {
 fn failure(answer: &[u8]) -> Option<Error> {
     let list = OnceCell::new();
     Result::<()>::take(&mut Reader::new(answer, &list)).ok()?.err()
+}
+
+/// The output that came of a call.
+fn read_output(answer: &[u8]) -> Option<Output> {
+    let list = OnceCell::new();
+    Result::<Output>::take(&mut Reader::new(answer, &list)).ok()?.ok()
 }
 
 /// Whether an operation is under way at the token.
@@ -850,6 +879,17 @@ fn room(role: Role, call: &Request) -> Option<Room> {
         }
         Role::Last(_) => call.arguments::<(SessionHandle, Room)>(&list).map(|(_, room)| room),
         _ => None,
+    }
+}
+
+/// The signature that is to be checked.
+fn signature<'c>(role: Role, call: &'c Request, list: &'c OnceCell<Vec<u64>>) -> Option<&'c [u8]> {
+    match role {
+        Role::Whole(_) => {
+            let arguments = call.arguments::<(SessionHandle, (&[u8], &[u8]))>(list);
+            arguments.map(|(_, (_, signature))| signature)
+        }
+        _ => call.arguments::<(SessionHandle, &[u8])>(list).map(|(_, signature)| signature),
     }
 }
 

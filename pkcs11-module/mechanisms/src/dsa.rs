@@ -261,6 +261,10 @@ impl Signer for Operation {
 }
 
 impl Verifier for Operation {
+    fn bare(&self) -> Option<MechanismType> {
+        Signer::bare(self)
+    }
+
     fn verify(&self, digest: &[u8], signature: &[u8]) -> Result<()> {
         let key: &PublicKey = self.0.material()?;
         if signature.len() != key.signature_len() {

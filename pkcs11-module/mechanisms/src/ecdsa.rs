@@ -86,6 +86,10 @@ impl Signer for Operation {
 }
 
 impl Verifier for Operation {
+    fn bare(&self) -> Option<MechanismType> {
+        Signer::bare(self)
+    }
+
     /// Takes a signature that is shorter, as long as r and s have the same length: Java cuts their
     /// common leading zeros.
     fn verify(&self, digest: &[u8], signature: &[u8]) -> Result<()> {

@@ -44,7 +44,7 @@ pub trait Digest: Send {
     }
 }
 
-/// A hash function that comes before a signature.
+/// A hash function that comes before a signature, or before it is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Prehash {
     /// The mechanism of its digest.
@@ -140,6 +140,18 @@ pub trait Verify: Send {
     fn verify(mut self: Box<Self>, data: &[u8], signature: &[u8]) -> Result<()> {
         self.update(data)?;
         self.finish(signature)
+    }
+    /// As [`Sign::prehash`].
+    fn prehash(&self) -> Option<Prehash> {
+        None
+    }
+    /// Checks the signature of data of which only the digest is given; see [`Sign::sign_digest`].
+    ///
+    /// # Errors
+    ///
+    /// As [`finish`](Self::finish), and `CKR_DATA_LEN_RANGE` for what is no such digest.
+    fn verify_digest(self: Box<Self>, _digest: &[u8], _signature: &[u8]) -> Result<()> {
+        Err(Error::DataLenRange)
     }
 }
 

@@ -242,6 +242,10 @@ impl<S: Scheme> Signer for Operation<S> {
 }
 
 impl<S: Scheme> Verifier for Operation<S> {
+    fn bare(&self) -> Option<MechanismType> {
+        Signer::bare(self)
+    }
+
     fn verify(&self, input: &[u8], signature: &[u8]) -> Result<()> {
         let key = public(&self.key)?;
         if signature.len() != key.modulus_len() {

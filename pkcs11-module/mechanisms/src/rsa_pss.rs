@@ -130,6 +130,10 @@ impl Signer for Operation {
 }
 
 impl Verifier for Operation {
+    fn bare(&self) -> Option<MechanismType> {
+        Signer::bare(self)
+    }
+
     fn verify(&self, digest: &[u8], signature: &[u8]) -> Result<()> {
         self.check(digest)?;
         let key = public(&self.key)?;

@@ -26,6 +26,10 @@ pub(crate) trait Signer: Send + 'static {
 pub(crate) trait Verifier: Send + 'static {
     /// Checks a signature of the input.
     fn verify(&self, input: &[u8], signature: &[u8]) -> Result<()>;
+    /// As [`Signer::bare`].
+    fn bare(&self) -> Option<MechanismType> {
+        None
+    }
 }
 
 /// A primitive that encrypts or decrypts.
@@ -242,6 +246,18 @@ impl<P> Hashed<P> {
     }
 }
 
+impl<P> Hashed<P> {
+    /// Which digest may be given in place of the data, of a primitive that takes digests by `bare`.
+    fn prehashed_by(&self, bare: MechanismType) -> Option<Prehash> {
+        Some(Prehash { hash: self.function.mechanism()?, bare })
+    }
+
+    fn is_digest(&self, digest: &[u8]) -> Result<()> {
+        let is_one = digest.len() == self.function.output_len();
+        if is_one { Ok(()) } else { Err(Error::DataLenRange) }
+    }
+}
+
 impl<P: Signer> Sign for Hashed<P> {
     fn signature_len(&self) -> usize {
         self.primitive.signature_len()
@@ -270,12 +286,12 @@ impl<P: Signer> Sign for Hashed<P> {
     }
 
     fn prehash(&self) -> Option<Prehash> {
-        Some(Prehash { hash: self.function.mechanism()?, bare: self.primitive.bare()? })
+        self.prehashed_by(self.primitive.bare()?)
     }
 
     fn sign_digest(self: Box<Self>, digest: &[u8]) -> Result<Bytes> {
-        let is_one = self.prehash().is_some() && digest.len() == self.function.output_len();
-        if is_one { self.primitive.sign(digest) } else { Err(Error::DataLenRange) }
+        self.is_digest(digest)?;
+        self.primitive.sign(digest)
     }
 }
 
@@ -300,5 +316,14 @@ impl<P: Verifier> Verify for Hashed<P> {
 
     fn verify(self: Box<Self>, data: &[u8], signature: &[u8]) -> Result<()> {
         self.primitive.verify(&self.function.digest(data)?, signature)
+    }
+
+    fn prehash(&self) -> Option<Prehash> {
+        self.prehashed_by(self.primitive.bare()?)
+    }
+
+    fn verify_digest(self: Box<Self>, digest: &[u8], signature: &[u8]) -> Result<()> {
+        self.is_digest(digest)?;
+        self.primitive.verify(digest, signature)
     }
 }

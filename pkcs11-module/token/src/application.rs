@@ -18,8 +18,8 @@ use crate::login::{self, PIN_LEN, pin_flags};
 use crate::message::{self, Signing, Verifying};
 use crate::object::{Object, object_id};
 use crate::operation::{
-    Kind, absorb, cancel, finish, sign_digest, step, step_both, update, verify, verify_final,
-    verify_signature, verify_signature_final, whole,
+    Kind, absorb, cancel, finish, sign_digest, step, step_both, update, verify, verify_digest,
+    verify_final, verify_signature, verify_signature_final, whole,
 };
 use crate::own::OwnObjects;
 use crate::quota::Quota;
@@ -239,6 +239,12 @@ impl Host for Application {
         let name = object
             .and_then(|object| object.attributes.get(attribute::UNIQUE_ID).map(<[u8]>::to_vec));
         Ok(Facts { name: name.map(Bytes::new), ..facts })
+    }
+
+    fn verify_digest(&self, session: SessionHandle, digest: &[u8], signature: &[u8]) -> Result<()> {
+        step(&*self.sessions.find(session)?, Kind::Verify, |operation| {
+            verify_digest(operation, digest, signature)
+        })
     }
 
     fn find(&self, session: SessionHandle, most: usize) -> Result<Found> {

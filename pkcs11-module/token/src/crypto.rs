@@ -218,12 +218,10 @@ impl Application {
             let key = Some(object.id);
             Source { mechanism: id, params, key }
         });
-        let may_sign_digests = |bare| {
-            self.mechanism(bare).is_ok_and(|bare| bare.sign.is_some())
-                && allows(&object.attributes, bare).is_ok()
-        };
+        let is_for_digests =
+            |bare| self.mechanism(bare).is_ok() && allows(&object.attributes, bare).is_ok();
         let operation = Operation::new(running, object.private(), object.authenticates());
-        Ok(operation.by(mechanism).of(source).prehashed(may_sign_digests))
+        Ok(operation.by(mechanism).of(source).prehashed(is_for_digests))
     }
 }
 

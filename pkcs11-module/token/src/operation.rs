@@ -31,7 +31,7 @@ pub(crate) struct Operation {
     pub(crate) serial: u64,
     /// The name of its mechanism.
     mechanism: Option<&'static str>,
-    /// The mechanism of the digest that may be given in place of the data to be signed.
+    /// The mechanism of the digest that may be given in place of the data.
     prehash: Option<MechanismType>,
     /// What it was started with, if it may be saved.
     pub(crate) source: Option<Source>,
@@ -137,9 +137,11 @@ impl Operation {
     /// given the digest of the data.
     pub(crate) fn prehashed(self, may: impl FnOnce(MechanismType) -> bool) -> Self {
         let prehash = match &self.running {
-            Running::Sign(sign) => sign.prehash().filter(|prehash| may(prehash.bare)),
+            Running::Sign(sign) => sign.prehash(),
+            Running::Verify(verify) => verify.prehash(),
             _ => None,
         };
+        let prehash = prehash.filter(|prehash| may(prehash.bare));
         Self { prehash: prehash.map(|prehash| prehash.hash), ..self }
     }
 
@@ -364,11 +366,28 @@ pub(crate) fn sign_digest(operation: Operation, digest: &[u8], room: Room) -> Ou
         (Some(_), false, running) => {
             Ok(Next::Keep(Operation { running, ..operation }, Output::Needs(len)))
         }
-        _ => {
-            let why = || "the key may not sign digests, so its data is hashed by the token".into();
-            Err(Error::KeyFunctionNotPermitted.because(why))
-        }
+        _ => Err(hashed_by_the_token()),
     }
+}
+
+/// `C_Verify` of data of which the digest is given.
+pub(crate) fn verify_digest(
+    operation: Operation,
+    digest: &[u8],
+    signature: &[u8],
+) -> Result<Next<()>> {
+    let prehash = operation.prehash;
+    match (prehash, operation.whole()?) {
+        (Some(_), Running::Verify(verify)) => {
+            verify.verify_digest(digest, signature).map(Next::Done)
+        }
+        _ => Err(hashed_by_the_token()),
+    }
+}
+
+fn hashed_by_the_token() -> Error {
+    let why = || "the key is not for digests, so the token hashes its data".into();
+    Error::KeyFunctionNotPermitted.because(why)
 }
 
 impl Again {

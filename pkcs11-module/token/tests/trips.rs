@@ -250,7 +250,15 @@ fn data_that_is_hashed_first_stays_where_it_is() {
     });
     assert_eq!(trips, 1, "in parts");
     assert!(sent < 200, "{sent}");
-    verifies(&application, session, ECDSA_SHA256, public, &data, &signature.unwrap()).unwrap();
+    let signature = signature.unwrap();
+    verifies(&application, session, ECDSA_SHA256, public, &data, &signature).unwrap();
+    verifies(&token, session, ECDSA_SHA256, public, b"once", &signature).unwrap_err();
+    verifies(&token, session, ECDSA_SHA256, public, &data, &signature).unwrap();
+    let (trips, sent) = line.count(|| {
+        verifies(&token, session, ECDSA_SHA256, public, &data, &signature).unwrap();
+    });
+    assert_eq!(trips, 1);
+    assert!(sent < 300, "{sent}");
 
     // Who may have nothing signed but what the token has hashed brings no digest.
     let (_, strict) = ec_pair(&token, session, |private| {
@@ -491,6 +499,50 @@ const SCRIPTS: &[Script] = &[
         }
         scene.init(by);
         scene.sign(&[1; 32], PLENTY);
+    }),
+    ("verified in parts", |scene, by| {
+        let (token, session) = (scene.token, scene.session);
+        for len in [16, 40_000] {
+            let part = vec![3; len];
+            scene.init(by);
+            scene.update(&part);
+            scene.update(&part);
+            let signature = scene.finish(PLENTY).unwrap_or_default();
+            for last in [3, 4] {
+                scene.say(token.verify_init(session, plain(by), scene.public));
+                scene.say(token.verify_update(session, &part));
+                scene.say(token.verify_update(session, &vec![last; len]));
+                scene.say(token.verify(session, &part, &signature));
+                scene.say(token.verify_final(session, &signature));
+                scene.say(token.verify_init(session, plain(by), scene.public));
+                scene.say(token.verify_update(session, &part));
+                scene.say(token.verify_update(session, &vec![last; len]));
+                scene.say(token.verify_final(session, &signature));
+                scene.say(token.verify_final(session, &signature));
+            }
+            scene.say(token.verify_init(session, plain(by), scene.public));
+            scene.say(token.verify_final(session, &signature[..signature.len().min(63)]));
+        }
+    }),
+    ("decrypted and verified at once", |scene, by| {
+        let (token, session) = (scene.token, scene.session);
+        for len in [16, 40_000] {
+            let part = vec![3; len];
+            scene.encrypt_init();
+            let Some(first) = scene.output(token.encrypt(session, &part, PLENTY)) else { continue };
+            scene.init(by);
+            scene.update(&part);
+            scene.update(&part);
+            let signature = scene.finish(PLENTY).unwrap_or_default();
+            let iv = call(AES_CBC, &[Param::from([5; 16].as_slice())]);
+            scene.say(token.decrypt_init(session, Some(iv), scene.aes));
+            scene.say(token.verify_init(session, plain(by), scene.public));
+            scene.say(token.verify_update(session, &part));
+            scene.output(token.decrypt_verify_update(session, &first, Room::Bytes(1)));
+            scene.output(token.decrypt_verify_update(session, &first, PLENTY));
+            scene.output(token.decrypt_final(session, PLENTY));
+            scene.say(token.verify_final(session, &signature));
+        }
     }),
     ("another is cancelled", |scene, by| {
         scene.init(by);

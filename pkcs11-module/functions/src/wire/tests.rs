@@ -232,6 +232,10 @@ impl Host for Echo {
         self.sign(session, digest, room)
     }
 
+    fn verify_digest(&self, session: SessionHandle, digest: &[u8], signature: &[u8]) -> Result<()> {
+        self.verify(session, digest, signature)
+    }
+
     fn find(&self, session: SessionHandle, most: usize) -> Result<Found> {
         let objects = self.find_objects(session, most)?;
         let more = true;
