@@ -153,11 +153,10 @@ impl Search {
 
     /// Remembers what the objects are called.
     fn learn(&self, session: SessionHandle, carrier: &dyn Carrier) {
-        for told in &self.told {
-            for (handle, attributes) in &told.objects {
-                if let Some(name) = name(attributes) {
-                    carrier.learn(session, *handle, name, told.turn);
-                }
+        let Some(told) = &self.told else { return };
+        for (handle, attributes) in &told.objects {
+            if let Some(name) = name(attributes) {
+                carrier.learn(session, *handle, name, told.turn);
             }
         }
     }

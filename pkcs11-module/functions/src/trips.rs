@@ -174,13 +174,16 @@ pub(crate) trait Carrier {
 /// The operations of all sessions, as far as they concern round trips.
 pub(crate) struct Trips {
     /// Of the sessions that are open, as far as anybody here knows.
-    desks: RwLock<HashMap<u64, (SlotId, Arc<Mutex<Desk>>)>>,
+    desks: RwLock<HashMap<u64, Place>>,
     /// How often something began or ended that may change what is known.
     changes: AtomicU64,
     /// Whether a key has been used that goes with its session.
     any_passing: AtomicBool,
     hashers: Hashers,
 }
+
+/// The desk of a session, and the slot that it is open at.
+type Place = (SlotId, Arc<Mutex<Desk>>);
 
 /// The operations of one session.
 #[derive(Default)]

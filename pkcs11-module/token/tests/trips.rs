@@ -575,6 +575,43 @@ const SCRIPTS: &[Script] = &[
         scene.init(by);
         scene.sign(&[1; 32], PLENTY);
     }),
+    ("searches", |scene, by| {
+        let (token, session) = (scene.token, scene.session);
+        let all = Attributes::default;
+        scene.say(token.find_objects(session, 1));
+        scene.say(token.find_objects_final(session));
+        scene.say(token.find_objects_init(session, all()));
+        scene.say(token.find_objects_init(session, all()));
+        let counts = [0, 1, 1, 9, 9]
+            .map(|most| token.find_objects(session, most).map_or(99, |found| found.len()));
+        scene.said.push(format!("{counts:?}"));
+        scene.say(token.find_objects_init(session, all()));
+        scene.init(by);
+        scene.sign(&[1; 32], PLENTY);
+        scene.say(token.find_objects_final(session));
+        scene.say(token.find_objects_final(session));
+        scene.say(token.find_objects_init(session, all()));
+        scene.say(token.session_cancel(session, ck!(CKF_SIGN)));
+        scene.say(token.find_objects_init(session, all()));
+        scene.say(token.session_cancel(session, ck!(CKF_FIND_OBJECTS)));
+        scene.say(token.find_objects(session, 1));
+        for private in [true, false] {
+            let mut template = all();
+            template.set(attribute::PRIVATE, private);
+            scene.say(token.find_objects_init(session, template));
+            let before = token.find_objects(session, 1).map(|found| found.len());
+            scene.say(token.logout(session));
+            let after = token.find_objects(session, 9).map(|found| found.len());
+            scene.said.push(format!("{before:?} {after:?}"));
+            scene.say(token.find_objects_final(session));
+            scene.say(token.login(session, UserType::USER, PIN));
+        }
+        scene.say(token.logout(session));
+        scene.say(token.find_objects_init(session, all()));
+        scene.say(token.login(session, UserType::USER, PIN));
+        let found = token.find_objects(session, 9).map(|found| found.len());
+        scene.said.push(format!("{found:?}"));
+    }),
     ("the session closes", |scene, by| {
         let (token, slot) = (scene.token, slot(scene.token));
         let keeper = token.open_session(slot, false).unwrap();
@@ -673,6 +710,129 @@ fn what_another_process_changes_is_told_by_the_next_call() {
         template.set(attribute::SIGN, true);
         other.set_attributes(there, same, template).unwrap();
         sign(&far, session, mechanism, key, &[1; 32]).unwrap();
+    }
+}
+
+fn search(token: &dyn Cryptoki, session: SessionHandle, class: Class) -> Vec<ObjectHandle> {
+    let mut template = Attributes::default();
+    template.set(attribute::CLASS, class.0);
+    token.find_objects_init(session, template).unwrap();
+    let mut found = Vec::new();
+    // One by one, as many programs do.
+    while let [object] = token.find_objects(session, 1).unwrap()[..] {
+        found.push(object);
+    }
+    token.find_objects_final(session).unwrap();
+    found
+}
+
+/// Attributes that no function changes.
+const FIXED: &[u64] = &[
+    attribute::CLASS.info.id,
+    attribute::KEY_TYPE.info.id,
+    attribute::UNIQUE_ID.info.id,
+    attribute::EC_PARAMS.info.id,
+    attribute::EC_POINT.info.id,
+    attribute::LOCAL.info.id,
+];
+
+#[test]
+fn a_search_costs_one_round_trip_with_what_can_not_change_of_its_objects() {
+    let store = Store::new();
+    let application = store.open();
+    let line = Line::new(&application);
+    let token = Remote::hashing(&line, hasher);
+    let session = user(&token);
+    let pairs: Vec<_> = (0..3).map(|_| ec_pair(&token, session, |_| ())).collect();
+    let mut found = Vec::new();
+    let read = |objects: &[ObjectHandle], wanted: &[u64]| {
+        objects.iter().map(|of| token.attributes(session, *of, wanted).unwrap()).collect::<Vec<_>>()
+    };
+    let mut values = Vec::new();
+    let trips = line.trips(|| {
+        found = search(&token, session, Class::PUBLIC_KEY);
+        values = read(&found, FIXED);
+    });
+    assert_eq!((trips, found.len()), (1, 3));
+    let near = |of: &ObjectHandle| application.attributes(session, *of, FIXED).unwrap();
+    assert!(values == found.iter().map(near).collect::<Vec<_>>());
+
+    // What can change is asked for.
+    let changing = [attribute::LABEL.info.id, attribute::CLASS.info.id];
+    assert_eq!(line.trips(|| drop(read(&found, &changing))), 3);
+    let mut template = Attributes::default();
+    template.set(attribute::LABEL, b"new".as_slice());
+    application.set_attributes(session, found[0], template).unwrap();
+    assert!(read(&found[..1], &changing)[0][0] == Ok(Value::from(&b"new"[..])));
+    // Nor does the value of a key come along, whoever may read it.
+    let mut template = Attributes::default();
+    template.set(attribute::SENSITIVE, false);
+    template.set(attribute::EXTRACTABLE, true);
+    template.set(attribute::VALUE_LEN, 16);
+    let secret = call(mechanism!(CKM_AES_KEY_GEN).0, &[]);
+    let secret = token.generate_key(session, secret, template).unwrap();
+    assert_eq!(search(&token, session, Class::SECRET_KEY), [secret]);
+    let value = [attribute::VALUE.info.id];
+    assert_eq!(line.trips(|| drop(read(&[secret], &value))), 1);
+
+    // What this application destroys is gone at once, found or not.
+    let mut template = Attributes::default();
+    template.set(attribute::CLASS, Class::PUBLIC_KEY.0);
+    token.find_objects_init(session, template.clone()).unwrap();
+    let first = token.find_objects(session, 1).unwrap()[0];
+    let next = *found.iter().find(|object| **object != first).unwrap();
+    token.destroy_object(session, next).unwrap();
+    assert_eq!(token.find_objects(session, 9).unwrap().len(), 1, "the third");
+    token.find_objects_final(session).unwrap();
+    token.find_objects_init(session, template).unwrap();
+    assert_eq!(token.find_objects(session, 9).unwrap().len(), 2);
+    token.find_objects_final(session).unwrap();
+    token.destroy_object(session, first).unwrap();
+    let refused = token.attributes(session, first, FIXED).map(drop);
+    assert_eq!(refused, Err(Error::ObjectHandleInvalid));
+
+    // More than come at once.
+    let more: Vec<_> = (0..40).map(|_| aes(&token, session)).collect();
+    let trips = line.trips(|| found = search(&token, session, Class::SECRET_KEY));
+    assert_eq!((trips, found.len()), (3, more.len() + 1));
+
+    // Objects of a session that was closed, and private ones after a logout.
+    let other = token.open_session(slot(&token), true).unwrap();
+    let found = search(&token, other, Class::PRIVATE_KEY);
+    assert_eq!(found.len(), pairs.len());
+    token.close_session(session).unwrap();
+    let refused = token.attributes(other, found[0], FIXED).map(drop);
+    assert_eq!(refused, Err(Error::ObjectHandleInvalid));
+    let private = aes(&token, other);
+    assert_eq!(search(&token, other, Class::SECRET_KEY), [private]);
+    token.logout(other).unwrap();
+    let refused = token.attributes(other, private, FIXED).map(drop);
+    assert_eq!(refused, Err(Error::ObjectHandleInvalid));
+}
+
+#[test]
+fn what_comes_along_with_a_search_can_not_be_changed() {
+    let store = Store::new();
+    let application = store.open();
+    let session = user(&application);
+    ec_pair(&application, session, |_| ());
+    aes(&application, session);
+    application.find_objects_init(session, Attributes::default()).unwrap();
+    let found = application.find(session, 16).unwrap();
+    assert!(!found.more && found.objects.len() == 3);
+    for (object, fixed) in found.objects {
+        assert!(fixed.len() > 5);
+        for (id, value) in fixed.iter() {
+            let other = match value {
+                Value::Bool(value) => Value::Bool(!value),
+                Value::Ulong(number) => Value::Ulong(number ^ 1),
+                _ => Value::from(&b"another"[..]),
+            };
+            let mut template = Attributes::default();
+            template.put(id, other);
+            let changed = application.set_attributes(session, object, template);
+            assert!(changed.is_err(), "{id:#x}");
+        }
     }
 }
 
