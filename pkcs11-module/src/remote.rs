@@ -57,6 +57,8 @@ struct State {
     idle: Vec<Connection>,
     /// All there are, those in use among them.
     open: usize,
+    /// How many threads wait for one of them: to wake nobody costs a system call too.
+    waiting: usize,
 }
 
 /// Why there is no connection.
@@ -73,7 +75,7 @@ impl Pool {
         Ok(Self {
             path: path.to_owned(),
             turn: AtomicU64::new(0),
-            state: Mutex::new(State { terms, idle: vec![connection], open: 1 }),
+            state: Mutex::new(State { terms, idle: vec![connection], open: 1, waiting: 0 }),
             changed: Condvar::new(),
             seeking: Mutex::new(false),
         })
@@ -84,9 +86,14 @@ impl Pool {
         self.state().terms.compatible
     }
 
-    /// A connection to the application of a turn.
-    fn take(&self, turn: u64) -> core::result::Result<Connection, Broken> {
+    /// A connection to the application of a turn, for a request of this length.
+    fn take(&self, turn: u64, len: usize) -> core::result::Result<Connection, Broken> {
         let mut state = self.state();
+        let most = usize::try_from(state.terms.most).unwrap_or(usize::MAX);
+        if len > most {
+            let why = || format!("the daemon takes requests of {most} bytes at most");
+            return Err(Broken::Refused(Error::DataLenRange.because(why)));
+        }
         loop {
             if self.turn() != turn {
                 return Err(Broken::Lost);
@@ -106,8 +113,10 @@ impl Pool {
             match trouble {
                 // Others of this process have some, and give them back.
                 Trouble::Refused(Refusal::Full) if state.open > 0 => {
+                    state.waiting += 1;
                     let waited = self.changed.wait_timeout(state, PATIENCE);
                     state = waited.unwrap_or_else(PoisonError::into_inner).0;
+                    state.waiting -= 1;
                 }
                 Trouble::Refused(Refusal::Application) | Trouble::Away(_) => {
                     drop(state);
@@ -163,7 +172,8 @@ impl Pool {
         }
         let (connection, terms) = Connection::open(&self.path, Wish::Found(next))?;
         let mut state = self.state();
-        *state = State { terms, idle: vec![connection], open: 1 };
+        let waiting = state.waiting;
+        *state = State { terms, idle: vec![connection], open: 1, waiting };
         self.turn.store(next.into(), Ordering::Release);
         drop(state);
         self.changed.notify_all();
@@ -180,8 +190,7 @@ impl Pool {
                 state.open = state.open.saturating_sub(1);
             }
         }
-        drop(state);
-        self.changed.notify_one();
+        self.wake_one(state);
     }
 
     /// A connection broke, so those that nobody uses may have as well.
@@ -192,8 +201,15 @@ impl Pool {
             state.idle.clear();
             state.open = state.open.saturating_sub(gone);
         }
+        self.wake_one(state);
+    }
+
+    fn wake_one(&self, state: MutexGuard<'_, State>) {
+        let anybody = state.waiting > 0;
         drop(state);
-        self.changed.notify_one();
+        if anybody {
+            self.changed.notify_one();
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -207,12 +223,7 @@ impl Transport for Pool {
     }
 
     fn exchange(&self, turn: u64, request: &[u8]) -> core::result::Result<Bytes, Broken> {
-        let most = usize::try_from(self.state().terms.most).unwrap_or(usize::MAX);
-        if request.len() > most {
-            let why = || format!("the daemon takes requests of {most} bytes at most");
-            return Err(Broken::Refused(Error::DataLenRange.because(why)));
-        }
-        let mut connection = self.take(turn)?;
+        let mut connection = self.take(turn, request.len())?;
         if frame::send(&mut connection.socket, request).is_err() {
             self.broke(turn);
             return Err(Broken::Lost);
