@@ -112,9 +112,10 @@ impl Search {
             let answer = carrier.carry(&mut requests)?;
             let list = OnceCell::new();
             let found = Result::<Found>::take(&mut Reader::new(&answer, &list));
-            let Ok(Ok(Found { objects, more })) = found else { return Ok(answer) };
+            let Ok(Ok(Found { mut objects, more })) = found else { return Ok(answer) };
             ahead.more = more;
             ahead.found.extend(objects.iter().map(|(handle, _)| *handle));
+            objects.retain(|(_, attributes)| !attributes.is_empty());
             self.told = Some(Told { objects, turn, since: Instant::now() });
             self.learn(session, carrier);
         }
