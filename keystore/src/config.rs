@@ -23,6 +23,9 @@
 //! [pin]
 //! lockout = 10             # wrong PINs in a row; without it attempts only get slower
 //!
+//! [policy]
+//! default = "standard"     # or "strict", "compatible": what new tokens let be done with keys
+//!
 //! [log]
 //! level = "warning"        # off, error, warning, info, debug
 //! target = "stderr"        # or "journal", or file = "PATH"
@@ -76,6 +79,8 @@ pub struct Config {
     pub so_reset: SoReset,
     /// How many wrong PINs in a row lock it; nothing: they only make attempts slower.
     pub pin_lockout: Option<u32>,
+    /// What tokens let be done with keys that are initialised without a policy of their own.
+    pub policy: KeyPolicy,
     /// Whether mechanisms that are too weak for new uses are offered.
     pub legacy: bool,
     /// Whether the module behaves as SoftHSM2 does where the two differ and its clients tell.
@@ -225,6 +230,55 @@ pub enum SoReset {
     Deny,
 }
 
+/// What a token lets be done with its keys. It is chosen when the token is initialised, and stays; which
+/// rules hold under which policy is not the keystore's to know.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyPolicy {
+    /// What the standard lets be done.
+    #[default]
+    Standard,
+    /// Nothing by which a sensitive key could get out.
+    Strict,
+    /// What SoftHSM2 lets be done, where its users rely on it.
+    Compatible,
+}
+
+impl KeyPolicy {
+    /// Every policy.
+    pub const ALL: [Self; 3] = [Self::Standard, Self::Strict, Self::Compatible];
+
+    /// As configurations, commands and the token itself name it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Standard => "standard",
+            Self::Strict => "strict",
+            Self::Compatible => "compatible",
+        }
+    }
+
+    /// The policy of a name.
+    #[must_use]
+    pub fn named(name: &[u8]) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.name().as_bytes() == name)
+    }
+
+    /// As it is stored.
+    pub(crate) fn number(self) -> u8 {
+        match self {
+            Self::Standard => 0,
+            Self::Strict => 1,
+            Self::Compatible => 2,
+        }
+    }
+
+    /// The policy of a stored number.
+    pub(crate) fn numbered(number: u8) -> Option<Self> {
+        Self::ALL.into_iter().find(|policy| policy.number() == number)
+    }
+}
+
 /// Why there is no configuration; the text names the file, the line and a remedy.
 #[derive(Debug)]
 pub enum ConfigError {
@@ -320,6 +374,10 @@ impl Config {
         };
         Ok(Self {
             so_reset: file.so_reset,
+            policy: file.policy.default.unwrap_or(match file.compatible {
+                true => KeyPolicy::Compatible,
+                false => KeyPolicy::Standard,
+            }),
             pin_lockout: file.pin.lockout,
             legacy: file.legacy,
             compatible: file.compatible,
@@ -343,6 +401,7 @@ impl Config {
             store,
             seal,
             so_reset: SoReset::default(),
+            policy: KeyPolicy::default(),
             pin_lockout: None,
             legacy: false,
             compatible: false,
@@ -491,6 +550,7 @@ struct File {
     store: StoreTable,
     seal: SealTable,
     pin: PinTable,
+    policy: PolicyTable,
     log: LogTable,
     /// What the daemon reads.
     daemon: IgnoredAny,
@@ -564,6 +624,12 @@ struct PinTable {
 
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+struct PolicyTable {
+    default: Option<KeyPolicy>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 struct LogTable {
     level: Level,
     target: Option<Place>,
@@ -621,6 +687,22 @@ mod tests {
             ..Config::plain("/a".into(), Seal::File("b/c".into()))
         };
         assert_eq!(config, expected);
+    }
+
+    #[test]
+    fn the_policy_of_new_tokens() {
+        let policy = |text: &str| {
+            load(&format!("{text}\n[store]\npath = 's'\n")).map(|config| config.policy)
+        };
+        assert_eq!(policy("").unwrap(), KeyPolicy::Standard);
+        assert_eq!(policy("compatible = true").unwrap(), KeyPolicy::Compatible);
+        for named in KeyPolicy::ALL {
+            let text = format!("compatible = true\n[policy]\ndefault = '{}'", named.name());
+            assert_eq!(policy(&text).unwrap(), named);
+            assert_eq!(KeyPolicy::named(named.name().as_bytes()), Some(named));
+        }
+        policy("[policy]\ndefault = 'lax'").unwrap_err();
+        assert_eq!(KeyPolicy::named(b"lax"), None);
     }
 
     #[test]

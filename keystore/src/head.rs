@@ -9,13 +9,26 @@ use crate::{
     Role,
     backend::{Header, Slot, TokenId},
     bytes::Reader,
+    config::KeyPolicy,
     error::{Error, Result},
     keys::SealKeys,
     sealed::{self, Binding},
 };
 
-/// The format that this version writes and reads.
-pub(crate) const FORMAT: u32 = 1;
+/// The newest format that this version reads.
+pub(crate) const FORMAT: u32 = 2;
+
+/// The arrangement of tables that this version writes and reads: `user_version`.
+pub(crate) const SCHEMA: u32 = 1;
+
+/// The format of a token with this policy: format 1 can say no other than the standard one, and what it
+/// can say is written in it.
+const fn format(policy: KeyPolicy) -> u32 {
+    match policy {
+        KeyPolicy::Standard => 1,
+        KeyPolicy::Strict | KeyPolicy::Compatible => 2,
+    }
+}
 
 const DAMAGED: &str = "the header of the token is damaged or was tampered with";
 
@@ -36,6 +49,8 @@ pub(crate) struct Head {
     /// How many objects there are.
     pub(crate) count: u64,
     pub(crate) sum: Sum,
+    /// What may be done with keys.
+    pub(crate) policy: KeyPolicy,
 }
 
 impl Head {
@@ -67,7 +82,8 @@ impl Head {
         version: u64,
         seal: Vec<u8>,
     ) -> Result<Header> {
-        let mut header = Header { format: FORMAT, token, version, seal, sealed: Vec::new() };
+        let format = format(self.policy);
+        let mut header = Header { format, token, version, seal, sealed: Vec::new() };
         let context = context(&header);
         let binding = Binding { label: "header", context: &context };
         header.sealed = sealed::seal(keys.header()?, &binding, &self.encode())?;
@@ -79,7 +95,7 @@ impl Head {
         let context = context(header);
         let binding = Binding { label: "header", context: &context };
         let body = sealed::open(keys.header()?, &binding, &header.sealed, DAMAGED)?;
-        Self::decode(&mut Reader(&body)).ok_or(Error::Corrupt(DAMAGED))
+        Self::decode(header.format, &mut Reader(&body)).ok_or(Error::Corrupt(DAMAGED))
     }
 
     fn encode(&self) -> Vec<u8> {
@@ -93,10 +109,14 @@ impl Head {
             &self.count.to_le_bytes(),
             &self.sum.to_bytes(),
         ];
-        parts.concat()
+        let mut body = parts.concat();
+        if format(self.policy) > 1 {
+            body.push(self.policy.number());
+        }
+        body
     }
 
-    fn decode(body: &mut Reader<'_>) -> Option<Self> {
+    fn decode(header_format: u32, body: &mut Reader<'_>) -> Option<Self> {
         let head = Self {
             label: body.array()?,
             serial: body.array()?,
@@ -106,7 +126,15 @@ impl Head {
             slots: [body.array()?, body.array()?],
             count: body.u64()?,
             sum: Sum::from_bytes(&body.array()?),
+            policy: match header_format {
+                1 => KeyPolicy::Standard,
+                _ => KeyPolicy::numbered(u8::from_le_bytes(body.array()?))?,
+            },
         };
+        // The one format that says it: else a token could be written in two ways.
+        if format(head.policy) != header_format {
+            return None;
+        }
         body.rest().is_empty().then_some(head)
     }
 }
@@ -173,7 +201,23 @@ mod tests {
             slots: [[5; 16], [0; 16]],
             count: 6,
             sum,
+            policy: KeyPolicy::Standard,
         }
+    }
+
+    #[test]
+    fn every_policy_is_kept_and_the_standard_one_says_what_format_1_says() {
+        let keys = SealKeys::derive(&[1; 32], [2; 16]).unwrap();
+        for (policy, written) in KeyPolicy::ALL.into_iter().zip([(1, 144), (2, 145), (2, 145)]) {
+            let head = Head { policy, ..head() };
+            let header = head.seal(&keys, [2; 16], 9, vec![1]).unwrap();
+            assert_eq!((header.format, head.encode().len()), written);
+            assert_eq!(Head::open(&keys, &header).unwrap(), head);
+        }
+        let body = [head().encode(), vec![0]].concat();
+        assert_eq!(Head::decode(2, &mut Reader(&body)), None, "format 1 says it");
+        let body = [head().encode(), vec![3]].concat();
+        assert_eq!(Head::decode(2, &mut Reader(&body)), None, "no such policy");
     }
 
     #[test]

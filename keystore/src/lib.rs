@@ -47,7 +47,7 @@ mod transfer;
 
 pub use self::{
     check::{Finding, Severity},
-    config::{Config, ConfigError},
+    config::{Config, ConfigError, KeyPolicy},
     error::{Error, Result},
     gate::{Quiesced, quiesce},
     locks::{Kind, Locks, Opener},

@@ -13,9 +13,9 @@ use std::{
 use crate::{
     Role,
     backend::{Attempts, Op, Slot, TokenId},
-    config::SoReset,
+    config::{KeyPolicy, SoReset},
     error::{Error, Result},
-    head::Sum,
+    head::{Head, Sum},
     keys::{self, ObjectKeys, Ring, SealColumn},
     pin::{Cost, PinKey, Place},
     sealed::Key,
@@ -159,6 +159,7 @@ impl Token {
             head.born = head.epoch;
             head.master = keys::master_name(&master, self.id);
             (head.count, head.sum) = (0, Sum::default());
+            head.policy = self.policy.keys;
             let place = Place { epoch: head.epoch, ..self.place(known, role, revision) };
             let slot = key.wrap(&place, &master)?;
             head.note_slot(role, Some(&slot));
@@ -169,6 +170,26 @@ impl Token {
                 Op::Slot { role: Role::User, slot: None },
             ];
             Ok(Plan { head, ops, changed: None })
+        })
+    }
+
+    /// Chooses what may be done with the token's keys: while it is being initialised, before it has an
+    /// object or the user a PIN. Afterwards nobody can.
+    ///
+    /// # Errors
+    /// [`Error::Locked`] unless `so` is the security officer's and of the present master key;
+    /// [`Error::Settled`] if it is too late; [`Error::ReadOnly`], [`Error::Full`] or [`Error::Busy`]
+    /// if the store cannot be written.
+    pub fn choose_policy(&self, so: &Unlocked, policy: KeyPolicy) -> Result<()> {
+        self.transact(|known| {
+            if so.role != Role::SecurityOfficer || !self.opens(so, known) {
+                return Err(Error::Locked);
+            }
+            if known.head.count > 0 || known.head.slot_tag(Role::User).is_some() {
+                return Err(Error::Settled);
+            }
+            let head = Head { policy, ..known.head.clone() };
+            Ok(Plan { head, ops: Vec::new(), changed: Some(Vec::new()) })
         })
     }
 

@@ -206,7 +206,11 @@ impl Store {
     }
 
     fn attach(&self, id: TokenId) -> Token {
-        let policy = Policy { so_reset: self.config.so_reset, lockout: self.config.pin_lockout };
+        let policy = Policy {
+            so_reset: self.config.so_reset,
+            lockout: self.config.pin_lockout,
+            keys: self.config.policy,
+        };
         let file = Sqlite::new(self.files(id));
         Token::new(id, file, PinQueue::new(self.dir()), policy, Arc::clone(&self.seal))
     }
@@ -245,6 +249,7 @@ impl Store {
             slots: Default::default(),
             count: 0,
             sum: Sum::default(),
+            policy: self.config.policy,
         };
         head.note_slot(role, Some(&slot));
         Ok((head.seal(keys, id, 1, column.to_vec())?, slot))

@@ -8,7 +8,7 @@ use std::sync::{
 use crate::{
     ObjectId, Role,
     backend::{Attempts, Backend, Batch, Header, Op, Slot, TokenId, sqlite::Sqlite},
-    config::SoReset,
+    config::{KeyPolicy, SoReset},
     error::{Error, Result},
     fresh::Fresh,
     head::{FORMAT, Head},
@@ -42,11 +42,12 @@ pub struct Token {
     status: Mutex<Option<(u64, Status)>>,
 }
 
-/// What the configuration says about PINs.
+/// What the configuration says about PINs, and about a token that is initialised anew.
 #[derive(Clone, Copy)]
 pub(crate) struct Policy {
     pub(crate) so_reset: SoReset,
     pub(crate) lockout: Option<u32>,
+    pub(crate) keys: KeyPolicy,
 }
 
 /// What is known of a token at one version.
@@ -144,6 +145,14 @@ impl Token {
         let version = self.backend.version()?;
         self.fresh.remember(word, version);
         Ok(version)
+    }
+
+    /// What may be done with the token's keys; it costs as little as [`Token::version`].
+    ///
+    /// # Errors
+    /// As [`Token::status`].
+    pub fn policy(&self) -> Result<KeyPolicy> {
+        Ok(self.known()?.head.policy)
     }
 
     /// The state of the token now.

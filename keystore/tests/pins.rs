@@ -13,7 +13,9 @@ mod common;
 use std::time::{Duration, Instant};
 
 use common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, private};
-use strongroom_keystore::{Error, PinState, Role, Store, config::SoReset};
+use strongroom_keystore::{
+    Change, Error, KeyPolicy, PinState, Role, Severity, Store, config::SoReset,
+};
 
 #[test]
 fn the_user_has_no_pin_until_the_officer_sets_one() {
@@ -29,6 +31,34 @@ fn the_user_has_no_pin_until_the_officer_sets_one() {
     let user = token.unlock(Role::User, USER_PIN).unwrap();
     assert!(matches!(token.set_user_pin(&user, b"1"), Err(Error::Locked)));
     assert!(matches!(token.unlock(Role::User, SO_PIN), Err(Error::WrongPin)));
+}
+
+#[test]
+fn a_policy_is_chosen_while_a_token_is_initialised_and_never_after() {
+    let place = Place::new();
+    let mut config = place.config();
+    config.policy = KeyPolicy::Compatible;
+    let store = Store::open(&config).unwrap();
+    let token = store.create(&LABEL, SO_PIN).unwrap();
+    assert_eq!(token.policy().unwrap(), KeyPolicy::Compatible, "the configuration's");
+    let so = token.unlock(Role::SecurityOfficer, SO_PIN).unwrap();
+    for policy in KeyPolicy::ALL {
+        token.choose_policy(&so, policy).unwrap();
+        assert_eq!(first(&place.store()).policy().unwrap(), policy, "to others too");
+    }
+    token.choose_policy(&so, KeyPolicy::Strict).unwrap();
+    token.commit(None, &[create(1, false, b"an object", &[])]).unwrap();
+    assert!(matches!(token.choose_policy(&so, KeyPolicy::Standard), Err(Error::Settled)));
+    token.commit(None, &[Change::Delete { id: id(1) }]).unwrap();
+    token.set_user_pin(&so, USER_PIN).unwrap();
+    assert!(matches!(token.choose_policy(&so, KeyPolicy::Standard), Err(Error::Settled)));
+    let user = token.unlock(Role::User, USER_PIN).unwrap();
+    assert!(matches!(token.choose_policy(&user, KeyPolicy::Standard), Err(Error::Locked)));
+    assert_eq!(first(&place.store()).policy().unwrap(), KeyPolicy::Strict);
+    token.initialize(SO_PIN, &LABEL).unwrap();
+    assert_eq!(token.policy().unwrap(), KeyPolicy::Compatible, "the configuration's again");
+    assert!(matches!(token.choose_policy(&so, KeyPolicy::Strict), Err(Error::Locked)));
+    assert!(store.check().iter().all(|finding| finding.severity == Severity::Fine));
 }
 
 #[test]

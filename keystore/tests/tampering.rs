@@ -173,8 +173,8 @@ fn an_edited_header_does_not_open() {
         assert!(matches!(outcome, Err(Error::Corrupt(_))), "{edit}");
     }
     let victim = Victim::new();
-    victim.tamper("UPDATE header SET format=2");
-    assert!(matches!(victim.reopened().status(), Err(Error::TooNew { format: 2 })));
+    victim.tamper("UPDATE header SET format=3");
+    assert!(matches!(victim.reopened().status(), Err(Error::TooNew { format: 3 })));
     victim.tamper("PRAGMA user_version=3");
     assert!(matches!(victim.reopened().status(), Err(Error::TooNew { format: 3 })));
 }

@@ -13,7 +13,7 @@ use std::{
 
 use rustix::process::geteuid;
 
-use super::{Config, ConfigError, Level, Log, Mechanisms, Seal, Target};
+use super::{Config, ConfigError, KeyPolicy, Level, Log, Mechanisms, Seal, Target};
 
 /// Where tokens lie when the file does not say.
 const TOKENS: &str = "/var/lib/softhsm/tokens";
@@ -31,6 +31,7 @@ pub(super) fn load(path: &Path) -> Result<Config, ConfigError> {
         source: Some(path.clone()),
         legacy: true,
         compatible: true,
+        policy: KeyPolicy::Compatible,
         child_inherits: true,
         // As SoftHSM2 without these lines.
         log: Log { level: Level::Info, target: Target::Journal },
@@ -177,6 +178,7 @@ mod tests {
             source: config.source.clone(),
             legacy: true,
             compatible: true,
+            policy: KeyPolicy::Compatible,
             removable: true,
             mechanisms: Mechanisms::Only(names),
             child_inherits: false,
@@ -197,6 +199,7 @@ mod tests {
             source: config.source.clone(),
             legacy: true,
             compatible: true,
+            policy: KeyPolicy::Compatible,
             child_inherits: config.child_inherits,
             umask: UMASK,
             log: Log { level: Level::Info, target: Target::Journal },

@@ -21,7 +21,7 @@ use crate::operation::{
     Kind, absorb, cancel, finish, sign_digest, step, step_both, update, verify, verify_digest,
     verify_final, verify_signature, verify_signature_final, whole,
 };
-use crate::own::OwnObjects;
+use crate::own::{OwnObjects, chosen_policy};
 use crate::quota::Quota;
 use crate::rules::UNAVAILABLE;
 use crate::search::{Search, place};
@@ -115,7 +115,7 @@ impl Application {
             Home::Keystore => session.token.token_object(&place.id),
             Home::Session => session.token.session_object(&place.id),
             Home::Token => {
-                let own = self.own.find(&session.token.stored.id(), &place.id);
+                let own = self.own.find(&session.token.stored, &place.id);
                 own.map(Arc::new).ok_or(Error::ObjectHandleInvalid)
             }
         }
@@ -264,10 +264,10 @@ impl Host for Application {
 
     fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
         let session = self.sessions.find(session)?;
-        let (slot, token) = (session.slot.id, session.token.stored.id());
+        let (slot, token) = (session.slot.id, &session.token.stored);
         objects.iter().try_for_each(|(handle, name)| {
             let id = object_id(name).ok_or(Error::ArgumentsBad)?;
-            let home = match self.own.find(&token, &id) {
+            let home = match self.own.find(token, &id) {
                 Some(_) => Home::Token,
                 None => Home::Keystore,
             };
@@ -521,6 +521,10 @@ impl Cryptoki for Application {
             return Err(prohibited(attribute::MODIFIABLE));
         }
         let author = self.author(&session);
+        if object.attributes.get(attribute::CLASS) == Some(Class::POLICY.0) {
+            let wanted = changed(&object.attributes, &template, Change::Set, author)?;
+            return login::choose_policy(&session, chosen_policy(&wanted)?);
+        }
         session
             .token
             .change(&object, |attributes| changed(attributes, &template, Change::Set, author))

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use strongroom_keystore::{PinState, Role};
+use strongroom_keystore::{KeyPolicy, PinState, Role, Unlocked};
 use strongroom_types::{Error, Result, SessionHandle, SlotId, UserType, ck};
 
 use crate::application::Application;
@@ -194,11 +194,20 @@ impl Application {
 /// `C_InitPIN`.
 pub(crate) fn init_pin(session: &Session, pin: &[u8]) -> Result<()> {
     check_pin(pin)?;
-    let keys = match &read(&session.token.presence).login {
-        Some(login) if login.role == Role::SecurityOfficer => Arc::clone(&login.keys),
-        _ => return Err(Error::UserNotLoggedIn),
-    };
-    session.token.stored.set_user_pin(&keys, pin).map_err(storage)
+    session.token.stored.set_user_pin(&*officer(session)?, pin).map_err(storage)
+}
+
+/// Chooses the policy of a token that is being initialised.
+pub(crate) fn choose_policy(session: &Session, policy: KeyPolicy) -> Result<()> {
+    session.token.stored.choose_policy(&*officer(session)?, policy).map_err(storage)
+}
+
+/// What the security officer, who must be logged in, has opened.
+fn officer(session: &Session) -> Result<Arc<Unlocked>> {
+    match &read(&session.token.presence).login {
+        Some(login) if login.role == Role::SecurityOfficer => Ok(Arc::clone(&login.keys)),
+        _ => Err(Error::UserNotLoggedIn),
+    }
 }
 
 /// `C_SetPIN`: of who is logged in, or of the user if nobody is.

@@ -1,13 +1,17 @@
 //! The objects by which a token tells of itself: the profiles that it meets and the mechanisms
-//! that it has (4.13 and 4.14).
+//! that it has (4.13 and 4.14), and its policy, in a class of our own.
 //!
-//! They follow from the module and its configuration, so they are stored nowhere, exist in every
-//! token, and nobody makes, changes, copies or destroys them: their own flags say so, and the
-//! functions that ask those flags need to know no more.
+//! They follow from the module, its configuration and the head of the token, so they are stored nowhere,
+//! exist in every token, and nobody makes, copies or destroys them: their own flags say so, and the
+//! functions that ask those flags need to know no more. One of them changes: the security officer chooses
+//! the policy of a token while he initialises it, by `C_SetAttributeValue`, which needs no function and
+//! no wire of our own.
 
-use strongroom_keystore::ObjectId;
+use strongroom_keystore::{KeyPolicy, ObjectId, Token as Stored};
 use strongroom_mechanisms::Mechanism;
-use strongroom_types::{Attribute, Attributes, Class, attribute, attribute::kind, ck};
+use strongroom_types::{
+    Attribute, Attributes, Class, Error, Result, attribute, attribute::kind, ck,
+};
 
 use crate::object::Object;
 
@@ -62,14 +66,32 @@ impl OwnObjects {
     }
 
     /// That of a token with this identifier.
-    pub(crate) fn find(&self, token: &[u8; 16], id: &ObjectId) -> Option<Object> {
-        let row = self.0.iter().find(|row| row.id(token) == *id)?;
-        Some(row.object(token))
+    pub(crate) fn find(&self, stored: &Stored, id: &ObjectId) -> Option<Object> {
+        let token = &stored.id();
+        if policy_id(token) == *id {
+            return Some(policy_object(token, stored.policy().ok()?));
+        }
+        self.row(token, id).map(|row| row.object(token))
     }
 
-    /// Those that a search finds. Only a template that names their class finds any: applications
+    fn row(&self, token: &[u8; 16], id: &ObjectId) -> Option<&Row> {
+        self.0.iter().find(|row| row.id(token) == *id)
+    }
+
+    /// Those that a search of a token finds.
+    pub(crate) fn found(&self, stored: &Stored, template: &Attributes) -> Vec<Object> {
+        let token = &stored.id();
+        let mut found = self.matching(token, template);
+        if template.get(attribute::CLASS) == Some(Class::POLICY.0) {
+            let policy = stored.policy().ok().map(|policy| policy_object(token, policy));
+            found.extend(policy.filter(|object| object.matches(template)));
+        }
+        found
+    }
+
+    /// The rows among them. Only a template that names their class finds any: applications
     /// that know nothing of them do not meet them, and to the others they cost nothing.
-    pub(crate) fn matching(&self, token: &[u8; 16], template: &Attributes) -> Vec<Object> {
+    fn matching(&self, token: &[u8; 16], template: &Attributes) -> Vec<Object> {
         let Some(class) = template.get(attribute::CLASS) else { return Vec::new() };
         let named = self.0.iter().filter(|row| row.class.0 == class);
         named.map(|row| row.object(token)).filter(|object| object.matches(template)).collect()
@@ -77,27 +99,54 @@ impl OwnObjects {
 }
 
 impl Row {
-    /// Half of the identifier says which object it is. The other half is from the token: that half
-    /// of its name which is not its serial number, and so always random.
     fn id(&self, token: &[u8; 16]) -> ObjectId {
-        let which = u128::from(self.class.0 << 32 | self.subject.1);
-        (u128::from_be_bytes(*token) << 64 | which).to_be_bytes()
+        object_id(token, self.class, self.subject.1)
     }
 
     fn object(&self, token: &[u8; 16]) -> Object {
-        let mut attributes = Attributes::default();
-        attributes.set(attribute::CLASS, self.class.0);
-        attributes.set(attribute::TOKEN, true);
-        for no in
-            [attribute::PRIVATE, attribute::MODIFIABLE, attribute::COPYABLE, attribute::DESTROYABLE]
-        {
-            attributes.set(no, false);
-        }
-        attributes.set(attribute::LABEL, self.label.as_bytes());
+        let mut attributes = described(self.class, self.label, false);
         let (subject, number) = self.subject;
         attributes.set(subject, number);
         Object::named(self.id(token), attributes)
     }
+}
+
+/// Half of the identifier says which object it is. The other half is from the token: that half
+/// of its name which is not its serial number, and so always random.
+fn object_id(token: &[u8; 16], class: Class, number: u64) -> ObjectId {
+    let which = u128::from(class.0 << 32 | number);
+    (u128::from_be_bytes(*token) << 64 | which).to_be_bytes()
+}
+
+/// What all of them say.
+fn described(class: Class, label: &str, modifiable: bool) -> Attributes {
+    let mut attributes = Attributes::default();
+    attributes.set(attribute::CLASS, class.0);
+    attributes.set(attribute::TOKEN, true);
+    attributes.set(attribute::MODIFIABLE, modifiable);
+    for no in [attribute::PRIVATE, attribute::COPYABLE, attribute::DESTROYABLE] {
+        attributes.set(no, false);
+    }
+    attributes.set(attribute::LABEL, label.as_bytes());
+    attributes
+}
+
+fn policy_id(token: &[u8; 16]) -> ObjectId {
+    object_id(token, Class::POLICY, 0)
+}
+
+fn policy_object(token: &[u8; 16], policy: KeyPolicy) -> Object {
+    let mut attributes = described(Class::POLICY, "policy", true);
+    attributes.set(attribute::VALUE, policy.name().as_bytes());
+    Object::named(policy_id(token), attributes)
+}
+
+/// The policy that the attributes of its object, as somebody would have them, name.
+pub(crate) fn chosen_policy(attributes: &Attributes) -> Result<KeyPolicy> {
+    let named = attributes.get(attribute::VALUE).and_then(KeyPolicy::named);
+    named.ok_or_else(|| {
+        Error::AttributeValueInvalid.because(|| "there is no policy of this name".into())
+    })
 }
 
 #[cfg(test)]
@@ -123,9 +172,9 @@ mod tests {
         let own = own();
         let mut ids: Vec<_> = own.0.iter().map(|row| row.id(&TOKEN)).collect();
         for (row, id) in own.0.iter().zip(&ids) {
-            let found = own.find(&TOKEN, id).unwrap();
+            let found = own.row(&TOKEN, id).unwrap().object(&TOKEN);
             assert_eq!(found.attributes.get(row.subject.0), Some(row.subject.1));
-            assert!(own.find(&[8; 16], id).is_none(), "of another token");
+            assert!(own.row(&[8; 16], id).is_none(), "of another token");
         }
         ids.sort_unstable();
         ids.dedup();

@@ -35,6 +35,7 @@ pub static OBJECT_CLASSES: &[ObjectClass] = &[
 pub static OWN_CLASSES: &[ObjectClass] = &[
     ObjectClass { class: Class::PROFILE, private: false, tables: &[STORAGE, PROFILE] },
     ObjectClass { class: Class::MECHANISM, private: false, tables: &[STORAGE, MECHANISM] },
+    ObjectClass { class: Class::POLICY, private: false, tables: &[STORAGE, POLICY] },
 ];
 
 /// 4.4, storage objects.
@@ -149,6 +150,11 @@ static PROFILE: &[Rule] = rules! {
 /// 4.14, mechanism objects.
 static MECHANISM: &[Rule] = rules! {
     MECHANISM_TYPE: Absent;
+};
+
+/// The policy of a token: its name.
+static POLICY: &[Rule] = rules! {
+    VALUE: Absent, MODIFIABLE;
 };
 
 /// 4.7, key objects.

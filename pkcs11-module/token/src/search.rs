@@ -46,7 +46,7 @@ impl Search {
                 .map(|object| place(session, object))
                 .collect(),
         };
-        let own = own.matching(&session.token.stored.id(), &template);
+        let own = own.found(&session.token.stored, &template);
         found.extend(own.iter().map(|object| Place {
             slot: session.slot.id,
             id: object.id,

@@ -56,6 +56,12 @@ constants! { Class:
     MECHANISM = CKO_MECHANISM;
 }
 
+impl Class {
+    /// `CKO_STRONGROOM_POLICY`: what a token lets be done with its keys, one object in each token. The
+    /// standard leaves numbers to vendors; the middle of this one is "SR".
+    pub const POLICY: Self = Self(crate::ck!(CKO_VENDOR_DEFINED) | 0x5352_0001);
+}
+
 constants! { KeyType:
     RSA = CKK_RSA;
     DSA = CKK_DSA;

@@ -24,6 +24,7 @@ mod object;
 mod output;
 mod parameter_set;
 mod pin;
+mod policy;
 mod private_key;
 mod progress;
 mod public_key;

@@ -109,3 +109,23 @@ fn check_tells_what_is_wrong() {
     assert_eq!(run.code, 11, "{}", run.stderr);
     assert!(run.text().contains("help: "), "{}", run.text());
 }
+
+#[test]
+fn a_policy_is_chosen_with_the_token_and_shown() {
+    let world = World::empty();
+    if !world.is_ours() {
+        world.fails(10, ["token", "init", "--label", "x", "--policy", "strict"]);
+        return;
+    }
+    for policy in ["standard", "strict", "compatible"] {
+        let made = world.json(["token", "init", "--label", policy, "--policy", policy]);
+        assert_eq!(made["policy"], policy);
+        assert_eq!(world.json(["token", "show", "--token", policy])["policy"], policy);
+    }
+    let shown = world.ok(["token", "show", "--token", "strict"]).text();
+    assert!(shown.lines().any(|line| line.starts_with("policy") && line.ends_with("strict")));
+    let made = world.json(["token", "init", "--label", "plain"]);
+    assert_eq!(made["policy"], "standard", "what nobody says");
+    let run = world.fails(2, ["token", "init", "--label", "x", "--policy", "lax"]);
+    assert!(run.stderr.contains("strict"), "{}", run.stderr);
+}

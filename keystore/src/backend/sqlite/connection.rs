@@ -17,7 +17,7 @@ use super::{
 use crate::{
     error::{self, Error, Result},
     filesystem,
-    head::FORMAT,
+    head::SCHEMA,
 };
 
 /// How long a file may have been replaced before anybody notices.
@@ -202,7 +202,7 @@ pub(super) fn identify(sql: &Connection) -> Result<()> {
         return Err(Error::Corrupt("the file is no token"));
     }
     let format = u32::try_from(number("user_version")?).unwrap_or(u32::MAX);
-    if format > FORMAT {
+    if format > SCHEMA {
         return Err(Error::TooNew { format });
     }
     Ok(())

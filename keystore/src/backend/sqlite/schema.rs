@@ -13,7 +13,7 @@ use super::{connection::harden, failure, files::Files};
 use crate::{
     error::{self, Error, Result},
     gate,
-    head::FORMAT,
+    head::SCHEMA,
     seal::sync_dir,
 };
 
@@ -77,7 +77,7 @@ fn write(
     harden(&sql)?;
     sql.execute_batch(&format!(
         "PRAGMA journal_mode=DELETE; PRAGMA synchronous=EXTRA; \
-         PRAGMA application_id={APPLICATION}; PRAGMA user_version={FORMAT};"
+         PRAGMA application_id={APPLICATION}; PRAGMA user_version={SCHEMA};"
     ))
     .map_err(failure)?;
     if let Some(uri) = attach {

@@ -1,6 +1,8 @@
 //! `strongroom token`.
 
+use clap::builder::PossibleValuesParser;
 use clap::{Args, Subcommand};
+use strongroom_keystore::KeyPolicy;
 
 use super::{NewPinArgs, OpenerArgs, PinArgs, SoPinArgs, TokenArgs};
 
@@ -30,6 +32,9 @@ pub(crate) struct TokenInitArgs {
     /// The slot; by default the first that holds no initialised token
     #[arg(long, value_name = "NUMBER")]
     pub(crate) slot: Option<u64>,
+    /// What may be done with its keys, for ever; by default what the configuration says
+    #[arg(long, value_parser = policies())]
+    pub(crate) policy: Option<String>,
     /// Erase the token that is in --slot; wants its SO PIN
     #[arg(long, requires = "slot")]
     pub(crate) erase: bool,
@@ -40,6 +45,10 @@ pub(crate) struct TokenInitArgs {
     pub(crate) so_pin: SoPinArgs,
     #[command(flatten)]
     pub(crate) pin: PinArgs,
+}
+
+fn policies() -> PossibleValuesParser {
+    PossibleValuesParser::new(KeyPolicy::ALL.map(KeyPolicy::name))
 }
 
 /// `token list`.

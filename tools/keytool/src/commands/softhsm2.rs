@@ -6,7 +6,7 @@ use std::path::Path;
 
 use cryptoki::object::KeyType;
 use serde::Serialize;
-use strongroom_keystore::{Error, Role, Store, Token, Unlocked};
+use strongroom_keystore::{Error, KeyPolicy, Role, Store, Token, Unlocked};
 use strongroom_token::{Moved, Refusal, settle};
 use strongroom_types::{AttributeInfo, Attributes, Class, Error as Code, attribute};
 
@@ -201,6 +201,12 @@ fn make(
     };
     let token = store.create_with_serial(&serial, &label, so.as_bytes())?;
     let prepare = || {
+        if token.policy()? == KeyPolicy::Strict {
+            return Err(Error::Unsupported(String::from(
+                "nobody can vouch for what was done with the keys of a SoftHSM2 token; a strict token \
+                 takes none of them: say [policy] default = \"standard\" while they are imported",
+            )));
+        }
         let keys = token.unlock(Role::SecurityOfficer, so.as_bytes())?;
         if let Some(pin) = &pins.user {
             token.set_user_pin(&keys, pin.as_bytes())?;

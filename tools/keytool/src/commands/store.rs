@@ -193,9 +193,12 @@ pub(super) fn failure(what: &str, error: &Error) -> Failure {
     let exit = match error {
         Error::WrongPin | Error::PinLocked | Error::NotInitialized => Exit::Pin,
         Error::NotFound => Exit::NotFound,
-        Error::Locked | Error::Sealed | Error::Denied | Error::ReadOnly | Error::Conflict => {
-            Exit::Refused
-        }
+        Error::Locked
+        | Error::Sealed
+        | Error::Denied
+        | Error::Settled
+        | Error::ReadOnly
+        | Error::Conflict => Exit::Refused,
         Error::Unsupported(_) | Error::TooNew { .. } => Exit::Unsupported,
         Error::Corrupt(_)
         | Error::SealMissing(_)

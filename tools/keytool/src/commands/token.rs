@@ -11,6 +11,7 @@ use crate::errors::{During, Failure, Result};
 use crate::exit::Exit;
 use crate::output::{Paint, Style};
 use crate::pin::{self, Source};
+use crate::policy;
 use crate::table::{record, table, visible};
 use crate::token::{self, Access, Place, Token};
 
@@ -32,6 +33,9 @@ struct View {
     sessions: Option<u64>,
     max_sessions: Option<u64>,
     firmware: String,
+    /// What may be done with its keys; nothing where it was not asked, or the module has no policies.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    policy: Option<String>,
 }
 
 /// What the flags of a PIN mean: the worst is said.
@@ -70,7 +74,13 @@ impl View {
                 Limit::Infinite | Limit::Unavailable => None,
             },
             firmware: info.firmware_version().to_string(),
+            policy: None,
         }
+    }
+
+    /// The same, with what only a session tells.
+    fn of(token: &Token<'_>, place: &Place) -> Result<Self> {
+        Ok(Self { policy: policy::of(&token.session)?, ..Self::new(place) })
     }
 
     fn row(&self, paint: &Paint) -> Vec<String> {
@@ -122,7 +132,9 @@ pub(super) fn list(context: &Context, args: &TokenListArgs) -> Result<()> {
 
 /// `token show`.
 pub(super) fn show(context: &Context, args: &TokenArgs) -> Result<()> {
-    let view = View::new(&token::choose(&context.module, args, None)?);
+    let place = token::choose(&context.module, args, None)?;
+    let token = Token::open(&context.module, place, Access::Read)?;
+    let view = View::of(&token, &token.place)?;
     let module = context.module.description()?;
     context.out.show(&view, |paint| {
         let [least, most] = view.pin_length;
@@ -137,6 +149,7 @@ pub(super) fn show(context: &Context, args: &TokenArgs) -> Result<()> {
                 ("module", format!("{} ({})", module, context.module.path.display())),
                 ("user PIN", view.user_pin.to_owned()),
                 ("SO PIN", view.so_pin.to_owned()),
+                ("policy", view.policy.clone().unwrap_or_else(|| "none".to_owned())),
                 ("PIN length", format!("{least} to {most} bytes")),
                 ("write protected", if view.write_protected { "yes" } else { "no" }.to_owned()),
                 ("URI", view.uri.clone()),
@@ -160,9 +173,12 @@ pub(super) fn init(context: &Context, args: &TokenInitArgs) -> Result<()> {
         .during("cannot initialise the token")?;
     let token = Token::open(&context.module, again(context, &place, &args.label)?, Access::Write)?;
     token.log_in_as(UserType::So, &so_pin)?;
+    if let Some(wanted) = &args.policy {
+        policy::choose(&token.session, wanted)?;
+    }
     token.session.init_pin(&pin::auth(&user_pin)).during("cannot set the user PIN")?;
     token.session.logout().during("cannot log out")?;
-    let view = View::new(&again(context, &token.place, &args.label)?);
+    let view = View::of(&token, &again(context, &token.place, &args.label)?)?;
     let sentence = format!("made the token {} (serial {})", view.label, view.serial);
     context.out.done(&view, &sentence)
 }

@@ -13,7 +13,8 @@ pub(crate) fn table() -> String {
 }
 
 fn line(row: &ObjectClass, maker: &str) -> String {
-    let class = row.class.name().unwrap_or_default();
+    // The standard's name, or that of the one class that is not the standard's.
+    let class = row.class.name().unwrap_or("CKO_STRONGROOM_POLICY");
     format!("| `{class}` | {maker} | {} |\n", types(row.class).join(", "))
 }
 
