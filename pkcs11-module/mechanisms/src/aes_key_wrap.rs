@@ -54,23 +54,25 @@ fn pkcs7(params: &Params) -> Result<Iv> {
 }
 
 macro_rules! rows {
-    ($($ckm:ident: $iv:ident;)*) => {
+    ($($ckm:ident: $iv:ident, $whole:literal;)*) => {
         /// The rows of this family.
         pub(crate) static ROWS: &[Mechanism] = &[$(Mechanism {
             encrypt: Some(|key, params| Ok(Gathering::start(key, $iv(params)?, &ENCRYPTION))),
             decrypt: Some(|key, params| Ok(Gathering::start(key, $iv(params)?, &DECRYPTION))),
             wrap: Some(|key, params, bytes| $iv(params)?.wrap(key, bytes, Refusal::WRAP)),
             unwrap: Some(|key, params, bytes| $iv(params)?.unwrap(key, bytes, Refusal::UNWRAP)),
+            wraps_whole: $whole,
             ..aes::row(mechanism!($ckm), PARAMS)
         }),*];
     };
 }
 
 rows! {
-    CKM_AES_KEY_WRAP: kw;
-    CKM_AES_KEY_WRAP_KWP: kwp;
-    CKM_AES_KEY_WRAP_PAD: kwp;
-    CKM_AES_KEY_WRAP_PKCS7: pkcs7;
+    CKM_AES_KEY_WRAP: kw, true;
+    CKM_AES_KEY_WRAP_KWP: kwp, true;
+    CKM_AES_KEY_WRAP_PAD: kwp, true;
+    // It takes what KW has wrapped, if that ends like padding, and cuts it.
+    CKM_AES_KEY_WRAP_PKCS7: pkcs7, false;
 }
 
 impl Iv {

@@ -75,6 +75,9 @@ pub struct Mechanism {
     pub wrap: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
     /// Recovers the bytes of a wrapped key.
     pub unwrap: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
+    /// Whether a key that it wraps can not leave in pieces or changed, and an unwrapping tells nothing
+    /// but that all is well or not: even of many keys under one.
+    pub wraps_whole: bool,
     /// Derives keys.
     pub derive: Option<Derivation>,
     /// Whether it also derives from a data object.
@@ -122,6 +125,7 @@ impl Mechanism {
         generate_pair: None,
         wrap: None,
         unwrap: None,
+        wraps_whole: false,
         derive: None,
         derives_from_data: false,
         encapsulate: None,

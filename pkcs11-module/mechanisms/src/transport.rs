@@ -25,6 +25,7 @@ pub(crate) static ROWS: &[Mechanism] = &[
         params: &[&[Field::Ulong, Field::Ptr(rsa_oaep::PARAMS)]],
         wrap: Some(rsa_wrap),
         unwrap: Some(rsa_unwrap),
+        wraps_whole: true,
         ..Mechanism::named(mechanism!(CKM_RSA_AES_KEY_WRAP))
     },
     ecdh_row(mechanism!(CKM_ECDH_AES_KEY_WRAP), &[KeyType::EC]),
@@ -44,6 +45,7 @@ const fn ecdh_row(named: (MechanismType, &'static str), keys: &'static [KeyType]
         params: &[&[Field::Ulong, Field::Ulong, Field::LenPtr]],
         wrap: Some(ecdh_wrap),
         unwrap: Some(ecdh_unwrap),
+        wraps_whole: true,
         ..Mechanism::named(named)
     }
 }

@@ -25,6 +25,7 @@ use crate::own::{OwnObjects, chosen_policy};
 use crate::quota::Quota;
 use crate::rules::UNAVAILABLE;
 use crate::search::{Search, place};
+use crate::separation::{Act, judge};
 use crate::session::{Session, Sessions};
 use crate::slot::Slots;
 use crate::sync::{lock, read};
@@ -122,11 +123,12 @@ impl Application {
     }
 
     /// Who describes an object in a session.
-    pub(crate) fn author(&self, session: &Session) -> Author {
-        Author {
+    pub(crate) fn author(&self, session: &Session) -> Result<Author> {
+        Ok(Author {
             security_officer: session.token.is(Role::SecurityOfficer),
             compatible: self.config.compatible,
-        }
+            policy: session.policy()?,
+        })
     }
 
     /// Whether an object that a template describes may be made in this session: asked before
@@ -445,7 +447,7 @@ impl Cryptoki for Application {
 
     fn create_object(&self, session: SessionHandle, template: Attributes) -> Result<ObjectHandle> {
         let session = self.sessions.find(session)?;
-        let author = self.author(&session);
+        let author = self.author(&session)?;
         let draft = Draft::new(template, Origin::Create, None, None, author)?;
         let class = draft.attributes.need(attribute::CLASS).map(Class)?;
         self.may_keep(&session, &draft.attributes, class)?;
@@ -464,7 +466,7 @@ impl Cryptoki for Application {
         if !object.attributes.is(attribute::COPYABLE) {
             return Err(prohibited(attribute::COPYABLE));
         }
-        let author = self.author(&session);
+        let author = self.author(&session)?;
         let copy = changed(&object.attributes, &template, Change::Copy, author)?;
         let class = copy.need(attribute::CLASS).map(Class)?;
         self.may_keep(&session, &copy, class)?;
@@ -520,7 +522,7 @@ impl Cryptoki for Application {
         if !object.attributes.is(attribute::MODIFIABLE) {
             return Err(prohibited(attribute::MODIFIABLE));
         }
-        let author = self.author(&session);
+        let author = self.author(&session)?;
         if object.attributes.get(attribute::CLASS) == Some(Class::POLICY.0) {
             let wanted = changed(&object.attributes, &template, Change::Set, author)?;
             return login::choose_policy(&session, chosen_policy(&wanted)?);
@@ -617,8 +619,10 @@ impl Cryptoki for Application {
             // SoftHSM2's digest goes on after a handle that is wrong.
             key.as_ref().map_err(|error| *error)?;
         }
+        let policy = session.policy()?;
         step(&session, Kind::Digest, |mut operation| {
             let key = key?;
+            judge(policy, &Act::Digest { key: &key.attributes })?;
             operation.private |= key.private();
             absorb(operation, digestible(&key.attributes).ok_or(Error::KeyIndigestible)?)
         })

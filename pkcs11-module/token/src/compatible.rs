@@ -1,11 +1,14 @@
 //! What SoftHSM2 does with keys and the standard does not ask for: only where its configuration
-//! holds. Habits of single rules stand with the rules; see `Author`.
+//! holds, or where it weakens keys, where the policy of the token lets it. Habits of single rules stand
+//! with the rules; see `Author`.
 
 use strongroom_types::{
     Attributes, Bytes, Error, KeyType, MechanismType, Param, Params, Result, attribute, ck,
 };
 
 use crate::application::Application;
+use crate::separation::{BOTH_DERIVE, WHOLE_SECRETS};
+use crate::session::Session;
 
 /// The block of AES key wrap, in bytes.
 const HALF: usize = 8;
@@ -33,8 +36,13 @@ impl Application {
     }
 
     /// Whether the other key of a derivation need not have `CKA_DERIVE`.
-    pub(crate) fn asks_the_base_alone(&self, mechanism: MechanismType) -> bool {
-        self.config.compatible && mechanism.0 == ck!(CKM_CONCATENATE_BASE_AND_KEY)
+    pub(crate) fn asks_the_base_alone(
+        &self,
+        session: &Session,
+        mechanism: MechanismType,
+    ) -> Result<bool> {
+        let lax = !BOTH_DERIVE.holds(session.policy()?);
+        Ok(lax && mechanism.0 == ck!(CKM_CONCATENATE_BASE_AND_KEY))
     }
 
     /// What it is called that the data of a derivation is too short for the key.
@@ -60,10 +68,18 @@ impl Application {
     }
 
     /// Cuts a secret of ML-KEM to the length of a shorter key, of which SoftHSM2 keeps the start.
-    pub(crate) fn cut(&self, mechanism: MechanismType, len: Option<usize>, secret: &mut Bytes) {
-        if let (true, Some(len)) = (self.config.compatible && mechanism.0 == ck!(CKM_ML_KEM), len) {
+    pub(crate) fn cut(
+        &self,
+        session: &Session,
+        mechanism: MechanismType,
+        len: Option<usize>,
+        secret: &mut Bytes,
+    ) -> Result<()> {
+        let lax = !WHOLE_SECRETS.holds(session.policy()?);
+        if let (true, Some(len)) = (lax && mechanism.0 == ck!(CKM_ML_KEM), len) {
             secret.truncate(len);
         }
+        Ok(())
     }
 
     /// What it is called that no key of its type has the length of a secret.

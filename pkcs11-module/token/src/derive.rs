@@ -14,6 +14,7 @@ use crate::crypto::{Chosen, KEY};
 use crate::keys::{demand, imply_kind, value_len};
 use crate::object::Object;
 use crate::operation::{Kind, authorize};
+use crate::separation::{Act, judge};
 use crate::session::Session;
 use crate::template::{Draft, Origin};
 
@@ -63,6 +64,9 @@ impl Application {
         let inputs = Inputs { key: &key, attributes, params, other: &other, mechanism: &named };
         let gives = compute(derivation, &inputs, &mut heirs).map_err(|error| self.short(error))?;
 
+        if gives.iter().any(|gives| matches!(gives, Gives::Bytes(bytes) if !bytes.is_empty())) {
+            judge(session.policy()?, &Act::Tell { base: attributes })?;
+        }
         let ancestry = Ancestry { base: &base, others: &others.borrow() };
         let finish = |heir: Heir| heir.finish(derivation.heritage, &ancestry);
         let objects = heirs.into_iter().map(finish).collect::<Result<Vec<_>>>()?;
@@ -115,8 +119,12 @@ impl Application {
             // Data objects have no attribute for the length; the mechanism is told it so.
             _ => (None, value_len(&mut template)?),
         };
-        let origin = Origin::Derive { always_sensitive: false, never_extractable: false };
-        let author = self.author(session);
+        let origin = Origin::Derive {
+            always_sensitive: false,
+            never_extractable: false,
+            of_sensitive: false,
+        };
+        let author = self.author(session)?;
         let mut draft = Draft::new(template, origin, Some(class), key_type, author)?;
         demand(&mut draft, base, attribute::DERIVE_TEMPLATE)?;
         if heritage == Heritage::Same {
@@ -149,7 +157,7 @@ impl Application {
             Some(Class::PUBLIC_KEY | Class::PRIVATE_KEY) => return Err(Error::KeyTypeInconsistent),
             _ => return Err(Error::KeyHandleInvalid),
         }
-        if self.asks_the_base_alone(mechanism.id) {
+        if self.asks_the_base_alone(session, mechanism.id)? {
             crate::crypto::allows(&object.attributes, mechanism.id)?;
         } else {
             crate::crypto::permits(&object.attributes, mechanism.id, attribute::DERIVE)?;
@@ -240,6 +248,7 @@ impl Heir {
         self.draft.origin = Origin::Derive {
             always_sensitive: ancestry.all(|key| key.is(attribute::ALWAYS_SENSITIVE)),
             never_extractable: ancestry.all(|key| key.is(attribute::NEVER_EXTRACTABLE)),
+            of_sensitive: !ancestry.all(|key| !key.is(attribute::SENSITIVE)),
         };
         self.draft.finish_or(match self.len {
             // The natural length of the secret does not suit the key type: say which to take.

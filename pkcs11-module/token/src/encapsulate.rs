@@ -37,7 +37,7 @@ impl Application {
         let secret =
             self.secret(session, &chosen.object, attribute::ENCAPSULATE_TEMPLATE, template)?;
         let mut encapsulated = encapsulate(&chosen.key, &call.params, secret.len)?;
-        self.cut(call.mechanism, secret.len, &mut encapsulated.secret);
+        self.cut(session, call.mechanism, secret.len, &mut encapsulated.secret)?;
         let ciphertext = encapsulated.ciphertext;
         if !room.fits(ciphertext.len()) {
             return Ok((Output::Needs(ciphertext.len()), None));
@@ -65,7 +65,7 @@ impl Application {
             self.secret(session, &chosen.object, attribute::DECAPSULATE_TEMPLATE, template)?;
         self.judge_ciphertext(ciphertext)?;
         let mut value = decapsulate(&chosen.key, &call.params, ciphertext, secret.len)?;
-        self.cut(call.mechanism, secret.len, &mut value);
+        self.cut(session, call.mechanism, secret.len, &mut value)?;
         let secret = secret.finish(value).map_err(|error| self.uncut(error))?;
         self.keep(session, vec![secret]).and_then(one)
     }
@@ -82,7 +82,7 @@ impl Application {
         imply_kind(&mut template, key, demanded);
         let given = template.get(attribute::KEY_TYPE).map(KeyType);
         let key_type = given.unwrap_or(KeyType::GENERIC_SECRET);
-        let author = self.author(session);
+        let author = self.author(session)?;
         let class = Class::SECRET_KEY;
         let mut draft = Draft::new(template, Origin::Unwrap, Some(class), Some(key_type), author)?;
         demand(&mut draft, key, demanded)?;

@@ -3,8 +3,8 @@
 use strongroom_functions::MessageOutput;
 use strongroom_mechanisms::{Key, Mechanism};
 use strongroom_types::{
-    Attributes, Bytes, Class, Error, KeyType, MechanismCall, ObjectHandle, Output, Result, Room,
-    attribute,
+    Attributes, Bytes, Class, Error, KeyType, MechanismCall, ObjectHandle, Output, Params, Result,
+    Room, attribute,
 };
 use x509_cert::der::asn1::AnyRef;
 use x509_cert::der::{Decode, Reader, SliceReader};
@@ -13,6 +13,7 @@ use crate::application::Application;
 use crate::crypto::{Chosen, KeyErrors};
 use crate::object::Object;
 use crate::operation::{Kind, authorize};
+use crate::separation::{Act, judge, pins_by};
 use crate::session::Session;
 use crate::template::{Draft, Origin};
 
@@ -90,7 +91,7 @@ impl Application {
         };
         let origin = Origin::Generate(mechanism.id.0);
         let draft =
-            Draft::new(template, origin, Some(class), Some(key_type), self.author(session))?;
+            Draft::new(template, origin, Some(class), Some(key_type), self.author(session)?)?;
         self.may_keep(session, &draft.attributes, class)?;
         Ok(draft)
     }
@@ -106,9 +107,8 @@ impl Application {
         self.judge_oaep(call.mechanism, &call.params)?;
         let mechanism = self.called(call.mechanism, &call.params)?;
         let wrap = mechanism.wrap.ok_or(Error::MechanismInvalid)?;
-        self.wrap_by(session, mechanism, wrapping_key, key, |with, key| {
-            wrap(with, &call.params, key)
-        })
+        let by = (mechanism, &call.params);
+        self.wrap_by(session, by, wrapping_key, key, |with, key| wrap(with, &call.params, key))
     }
 
     /// `C_WrapKeyAuthenticated`.
@@ -122,7 +122,8 @@ impl Application {
         room: Room,
     ) -> Result<MessageOutput> {
         let (mechanism, aead) = self.called_as_message(call.mechanism, &call.params)?;
-        let sealed = self.wrap_by(session, mechanism, wrapping_key, key, |with, key| {
+        let by = (mechanism, &call.params);
+        let sealed = self.wrap_by(session, by, wrapping_key, key, |with, key| {
             aead.wrap(with, &call.params, associated, key)
         })?;
         Ok(match sealed.output {
@@ -136,7 +137,7 @@ impl Application {
     fn wrap_by<T>(
         &self,
         session: &Session,
-        mechanism: &Mechanism,
+        (mechanism, params): (&Mechanism, &Params),
         wrapping_key: ObjectHandle,
         key: ObjectHandle,
         wrap: impl FnOnce(&Key, &[u8]) -> Result<T>,
@@ -147,6 +148,8 @@ impl Application {
             error => error,
         })?;
         may_wrap(&wrapping.object, &target)?;
+        let (with, key) = (&wrapping.object.attributes, &target.attributes);
+        judge(session.policy()?, &Act::Wrap { with, key, mechanism, params })?;
         let mut bytes = key_bytes(&target)?;
         if target.attributes.get(attribute::CLASS) == Some(Class::PRIVATE_KEY.0) {
             bytes = self.filled(mechanism.id, bytes);
@@ -170,7 +173,8 @@ impl Application {
         self.judge_oaep(call.mechanism, &call.params)?;
         let mechanism = self.called(call.mechanism, &call.params)?;
         let unwrap = mechanism.unwrap.ok_or(Error::MechanismInvalid)?;
-        self.unwrap_by(session, mechanism, unwrapping_key, template, |key| {
+        let by = (mechanism, &call.params);
+        self.unwrap_by(session, by, unwrapping_key, template, |key| {
             unwrap(key, &call.params, wrapped)
         })
     }
@@ -186,7 +190,8 @@ impl Application {
         associated: &[u8],
     ) -> Result<ObjectHandle> {
         let (mechanism, aead) = self.called_as_message(call.mechanism, &call.params)?;
-        self.unwrap_by(session, mechanism, unwrapping_key, template, |key| {
+        let by = (mechanism, &call.params);
+        self.unwrap_by(session, by, unwrapping_key, template, |key| {
             aead.unwrap(key, &call.params, associated, wrapped)
         })
     }
@@ -194,15 +199,17 @@ impl Application {
     fn unwrap_by(
         &self,
         session: &Session,
-        mechanism: &Mechanism,
+        (mechanism, params): (&Mechanism, &Params),
         unwrapping_key: ObjectHandle,
         mut template: Attributes,
         unwrap: impl FnOnce(&Key) -> Result<Bytes>,
     ) -> Result<ObjectHandle> {
         let Chosen { object, key } =
             self.choose(session, unwrapping_key, mechanism, attribute::UNWRAP, &UNWRAPPING)?;
+        let with = &object.attributes;
+        judge(session.policy()?, &Act::Unwrap { with, mechanism, params })?;
         authorize(session, Kind::Unwrap, &object, mechanism.id)?;
-        let author = self.author(session);
+        let author = self.author(session)?;
         imply_kind(&mut template, &object, attribute::UNWRAP_TEMPLATE);
         let mut draft = Draft::new(template, Origin::Unwrap, None, None, author)?;
         demand(&mut draft, &object, attribute::UNWRAP_TEMPLATE)?;
@@ -256,6 +263,7 @@ pub(crate) fn demand(
     key: &Object,
     template: strongroom_types::Attribute<attribute::kind::Attributes>,
 ) -> Result<()> {
+    draft.pinned |= pins_by(&key.attributes, template);
     key.attributes.get(template).map_or(Ok(()), |demanded| draft.demand(demanded))
 }
 

@@ -30,6 +30,7 @@ mod own;
 mod quota;
 mod rules;
 mod search;
+mod separation;
 mod session;
 mod slot;
 mod state;
@@ -41,9 +42,10 @@ pub use application::Application;
 pub use moved::{Moved, Refusal, settle};
 pub use quota::Quota;
 pub use rules::{CERTIFICATE_TYPES, CertificateType, OBJECT_CLASSES, OWN_CLASSES, ObjectClass};
+pub use separation::{SEPARATION, SeparationRule};
 pub use strongroom_keystore::config::{Config, Level, Log, Target};
 pub use strongroom_keystore::{
-    ConfigError, Error as StoreError, Opener, Store, keep_secrets_on_heap, quiesce,
+    ConfigError, Error as StoreError, KeyPolicy, Opener, Store, keep_secrets_on_heap, quiesce,
 };
 pub use strongroom_mechanisms::{keep_at_most, prepare};
 

@@ -6,7 +6,7 @@
 
 use core::fmt;
 
-use strongroom_keystore::{ObjectId, Token as Stored, Unlocked};
+use strongroom_keystore::{KeyPolicy, ObjectId, Token as Stored, Unlocked};
 use strongroom_types::{AttributeInfo, Attributes, Class, Error, KeyType, Value, attribute};
 
 use crate::object::Object;
@@ -74,7 +74,9 @@ impl Moved {
             }
         }
         kept.set(attribute::TOKEN, true);
-        let author = Author { security_officer: true, compatible: false };
+        // The keys of others are not let into strict tokens at all.
+        let author =
+            Author { security_officer: true, compatible: false, policy: KeyPolicy::Standard };
         let draft = Draft::new(kept, Origin::Elsewhere, None, None, author);
         let attributes = draft.and_then(Draft::finish).map_err(Refusal::Object)?;
         let object = Object::named(id, attributes);

@@ -3,9 +3,10 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 
-use strongroom_keystore::Role;
+use strongroom_keystore::{KeyPolicy, Role};
 use strongroom_types::{Error, NumberMap, Result, SessionHandle, SessionInfo, SessionState};
 
+use crate::error::storage;
 use crate::handles::first_of_turn;
 use crate::operation::{Kind, Operation};
 use crate::quota::Taken;
@@ -114,6 +115,11 @@ impl Session {
             (true, Some(Role::SecurityOfficer)) => SessionState::ReadWriteSecurityOfficer,
         };
         SessionInfo { slot: self.slot.id, state, read_write: self.read_write }
+    }
+
+    /// What its token lets be done with keys.
+    pub(crate) fn policy(&self) -> Result<KeyPolicy> {
+        self.token.stored.policy().map_err(storage)
     }
 
     /// # Errors

@@ -1,10 +1,12 @@
 //! Templates: what a caller may say about an object that is made, copied or changed.
 
+use strongroom_keystore::KeyPolicy;
 use strongroom_types::rule::{Default, Flags, Rule};
 use strongroom_types::{Attributes, Class, Error, KeyType, Kind, Result, Value, attribute};
 
 use crate::certificate;
 use crate::rules::{Rules, UNAVAILABLE};
+use crate::separation::{Act, complete_uses, judge};
 
 /// How an object comes into being; decides which footnotes hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -21,6 +23,8 @@ pub(crate) enum Origin {
         always_sensitive: bool,
         /// The base key's `CKA_NEVER_EXTRACTABLE`.
         never_extractable: bool,
+        /// Whether one of the keys is sensitive.
+        of_sensitive: bool,
     },
     /// Moved here from another token, which says itself where the key comes from.
     Elsewhere,
@@ -35,6 +39,11 @@ impl Origin {
             Self::Unwrap => Some(Flags::NEEDED_BY_UNWRAP),
             Self::Derive { .. } => None,
         }
+    }
+
+    /// Whether the value comes of no key of this token, so that it does not come again.
+    pub(crate) fn is_first(self) -> bool {
+        !matches!(self, Self::Unwrap | Self::Derive { .. })
     }
 
     /// Whether an attribute with these footnotes must not be given.
@@ -55,6 +64,8 @@ pub(crate) struct Author {
     pub(crate) security_officer: bool,
     /// Whether it is a program of SoftHSM2's time.
     pub(crate) compatible: bool,
+    /// What the token lets be done with keys.
+    pub(crate) policy: KeyPolicy,
 }
 
 /// A template that has been checked against the rules of the object it describes.
@@ -63,6 +74,8 @@ pub(crate) struct Draft {
     pub(crate) attributes: Attributes,
     rules: Rules,
     pub(crate) origin: Origin,
+    /// Whether the key that it comes of lets nothing come of it but keys that derive.
+    pub(crate) pinned: bool,
     author: Author,
 }
 
@@ -103,7 +116,7 @@ impl Draft {
                 return Err(Error::TemplateIncomplete.because(|| format!("{name} is missing")));
             }
         }
-        Ok(Self { attributes: template, rules, origin, author })
+        Ok(Self { attributes: template, rules, origin, pinned: false, author })
     }
 
     /// Adds what a key's own template demands of keys that it unwraps or derives
@@ -141,6 +154,8 @@ impl Draft {
     /// its type.
     pub(crate) fn finish_or(mut self, unsuitable: Error) -> Result<Attributes> {
         let object = &mut self.attributes;
+        let policy = self.author.policy;
+        complete_uses(policy, object, self.rules);
         for rule in self.rules.iter().filter(|rule| rule.attribute.id != attribute::PRIVATE.info.id)
         {
             if !object.has(rule.attribute)
@@ -170,6 +185,8 @@ impl Draft {
             Some(Class::TRUST) => certificate::check_trust(object, Error::TemplateIncomplete)?,
             _ => {}
         }
+        let Self { attributes: key, origin, pinned, .. } = &self;
+        judge(policy, &Act::Make { key, origin: *origin, pinned: *pinned })?;
         Ok(self.attributes)
     }
 }
@@ -286,7 +303,7 @@ fn history(object: &mut Attributes, rules: Rules, origin: Origin) {
     let unextractable = !object.is(attribute::EXTRACTABLE);
     let (always, never) = match origin {
         Origin::Generate(_) => (sensitive, unextractable),
-        Origin::Derive { always_sensitive, never_extractable } => {
+        Origin::Derive { always_sensitive, never_extractable, .. } => {
             (always_sensitive && sensitive, never_extractable && unextractable)
         }
         // Its past may not contradict what it is.
@@ -353,6 +370,7 @@ pub(crate) fn changed(
     if object.get(attribute::CLASS) == Some(Class::TRUST.0) {
         certificate::check_trust(&changed, Error::TemplateInconsistent)?;
     }
+    judge(author.policy, &Act::Change { before: object, after: &changed })?;
     Ok(changed)
 }
 

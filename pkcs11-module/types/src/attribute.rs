@@ -54,6 +54,12 @@ impl<K> Clone for Attribute<K> {
 
 impl<K> Copy for Attribute<K> {}
 
+impl<K> PartialEq for Attribute<K> {
+    fn eq(&self, other: &Self) -> bool {
+        self.info == other.info
+    }
+}
+
 /// Kinds as types, so that reading an attribute gives the right Rust type.
 pub mod kind {
     /// See [`Kind::Bool`](super::Kind::Bool).

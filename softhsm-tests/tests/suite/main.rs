@@ -30,6 +30,7 @@ mod objects;
 mod post_quantum;
 mod profiles;
 mod search;
+mod separation;
 mod session_functions;
 mod sessions;
 mod sign;

@@ -35,6 +35,15 @@ impl Place {
             && uri.slot.is_none_or(|slot| slot == self.slot.id())
     }
 
+    /// A session with the token, in which nobody has logged in.
+    pub(crate) fn session(&self, module: &Module, access: Access) -> Result<Session> {
+        match access {
+            Access::Read => module.open_ro_session(self.slot),
+            Access::Write => module.open_rw_session(self.slot),
+        }
+        .during(format!("cannot open a session with the token {}", self.info.label()))
+    }
+
     /// One line that tells tokens apart.
     fn line(&self) -> String {
         format!("{} (serial {})", self.info.label(), self.info.serial_number())
@@ -153,16 +162,10 @@ pub(crate) enum Access {
 impl<'m> Token<'m> {
     /// Opens a session without logging in.
     pub(crate) fn open(module: &'m Module, place: Place, access: Access) -> Result<Self> {
-        let what = format!("cannot open a session with the token {}", place.info.label());
-        let session = match access {
-            Access::Read => module.open_ro_session(place.slot),
-            Access::Write => module.open_rw_session(place.slot),
-        }
-        .during(what)?;
         Ok(Self {
             module,
+            session: place.session(module, access)?,
             place,
-            session,
             pin: None,
             logged_in: Cell::new(false),
             context_pin: std::cell::OnceCell::new(),

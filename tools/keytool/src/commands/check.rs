@@ -3,14 +3,17 @@
 use std::path::Path;
 
 use serde::Serialize;
+use strongroom_keystore::KeyPolicy;
+use strongroom_token::{SEPARATION, SeparationRule};
 
 use crate::cli::CheckArgs;
 use crate::errors::{Failure, Result};
 use crate::exit::Exit;
 use crate::module::Module;
 use crate::output::{Output, Style};
+use crate::policy;
 use crate::table::visible;
-use crate::token;
+use crate::token::{self, Access, Place};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -129,6 +132,10 @@ fn tokens(module: &Module) -> Vec<Finding> {
                 "a lost user PIN can no longer be reset; move the keys to another token",
             ));
         }
+        match policy(module, place) {
+            Ok(policy) => findings.extend(costs(&label, policy)),
+            Err(failure) => findings.push(Finding::failure(&failure)),
+        }
         if info.error_state() {
             findings.push(Finding::new(
                 Severity::Error,
@@ -138,4 +145,30 @@ fn tokens(module: &Module) -> Vec<Finding> {
         }
     }
     findings
+}
+
+/// The policy of a token, if it has one that is known here.
+fn policy(module: &Module, place: &Place) -> Result<Option<KeyPolicy>> {
+    let name = policy::of(&place.session(module, Access::Read)?)?;
+    Ok(name.and_then(|name| KeyPolicy::named(name.as_bytes())))
+}
+
+/// What the policy of a token lets be done that the standard does not. Whoever chose it has a reason, so
+/// nothing is wrong.
+fn costs(label: &str, policy: Option<KeyPolicy>) -> Vec<Finding> {
+    let Some(policy) = policy else { return Vec::new() };
+    let gone = |rule: &&&SeparationRule| rule.holds(KeyPolicy::Standard) && !rule.holds(policy);
+    let cost = |rule: &&SeparationRule| {
+        Finding::new(
+            Severity::Info,
+            format!(
+                "token {label}: its policy is {}, so it does not hold that {}: {}",
+                policy.name(),
+                rule.rule,
+                rule.reason
+            ),
+            "move its keys to a token with another policy: strongroom token init --policy standard",
+        )
+    };
+    SEPARATION.iter().filter(gone).map(cost).collect()
 }

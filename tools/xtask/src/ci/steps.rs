@@ -36,7 +36,12 @@ pub(super) const STEPS: &[Step] = &[
         needs: &[],
         run: examples,
     },
-    Step { name: "tables", about: "the tables in README.md", needs: &[], run: tables::check },
+    Step {
+        name: "tables",
+        about: "the tables in README.md and CONFORMANCE.md",
+        needs: &[],
+        run: tables::check,
+    },
     Step {
         name: "release",
         about: "the module, the keytool and the daemon",

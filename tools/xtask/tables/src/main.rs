@@ -1,29 +1,41 @@
-//! Writes the tables of README.md that the code already knows, between the marks that say where.
+//! Writes the tables of README.md and CONFORMANCE.md that the code already knows, between the marks that
+//! say where.
 //!
-//! `--check` changes nothing, and fails if a table is not as it should be. A README that is
+//! `--check` changes nothing, and fails if a table is not as it should be. A file that is
 //! missing is begun, with the marks in it.
 
 #![forbid(unsafe_code)]
 
+mod document;
 mod functions;
 mod mechanisms;
 mod objects;
-mod readme;
+mod separation;
 
 use std::process::ExitCode;
 
-use readme::Section;
+use document::{Document, Section};
 
 /// What can be generated, and how.
-const SECTIONS: &[Section] = &[
-    Section { name: "functions", text: functions::table },
-    Section { name: "objects", text: objects::table },
-    Section { name: "mechanisms", text: mechanisms::table },
+const DOCUMENTS: &[Document] = &[
+    Document {
+        path: "README.md",
+        sections: &[
+            Section { name: "functions", text: functions::table },
+            Section { name: "objects", text: objects::table },
+            Section { name: "mechanisms", text: mechanisms::table },
+        ],
+    },
+    Document {
+        path: "pkcs11-module/CONFORMANCE.md",
+        sections: &[Section { name: "separation", text: separation::table }],
+    },
 ];
 
 fn main() -> ExitCode {
     let check = std::env::args().skip(1).any(|argument| argument == "--check");
-    let outcome = if check { readme::check(SECTIONS) } else { readme::write(SECTIONS) };
+    let run = if check { Document::check } else { Document::write };
+    let outcome = DOCUMENTS.iter().try_for_each(run);
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(sentence) => {

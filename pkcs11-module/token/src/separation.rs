@@ -1,0 +1,489 @@
+//! Key separation: what may be done with keys, by the policy of the token.
+//!
+//! Every rule is a row of [`SEPARATION`], with the policies in which it holds. What a call is about to
+//! do with keys is an [`Act`], and [`judge`] asks every rule about it. The acts stand where all calls
+//! pass, whatever the function or mechanism: where an object becomes whole, where one changes, and
+//! where a key wraps, unwraps, is derived from or digested. Using a key asks nobody: what a key may do
+//! was decided when it was made, so a signature costs nothing more.
+//!
+//! A rule of the standard's, or a habit of ours, that holds under every policy may be in the code of its
+//! function; its row says that it is there, and how it is tested. `CONFORMANCE.md` has the table.
+
+use strongroom_keystore::KeyPolicy;
+use strongroom_mechanisms::{Mechanism, Policy};
+use strongroom_types::rule::Default;
+use strongroom_types::{
+    Attribute, Attributes, Class, Error, MechanismType, Params, Result, attribute, attribute::kind,
+};
+
+use crate::rules::Rules;
+use crate::template::Origin;
+
+/// A rule, with all that anybody may want to know of it.
+pub struct SeparationRule {
+    /// What it says.
+    pub rule: &'static str,
+    /// What could be done without it.
+    pub reason: &'static str,
+    /// The policies in which it holds. A rule that is not a strict one alone, and does not hold under
+    /// the compatible policy, is what that policy costs.
+    pub policies: &'static [KeyPolicy],
+    /// The black-box tests that try to break it: file and function.
+    pub tests: &'static [&'static str],
+    check: fn(&Act<'_>) -> Result<()>,
+}
+
+/// What a call is about to do.
+pub(crate) enum Act<'a> {
+    /// An object comes into being.
+    Make {
+        key: &'a Attributes,
+        origin: Origin,
+        /// Whether the key that it comes of lets nothing come of it but keys that derive.
+        pinned: bool,
+    },
+    /// An object changes, or a copy differs from it.
+    Change { before: &'a Attributes, after: &'a Attributes },
+    /// A key leaves the token under another.
+    Wrap { with: &'a Attributes, key: &'a Attributes, mechanism: &'a Mechanism, params: &'a Params },
+    /// A key comes back.
+    Unwrap { with: &'a Attributes, mechanism: &'a Mechanism, params: &'a Params },
+    /// A derivation tells bytes, beside the objects that it makes.
+    Tell { base: &'a Attributes },
+    /// The value of a key goes into a digest.
+    Digest { key: &'a Attributes },
+}
+
+/// Whether all rules of a policy allow an act.
+pub(crate) fn judge(policy: KeyPolicy, act: &Act<'_>) -> Result<()> {
+    let mut rules = SEPARATION.iter().copied().filter(|row| row.holds(policy));
+    rules.try_for_each(|row| (row.check)(act).map_err(|error| error.because(|| row.rule.into())))
+}
+
+impl SeparationRule {
+    /// Whether it holds under a policy.
+    #[must_use]
+    pub fn holds(&self, policy: KeyPolicy) -> bool {
+        self.policies.contains(&policy)
+    }
+}
+
+const STRICT: &[KeyPolicy] = &[KeyPolicy::Strict];
+const NOT_COMPATIBLE: &[KeyPolicy] = &[KeyPolicy::Standard, KeyPolicy::Strict];
+const ALL: &[KeyPolicy] = &KeyPolicy::ALL;
+
+/// The rule is in the code that all policies share.
+const IN_ITS_PLACE: fn(&Act<'_>) -> Result<()> = |_| Ok(());
+
+/// Every rule.
+pub static SEPARATION: &[&SeparationRule] = &[
+    &TEMPLATES,
+    &DEFAULTS,
+    &ONE_WAY,
+    &NOTHING_HALF,
+    &NOTHING_TOLD,
+    &PIECES,
+    &HERITAGE,
+    &LOGOUT,
+    &WHOLE_SECRETS,
+    &BOTH_DERIVE,
+    &USES_FIXED,
+    &WRAPPING_ALONE,
+    &WRAPPING_HERE,
+    &DERIVING_ALONE,
+    &DERIVING_HERE,
+    &WRAPPED_UNDER,
+    &WRAPPED_WHOLE,
+    &UNWRAPPED,
+    &DERIVED,
+    &DIGESTED,
+];
+
+static TEMPLATES: SeparationRule = SeparationRule {
+    rule: "a template that says two things of one attribute, or what is not for it to say, makes nothing",
+    reason: "one reader takes the first value, another the last, and what was checked is not what is kept",
+    policies: NOT_COMPATIBLE,
+    tests: &[
+        "objects::templates_that_are_refused",
+        "wrap::templates_of_generated_keys_that_are_refused",
+        "separation::an_attribute_twice",
+        "compatible::the_last_of_two_values_counts",
+    ],
+    check: IN_ITS_PLACE,
+};
+
+static DEFAULTS: SeparationRule = SeparationRule {
+    rule: "keys are sensitive and not extractable unless their template says otherwise",
+    reason: "who forgets an attribute must not give a key away",
+    policies: ALL,
+    tests: &[
+        "objects::generated_keys_are_secret_by_default",
+        "objects::defaults_of_the_standard",
+        "compatible::keys_are_private_and_closed_unless_they_say_otherwise",
+    ],
+    check: IN_ITS_PLACE,
+};
+
+static ONE_WAY: SeparationRule = SeparationRule {
+    rule: "a key once sensitive stays so, and so do its copies; likewise one that is not extractable, or \
+           wraps with trusted keys alone",
+    reason: "Clulow 2003: else the attribute is taken off, and the value read",
+    policies: ALL,
+    tests: &[
+        "objects::attributes_that_go_one_way",
+        "objects::attributes_that_may_not_be_set",
+        "objects::copies",
+    ],
+    check: IN_ITS_PLACE,
+};
+
+static NOTHING_HALF: SeparationRule = SeparationRule {
+    rule: "a call that fails changes nothing",
+    reason: "of a template that is refused in its last attribute the first ones must not stay",
+    policies: ALL,
+    tests: &["objects::setting_is_all_or_nothing", "objects::a_refused_template_leaves_nothing"],
+    check: IN_ITS_PLACE,
+};
+
+static NOTHING_TOLD: SeparationRule = SeparationRule {
+    rule: "no search, no check value of a piece, no digest in a key's place and no error code tells of a \
+           secret value",
+    reason: "each would tell a key bit by bit",
+    policies: ALL,
+    tests: &[
+        "search::a_sensitive_value_never_matches",
+        "objects::what_may_be_read_of_a_key",
+        "digest::the_digest_of_an_hmac_key_that_may_not_leave",
+        "check_values::what_was_given_up_is_not_tried_out",
+        "wrap::a_length_in_the_template_of_an_unwrapped_key",
+    ],
+    check: IN_ITS_PLACE,
+};
+
+static PIECES: SeparationRule = SeparationRule {
+    rule: "a piece of a sensitive key has at least 14 bytes, and the key was generated here",
+    reason: "a piece of one byte is found by 256 tries, and then the next one",
+    policies: ALL,
+    tests: &["derive::pieces_of_hidden_keys", "wrap::an_unwrapped_key_is_not_cut"],
+    check: IN_ITS_PLACE,
+};
+
+static HERITAGE: SeparationRule = SeparationRule {
+    rule: "a key off which another may be read is protected as that one is",
+    reason: "exclusive or with zeros is a copy",
+    policies: ALL,
+    tests: &[
+        "derive::simple_derivations",
+        "derive::two_keys_make_one",
+        "derive::digests_of_long_hidden_keys",
+    ],
+    check: IN_ITS_PLACE,
+};
+
+static LOGOUT: SeparationRule = SeparationRule {
+    rule: "a logout ends every operation on private objects",
+    reason: "with SoftHSM2 a signature still comes after C_Logout",
+    policies: ALL,
+    tests: &[
+        "separation::a_logout_ends_every_operation",
+        "sessions::signing_ends_with_the_login",
+        "sessions::decrypting_ends_with_the_login",
+    ],
+    check: IN_ITS_PLACE,
+};
+
+/// Whether a secret that is encapsulated comes whole.
+pub(crate) static WHOLE_SECRETS: SeparationRule = SeparationRule {
+    rule: "a secret that was encapsulated is never cut",
+    reason: "who cuts it at will learns it byte by byte",
+    policies: NOT_COMPATIBLE,
+    tests: &["encapsulate::what_a_template_may_ask_for", "compatible::secrets_of_ml_kem_are_cut"],
+    check: IN_ITS_PLACE,
+};
+
+/// Whether every key of a derivation must be one that derives.
+pub(crate) static BOTH_DERIVE: SeparationRule = SeparationRule {
+    rule: "each key that goes into a derivation has CKA_DERIVE",
+    reason: "the other key of CKM_CONCATENATE_BASE_AND_KEY is one that was never meant to be derived from",
+    policies: NOT_COMPATIBLE,
+    tests: &["derive::two_keys_make_one", "compatible::keys_put_together"],
+    check: IN_ITS_PLACE,
+};
+
+static WRAPPING_ALONE: SeparationRule = SeparationRule {
+    rule: "a key that wraps or unwraps does nothing else, nor does one that decapsulates",
+    reason: "Clulow 2003: what it wrapped is decrypted, and what it encrypted is unwrapped; a MAC encrypts \
+             as well as C_Encrypt",
+    policies: STRICT,
+    tests: &[
+        "separation::keys_of_two_uses",
+        "separation::private_keys_of_two_uses",
+        "separation::wrap_and_decrypt",
+    ],
+    check: |act| match act {
+        Act::Make { key, .. } | Act::Change { after: key, .. } | Act::Wrap { with: key, .. } => {
+            let mixed = |uses: &&[Flag]| any(key, uses) && !all_among(key, uses);
+            forbidden(is_own(key) && ALONE.iter().any(mixed))
+        }
+        _ => Ok(()),
+    },
+};
+
+static WRAPPING_HERE: SeparationRule = SeparationRule {
+    rule: "a key that wraps, unwraps or decapsulates is sensitive, not extractable, and neither derived \
+           nor unwrapped",
+    reason: "Delaune, Kremer and Steel 2008: what comes twice comes with different attributes; one twin \
+             wraps, the other decrypts",
+    policies: STRICT,
+    tests: &["separation::twins"],
+    check: |act| match act {
+        Act::Make { key, origin, .. } => {
+            let stays = key.is(attribute::SENSITIVE) && !key.is(attribute::EXTRACTABLE);
+            let keeps_others = is_own(key) && ALONE.iter().any(|uses| any(key, uses));
+            forbidden(keeps_others && !(stays && origin.is_first()))
+        }
+        _ => Ok(()),
+    },
+};
+
+static DERIVING_ALONE: SeparationRule = SeparationRule {
+    rule: "a sensitive secret key that derives does nothing else",
+    reason: "CKM_AES_ECB_ENCRYPT_DATA is an encryption, HKDF a MAC: who may compute them with the key has \
+             what is derived of it",
+    policies: STRICT,
+    tests: &["separation::keys_of_two_uses", "separation::derivation_by_encryption"],
+    check: |act| match act {
+        Act::Make { key, .. } | Act::Change { after: key, .. } => {
+            forbidden(derives_in_secret(key) && !all_among(key, &[attribute::DERIVE]))
+        }
+        _ => Ok(()),
+    },
+};
+
+static DERIVING_HERE: SeparationRule = SeparationRule {
+    rule: "a sensitive secret key that derives is not extractable, and neither unwrapped nor derived, \
+           unless the CKA_DERIVE_TEMPLATE or CKA_DECAPSULATE_TEMPLATE of the key that it comes of wants \
+           CKA_DERIVE; a key with such a template is not extractable, and neither unwrapped nor derived",
+    reason: "of two twins one derives, the other computes what is derived; the template has all of them \
+             derive and nothing else",
+    policies: STRICT,
+    tests: &["separation::twins", "separation::chains_of_derivations"],
+    check: |act| match act {
+        Act::Make { key, origin, pinned } => {
+            let stays = !key.is(attribute::EXTRACTABLE);
+            let derives = derives_in_secret(key);
+            forbidden(
+                (derives && !(stays && (origin.is_first() || *pinned)))
+                    || (pins(key) && !(stays && origin.is_first())),
+            )
+        }
+        _ => Ok(()),
+    },
+};
+
+static USES_FIXED: SeparationRule = SeparationRule {
+    rule: "no use is added to a key, nor to a copy of it",
+    reason: "Delaune, Kremer and Steel 2008: else the key wraps first, and decrypts then",
+    policies: STRICT,
+    tests: &["separation::uses_are_not_added"],
+    check: |act| match act {
+        Act::Change { before, after } => {
+            match USES.iter().any(|usage| after.is(*usage) && !before.is(*usage)) {
+                true => Err(Error::AttributeReadOnly),
+                false => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    },
+};
+
+static WRAPPED_UNDER: SeparationRule = SeparationRule {
+    rule: "a sensitive key leaves only under a secret key that this token drew at random, and that was \
+           always sensitive and never extractable",
+    reason: "whoever brings, derives or computes the wrapping key, as from a password or for a public \
+             key of his own, knows it",
+    policies: STRICT,
+    tests: &["separation::wrapping_under_a_known_key"],
+    check: |act| match act {
+        Act::Wrap { with, key, .. } if key.is(attribute::SENSITIVE) && !drawn_here(with) => {
+            Err(Error::KeyNotWrappable)
+        }
+        _ => Ok(()),
+    },
+};
+
+static WRAPPED_WHOLE: SeparationRule = SeparationRule {
+    rule: "secret keys wrap and unwrap by CKM_AES_KEY_WRAP and CKM_AES_KEY_WRAP_KWP without an IV of the \
+           caller's; private keys unwrap by OAEP, alone or with AES, and by ECDH with AES",
+    reason: "blocks of ECB and CBC are cut and put together, padding answers questions, a nonce used \
+             twice tells the key, and an IV of the caller's lets one mechanism unwrap what another wrapped",
+    policies: STRICT,
+    tests: &["separation::mechanisms_that_wrap", "separation::a_nonce_twice"],
+    check: |act| match act {
+        Act::Wrap { with, mechanism, params, .. } | Act::Unwrap { with, mechanism, params } => {
+            let secret = class(with) == Some(Class::SECRET_KEY);
+            match class(with) {
+                Some(Class::PUBLIC_KEY) => Ok(()),
+                _ if !mechanism.wraps_whole => Err(Error::MechanismInvalid),
+                _ if secret && !params.is_empty() => Err(Error::MechanismParamInvalid),
+                _ => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    },
+};
+
+static UNWRAPPED: SeparationRule = SeparationRule {
+    rule: "what is unwrapped or encapsulated is sensitive, and has at least 14 bytes",
+    reason: "Clulow 2003: unwrapped once more as one that is not, a sensitive key is read, or whatever the \
+             key decrypts",
+    policies: STRICT,
+    tests: &["separation::unwrapping_lowers_nothing"],
+    check: |act| match act {
+        Act::Make { key, origin: Origin::Unwrap, .. } => {
+            forbidden(!key.is(attribute::SENSITIVE) || is_short(key))
+        }
+        _ => Ok(()),
+    },
+};
+
+static DERIVED: SeparationRule = SeparationRule {
+    rule: "what is derived of a sensitive key is a sensitive key of at least 14 bytes, or a public key; no \
+           bytes are told",
+    reason: "derived once more as one that is not, or as data, as an IV, or one byte at a time, a sensitive \
+             key is read",
+    policies: STRICT,
+    tests: &["separation::derivation_lowers_nothing"],
+    check: |act| match act {
+        Act::Make { key, origin: Origin::Derive { of_sensitive: true, .. }, .. } => {
+            let public = class(key) == Some(Class::PUBLIC_KEY);
+            forbidden(!public && (!key.is(attribute::SENSITIVE) || is_short(key)))
+        }
+        Act::Tell { base } if base.is(attribute::SENSITIVE) => Err(Error::KeyFunctionNotPermitted),
+        _ => Ok(()),
+    },
+};
+
+static DIGESTED: SeparationRule = SeparationRule {
+    rule: "no sensitive key goes into a digest",
+    reason: "CKM_SHA256_KEY_DERIVATION makes a key of the digest",
+    policies: STRICT,
+    tests: &["separation::a_digest_that_is_a_key"],
+    check: |act| match act {
+        Act::Digest { key } if key.is(attribute::SENSITIVE) => Err(Error::KeyIndigestible),
+        _ => Ok(()),
+    },
+};
+
+type Flag = Attribute<kind::Bool>;
+
+/// Everything that keys are used for.
+const USES: &[Flag] = &[
+    attribute::ENCRYPT,
+    attribute::DECRYPT,
+    attribute::SIGN,
+    attribute::SIGN_RECOVER,
+    attribute::VERIFY,
+    attribute::VERIFY_RECOVER,
+    attribute::WRAP,
+    attribute::UNWRAP,
+    attribute::DERIVE,
+    attribute::ENCAPSULATE,
+    attribute::DECAPSULATE,
+];
+
+/// Uses that exclude all others, but for those beside which they stand.
+const ALONE: &[&[Flag]] = &[&[attribute::WRAP, attribute::UNWRAP], &[attribute::DECAPSULATE]];
+
+/// The shortest key that nobody finds by trying, in bytes.
+const SHORTEST: usize = 14;
+
+/// Fills in the uses that a template does not name, where one use excludes the others: then one that is
+/// named, or that such keys have by themselves, excludes those that are not; and none is there unnamed
+/// that would want more of the key. What is left has the usual default.
+pub(crate) fn complete_uses(policy: KeyPolicy, key: &mut Attributes, rules: Rules) {
+    if policy != KeyPolicy::Strict || !is_own(key) {
+        return;
+    }
+    let secret = class(key) == Some(Class::SECRET_KEY);
+    let unnamed = |key: &Attributes| {
+        let missing = |usage: &&Flag| !key.has(usage.info) && rules.find(usage.info.id).is_some();
+        USES.iter().filter(missing).copied().collect::<Vec<_>>()
+    };
+    for usage in unnamed(key) {
+        let alone = ALONE.iter().any(|uses| uses.contains(&usage));
+        let by_itself = usage == attribute::DECAPSULATE && default_of(rules, usage);
+        if alone || (secret && usage == attribute::DERIVE) {
+            key.set(usage, by_itself);
+        }
+    }
+    let excludes = ALONE.iter().any(|uses| any(key, uses)) || (secret && key.is(attribute::DERIVE));
+    if excludes {
+        for usage in unnamed(key) {
+            key.set(usage, false);
+        }
+    }
+}
+
+fn default_of(rules: Rules, usage: Flag) -> bool {
+    rules.find(usage.info.id).is_some_and(|rule| matches!(rule.default, Default::Bool(true)))
+}
+
+fn forbidden(is: bool) -> Result<()> {
+    if is { Err(Error::TemplateInconsistent) } else { Ok(()) }
+}
+
+fn class(key: &Attributes) -> Option<Class> {
+    key.get(attribute::CLASS).map(Class)
+}
+
+/// Whether it is a key that somebody has to himself.
+fn is_own(key: &Attributes) -> bool {
+    matches!(class(key), Some(Class::SECRET_KEY | Class::PRIVATE_KEY))
+}
+
+fn any(key: &Attributes, uses: &[Flag]) -> bool {
+    uses.iter().any(|usage| key.is(*usage))
+}
+
+/// Whether it has no other use than these.
+fn all_among(key: &Attributes, uses: &[Flag]) -> bool {
+    USES.iter().all(|usage| !key.is(*usage) || uses.contains(usage))
+}
+
+fn derives_in_secret(key: &Attributes) -> bool {
+    class(key) == Some(Class::SECRET_KEY)
+        && key.is(attribute::SENSITIVE)
+        && key.is(attribute::DERIVE)
+}
+
+/// The templates by which a key can want of all that is derived of it that it derives.
+const PINNING: [Attribute<kind::Attributes>; 2] =
+    [attribute::DERIVE_TEMPLATE, attribute::DECAPSULATE_TEMPLATE];
+
+/// Whether a key wants of all that come of it that they derive, and so do nothing else.
+pub(crate) fn pins_by(key: &Attributes, template: Attribute<kind::Attributes>) -> bool {
+    let wants = key.get(template).is_some_and(|demanded| demanded.is(attribute::DERIVE));
+    wants && PINNING.contains(&template)
+}
+
+fn pins(key: &Attributes) -> bool {
+    PINNING.into_iter().any(|template| pins_by(key, template))
+}
+
+/// Whether nobody outside can have known a key: a mechanism without a parameter drew it.
+fn drawn_here(key: &Attributes) -> bool {
+    let mechanism = key.get(attribute::KEY_GEN_MECHANISM).map(MechanismType);
+    let row = mechanism.and_then(|id| Policy::Legacy.mechanism(id).ok());
+    class(key) == Some(Class::SECRET_KEY)
+        && key.is(attribute::LOCAL)
+        && key.is(attribute::ALWAYS_SENSITIVE)
+        && key.is(attribute::NEVER_EXTRACTABLE)
+        && row.is_some_and(|row| row.params.iter().all(|layout| layout.is_empty()))
+}
+
+/// Whether a secret key can be found by trying.
+fn is_short(key: &Attributes) -> bool {
+    let value = key.get(attribute::VALUE).filter(|_| class(key) == Some(Class::SECRET_KEY));
+    value.is_some_and(|value| value.len() < SHORTEST)
+}
