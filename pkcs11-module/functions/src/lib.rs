@@ -283,8 +283,6 @@ macro_rules! table {
             47 C_GenerateKey: fn generate_key(session: SessionHandle, mechanism: MechanismCall, template: Attributes) -> ObjectHandle;
             /// `C_GenerateKeyPair`: the public key's handle, and the private key's.
             48 C_GenerateKeyPair: fn generate_key_pair(session: SessionHandle, mechanism: MechanismCall, public: Attributes, private: Attributes) -> (ObjectHandle, ObjectHandle);
-            /// `C_WrapKey`.
-            49 C_WrapKey: fn wrap_key(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, room: Room) -> Output;
             /// `C_UnwrapKey`.
             50 C_UnwrapKey: fn unwrap_key(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes) -> ObjectHandle;
             /// `C_DeriveKey`; `wanted` says whether there is a place for a key beside the parameter.
@@ -386,6 +384,9 @@ macro_rules! table {
             99 C_EncapsulateKey: fn encapsulate_key(session: SessionHandle, mechanism: MechanismCall, public_key: ObjectHandle, template: Attributes, room: Room) -> (Output, Option<ObjectHandle>);
             /// `C_DecapsulateKey`.
             100 C_DecapsulateKey: fn decapsulate_key(session: SessionHandle, mechanism: MechanismCall, private_key: ObjectHandle, template: Attributes, ciphertext: &[u8]) -> ObjectHandle;
+
+            /// `C_WrapKey`, which was 49 before a parameter of it had a place.
+            101 C_WrapKey: fn wrap_key(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, room: Room) -> MessageOutput;
         }
     };
 }

@@ -12,8 +12,12 @@ use crate::sealed::{self, Terms as _};
 use crate::{Aead, Key, Mechanism, message};
 
 /// `CK_CCM_PARAMS`: the length of the data, nonce, authenticated data, the length of the tag in
-/// bytes.
-static PARAMS: &[Layout] = &[&[Field::Ulong, Field::PtrLen, Field::PtrLen, Field::Ulong]];
+/// bytes; and for `C_WrapKey` and `C_UnwrapKey` also `CK_CCM_WRAP_PARAMS`, where behind the nonce
+/// stands how many of its bits stay, and how the others are made.
+static PARAMS: &[Layout] = &[
+    &[Field::Ulong, Field::PtrLen, Field::PtrLen, Field::Ulong],
+    &[Field::Ulong, Field::InOutPtrLen, Field::Ulong, Field::Ulong, Field::PtrLen, Field::Ulong],
+];
 
 /// The most data in bytes: AWS-LC takes no more.
 const LONGEST: usize = (1 << 31) - 1;
@@ -51,6 +55,30 @@ static MESSAGE: Aead = Aead {
             tag: tag.clone(),
             data_len: Some(*data_len),
         })
+    },
+    read_wrapping: |params| {
+        let [
+            Param::Ulong(data_len),
+            Param::Bytes(nonce),
+            Param::Ulong(fixed_bits),
+            Param::Ulong(generator),
+            Param::Bytes(aad),
+            Param::Ulong(tag_len),
+        ] = params.as_slice()
+        else {
+            return Ok(None);
+        };
+        let whole = |number: u64| usize::try_from(number).map_err(|_| Error::MechanismParamInvalid);
+        let tag_len = whole(*tag_len)?;
+        Terms::new(whole(*data_len)?, nonce, aad, tag_len)?;
+        let terms = message::Terms {
+            nonce: nonce.clone(),
+            fixed_bits: *fixed_bits,
+            generator: *generator,
+            tag: Bytes::new(vec![0; tag_len]),
+            data_len: Some(*data_len),
+        };
+        Ok(Some((terms, aad.clone())))
     },
     seal: |key, nonce, aad, data, tag_len| {
         Terms::new(data.len(), nonce, aad, tag_len)?.seal(key, data, Refusal::ENCRYPT)

@@ -14,12 +14,16 @@ use crate::mac::{Cut, Mac};
 use crate::sealed::{self, Terms as _};
 use crate::{Aead, Cipher, Key, Mechanism, message};
 
-/// `CK_GCM_PARAMS`, and as it was before the standard had `ulIvBits`: IV, its length in bits,
-/// authenticated data, and the length of the tag in bits.
-static PARAMS: &[Layout] = &[
-    &[Field::PtrLen, Field::Ulong, Field::PtrLen, Field::Ulong],
-    &[Field::PtrLen, Field::PtrLen, Field::Ulong],
-];
+/// `CK_GCM_PARAMS`: IV, its length in bits, authenticated data, and the length of the tag in bits.
+const PRESENT: Layout = &[Field::PtrLen, Field::Ulong, Field::PtrLen, Field::Ulong];
+
+/// As it was before the standard had `ulIvBits`.
+const FORMER: Layout = &[Field::PtrLen, Field::PtrLen, Field::Ulong];
+
+/// `CK_GCM_WRAP_PARAMS`, of `C_WrapKey` and `C_UnwrapKey`: IV, how many of its bits stay, how the
+/// others are made, authenticated data, and the length of the tag in bits.
+const WRAPPING: Layout =
+    &[Field::InOutPtrLen, Field::Ulong, Field::Ulong, Field::PtrLen, Field::Ulong];
 
 /// The most that one IV can encrypt, in bytes (SP 800-38D, 5.2.1.1: 2^39 - 256 bits).
 const LONGEST: usize = (1 << 36) - 32;
@@ -39,13 +43,13 @@ const GMAC: Mechanism = Mechanism {
         let (mac, len) = gmac(key, params)?;
         Ok(Cut::start(mac, len))
     }),
-    ..aes::row(mechanism!(CKM_AES_GMAC), PARAMS)
+    ..aes::row(mechanism!(CKM_AES_GMAC), &[PRESENT, FORMER])
 };
 
 const GCM: Mechanism = Mechanism {
     encrypt: Some(|key, params| Ok(Box::new(Encrypting::start(key, params)?))),
     message: Some(&MESSAGE),
-    ..sealed::row::<Terms>(aes::row(mechanism!(CKM_AES_GCM), PARAMS))
+    ..sealed::row::<Terms>(aes::row(mechanism!(CKM_AES_GCM), &[PRESENT, FORMER, WRAPPING]))
 };
 
 /// Starts a GMAC, and tells its length.
@@ -86,9 +90,7 @@ static MESSAGE: Aead = Aead {
         else {
             return Err(Error::MechanismParamInvalid);
         };
-        if iv.is_empty() || iv.len() > LONGEST_IV {
-            return Err(Error::MechanismParamInvalid);
-        }
+        check_iv(iv)?;
         let tag_bits = u64::try_from(tag.len()).map_err(|_| Error::MechanismParamInvalid)? * 8;
         tag_len(tag_bits)?;
         Ok(message::Terms {
@@ -98,6 +100,27 @@ static MESSAGE: Aead = Aead {
             tag: tag.clone(),
             data_len: None,
         })
+    },
+    read_wrapping: |params| {
+        let [
+            Param::Bytes(iv),
+            Param::Ulong(fixed_bits),
+            Param::Ulong(generator),
+            Param::Bytes(aad),
+            Param::Ulong(tag_bits),
+        ] = params.as_slice()
+        else {
+            return Ok(None);
+        };
+        check_iv(iv)?;
+        let terms = message::Terms {
+            nonce: iv.clone(),
+            fixed_bits: *fixed_bits,
+            generator: *generator,
+            tag: Bytes::new(vec![0; tag_len(*tag_bits)?]),
+            data_len: None,
+        };
+        Ok(Some((terms, aad.clone())))
     },
     seal: |key, iv, aad, data, tag_len| {
         Terms::of(iv, aad, tag_len).seal(key, data, Refusal::ENCRYPT)
@@ -139,9 +162,7 @@ impl sealed::Terms for Terms {
             [Param::Bytes(iv), Param::Bytes(aad), Param::Ulong(tag_bits)] => (iv, aad, *tag_bits),
             _ => return Err(Error::MechanismParamInvalid),
         };
-        if iv.is_empty() || iv.len() > LONGEST_IV {
-            return Err(Error::MechanismParamInvalid);
-        }
+        check_iv(iv)?;
         Ok(Self { iv: iv.clone(), aad: aad.clone(), tag_len: tag_len(tag_bits)? })
     }
 
@@ -185,6 +206,13 @@ impl sealed::Terms for Terms {
         done.map_err(or(refusal.content))?;
         Ok(out)
     }
+}
+
+fn check_iv(iv: &[u8]) -> Result<()> {
+    if iv.is_empty() || iv.len() > LONGEST_IV {
+        return Err(Error::MechanismParamInvalid);
+    }
+    Ok(())
 }
 
 /// The length of the tag in bytes: one of those of SP 800-38D, 5.2.1.2 and appendix C.

@@ -19,6 +19,10 @@ pub struct Aead {
     pub layouts: &'static [Layout],
     /// Reads the parameter of a message.
     pub read: fn(&Params) -> Result<Terms>,
+    /// Reads the parameter of `C_WrapKey` that says how the nonce is made: what that of a message
+    /// says, whose tag is as many bytes, and the associated data. None if the parameter is one that
+    /// brings its nonce along.
+    pub read_wrapping: fn(&Params) -> Result<Option<(Terms, Bytes)>>,
     /// Encrypts: the ciphertext, as long as the data, and the tag behind it. Key, nonce, associated
     /// data, data, and the length of the tag.
     pub seal: fn(&Key, &[u8], &[u8], &[u8], usize) -> Result<Bytes>,
@@ -42,9 +46,9 @@ pub struct Terms {
 
 /// An output, and what goes to the places of the parameter.
 pub struct Sealed {
-    /// The ciphertext, without the tag.
+    /// The ciphertext; the tag is behind it if the parameter has no place for that.
     pub output: Bytes,
-    /// Nonce and tag.
+    /// Nonce and tag, as far as the parameter has places for them.
     pub placed: Vec<Placed>,
 }
 
@@ -211,11 +215,7 @@ impl Aead {
         bytes: &[u8],
     ) -> Result<Sealed> {
         let terms = self.terms(params)?;
-        // Each key that is wrapped would be the first that is counted.
-        if matches!(terms.generator, COUNTER | COUNTER_XOR) {
-            return Err(Error::MechanismParamInvalid);
-        }
-        let nonce = Nonces::default().next(&terms)?;
+        let nonce = terms.nonce_of_a_key()?;
         seal(self, key, &terms, nonce, aad, bytes, Error::KeySizeRange)
     }
 
@@ -226,6 +226,31 @@ impl Aead {
     /// Those of the standard.
     pub fn unwrap(&self, key: &Key, params: &Params, aad: &[u8], wrapped: &[u8]) -> Result<Bytes> {
         open(self, key, &self.terms(params)?, aad, wrapped)
+    }
+
+    /// `C_WrapKey`, with the nonce made as the parameter says, and the tag behind the ciphertext.
+    pub(crate) fn wrap_with_tag(
+        &self,
+        key: &Key,
+        (terms, aad): &(Terms, Bytes),
+        bytes: &[u8],
+    ) -> Result<Sealed> {
+        terms.check_len(bytes, Error::KeySizeRange)?;
+        let nonce = terms.nonce_of_a_key()?;
+        let output = (self.seal)(key, &nonce, aad, bytes, terms.tag.len())?;
+        Ok(Sealed { output, placed: vec![Placed::Bytes(nonce)] })
+    }
+
+    /// `C_UnwrapKey`, of what that has made.
+    pub(crate) fn unwrap_with_tag(
+        &self,
+        key: &Key,
+        (terms, aad): &(Terms, Bytes),
+        wrapped: &[u8],
+    ) -> Result<Bytes> {
+        let bytes = (self.open)(key, &terms.nonce, aad, wrapped, terms.tag.len())?;
+        terms.check_len(&bytes, Error::WrappedKeyLenRange)?;
+        Ok(bytes)
     }
 }
 
@@ -258,6 +283,14 @@ fn open(aead: &Aead, key: &Key, terms: &Terms, aad: &[u8], data: &[u8]) -> Resul
 }
 
 impl Terms {
+    /// The nonce of a key that is wrapped. Each would be the first that is counted.
+    fn nonce_of_a_key(&self) -> Result<Bytes> {
+        match self.generator {
+            COUNTER | COUNTER_XOR => Err(Error::MechanismParamInvalid),
+            _ => Nonces::default().next(self),
+        }
+    }
+
     fn check_len(&self, data: &[u8], wrong: Error) -> Result<()> {
         let same = |len| u64::try_from(data.len()) == Ok(len);
         if self.data_len.is_none_or(same) { Ok(()) } else { Err(wrong) }

@@ -58,6 +58,7 @@ pub(crate) struct Terms<C> {
 impl<C: Construction> Terms<C> {
     /// What messages are encrypted by.
     const MESSAGE: &'static Aead = &Aead {
+        read_wrapping: |_| Ok(None),
         layouts: MESSAGE_PARAMS,
         read: |params| {
             let [Param::Bytes(nonce), Param::Bytes(tag)] = params.as_slice() else {

@@ -9,7 +9,7 @@ use strongroom_types::{
 };
 
 use crate::curve::Curve;
-use crate::{Aead, Cipher, Derivation, Digest, Key, Recover, Sign, Verify};
+use crate::{Aead, Cipher, Derivation, Digest, Key, Recover, Sealed, Sign, Verify, message};
 
 /// What of a mechanism is only there where the configuration says `legacy = true`: what is kept for
 /// what is old, and must not serve anything new.
@@ -188,6 +188,41 @@ impl Mechanism {
             true => Ok(()),
             false => Err(Error::AttributeValueInvalid),
         }
+    }
+
+    /// Wraps the bytes of a key. A parameter with a place for a nonce gets it back.
+    ///
+    /// # Errors
+    ///
+    /// Those of the standard.
+    pub fn wrap_key(&self, key: &Key, params: &Params, bytes: &[u8]) -> Result<Sealed> {
+        let wrap = self.wrap.ok_or(Error::MechanismInvalid)?;
+        match self.wrapping(params)? {
+            Some((aead, terms)) => aead.wrap_with_tag(key, &terms, bytes),
+            None => Ok(Sealed { output: wrap(key, params, bytes)?, placed: Vec::new() }),
+        }
+    }
+
+    /// Recovers the bytes of a wrapped key.
+    ///
+    /// # Errors
+    ///
+    /// Those of the standard.
+    pub fn unwrap_key(&self, key: &Key, params: &Params, wrapped: &[u8]) -> Result<Bytes> {
+        let unwrap = self.unwrap.ok_or(Error::MechanismInvalid)?;
+        match self.wrapping(params)? {
+            Some((aead, terms)) => aead.unwrap_with_tag(key, &terms, wrapped),
+            None => unwrap(key, params, wrapped),
+        }
+    }
+
+    /// What a parameter says about the nonce of a wrapped key, if it does.
+    fn wrapping(
+        &self,
+        params: &Params,
+    ) -> Result<Option<(&'static Aead, (message::Terms, Bytes))>> {
+        let Some(aead) = self.message else { return Ok(None) };
+        Ok((aead.read_wrapping)(params)?.map(|terms| (aead, terms)))
     }
 
     /// Whether it takes this key: the check that all mechanisms share, before any of their code.

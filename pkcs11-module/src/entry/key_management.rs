@@ -59,11 +59,12 @@ functions! {
     ) {
         let module = module()?;
         let session = session(handle);
-        let mechanism = module.read(session, mechanism.mechanism(layouts))?;
+        let mechanism = mechanism.mechanism_with_places(layouts);
+        let (mechanism, places) = module.read(session, mechanism)?;
         let out = module.read(session, OutBuf::new(wrapped, wrapped_len))?;
         let (wrapping_key, key) = (object(wrapping_key), object(key));
-        let output = module.wrap_key(session, mechanism, wrapping_key, key, out.room())?;
-        out.settle(output)
+        let made = module.wrap_key(session, mechanism, wrapping_key, key, out.room())?;
+        settle(made, out, places)
     }
 
     /// Unwraps a key.

@@ -1007,10 +1007,8 @@ impl Cryptoki for Application {
         wrapping_key: ObjectHandle,
         key: ObjectHandle,
         room: Room,
-    ) -> Result<Output> {
-        let wrapped = self.wrap(&*self.sessions.find(session)?, &mechanism, wrapping_key, key)?;
-        let fits = room.fits(wrapped.len());
-        Ok(if fits { Output::Bytes(wrapped) } else { Output::Needs(wrapped.len()) })
+    ) -> Result<MessageOutput> {
+        self.wrap(&*self.sessions.find(session)?, &mechanism, wrapping_key, key, room)
     }
 
     fn unwrap_key(

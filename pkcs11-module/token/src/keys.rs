@@ -1,7 +1,7 @@
 //! Key management (5.18): generating, wrapping, unwrapping and deriving keys.
 
 use strongroom_functions::MessageOutput;
-use strongroom_mechanisms::{Key, Mechanism};
+use strongroom_mechanisms::{Key, Mechanism, Sealed};
 use strongroom_types::{
     Attributes, Bytes, Class, Error, KeyType, MechanismCall, ObjectHandle, Output, Params, Result,
     Room, attribute,
@@ -96,19 +96,25 @@ impl Application {
         Ok(draft)
     }
 
-    /// `C_WrapKey`, up to the question whether the result fits.
+    /// `C_WrapKey`.
     pub(crate) fn wrap(
         &self,
         session: &Session,
         call: &MechanismCall,
         wrapping_key: ObjectHandle,
         key: ObjectHandle,
-    ) -> Result<Bytes> {
+        room: Room,
+    ) -> Result<MessageOutput> {
         self.judge_oaep(call.mechanism, &call.params)?;
         let mechanism = self.called(call.mechanism, &call.params)?;
-        let wrap = mechanism.wrap.ok_or(Error::MechanismInvalid)?;
-        let by = (mechanism, &call.params);
-        self.wrap_by(session, by, wrapping_key, key, |with, key| wrap(with, &call.params, key))
+        if mechanism.wrap.is_none() {
+            return Err(Error::MechanismInvalid);
+        }
+        let wrap = |with: &Key, key: &[u8]| mechanism.wrap_key(with, &call.params, key);
+        Ok(fitting(
+            self.wrap_by(session, (mechanism, &call.params), wrapping_key, key, wrap)?,
+            room,
+        ))
     }
 
     /// `C_WrapKeyAuthenticated`.
@@ -122,26 +128,21 @@ impl Application {
         room: Room,
     ) -> Result<MessageOutput> {
         let (mechanism, aead) = self.called_as_message(call.mechanism, &call.params)?;
-        let by = (mechanism, &call.params);
-        let sealed = self.wrap_by(session, by, wrapping_key, key, |with, key| {
-            aead.wrap(with, &call.params, associated, key)
-        })?;
-        Ok(match sealed.output {
-            output if room.fits(output.len()) => {
-                MessageOutput { output: Output::Bytes(output), placed: sealed.placed }
-            }
-            output => MessageOutput { output: Output::Needs(output.len()), placed: Vec::new() },
-        })
+        let wrap = |with: &Key, key: &[u8]| aead.wrap(with, &call.params, associated, key);
+        Ok(fitting(
+            self.wrap_by(session, (mechanism, &call.params), wrapping_key, key, wrap)?,
+            room,
+        ))
     }
 
-    fn wrap_by<T>(
+    fn wrap_by(
         &self,
         session: &Session,
         (mechanism, params): (&Mechanism, &Params),
         wrapping_key: ObjectHandle,
         key: ObjectHandle,
-        wrap: impl FnOnce(&Key, &[u8]) -> Result<T>,
-    ) -> Result<T> {
+        wrap: impl FnOnce(&Key, &[u8]) -> Result<Sealed>,
+    ) -> Result<Sealed> {
         let wrapping = self.choose(session, wrapping_key, mechanism, attribute::WRAP, &WRAPPING)?;
         let target = self.object(session, key).map_err(|error| match error {
             Error::ObjectHandleInvalid => Error::KeyHandleInvalid,
@@ -172,10 +173,11 @@ impl Application {
     ) -> Result<ObjectHandle> {
         self.judge_oaep(call.mechanism, &call.params)?;
         let mechanism = self.called(call.mechanism, &call.params)?;
-        let unwrap = mechanism.unwrap.ok_or(Error::MechanismInvalid)?;
-        let by = (mechanism, &call.params);
-        self.unwrap_by(session, by, unwrapping_key, template, |key| {
-            unwrap(key, &call.params, wrapped)
+        if mechanism.unwrap.is_none() {
+            return Err(Error::MechanismInvalid);
+        }
+        self.unwrap_by(session, (mechanism, &call.params), unwrapping_key, template, |key| {
+            mechanism.unwrap_key(key, &call.params, wrapped)
         })
     }
 
@@ -224,6 +226,16 @@ impl Application {
         })?;
         fill(&mut draft.attributes, class, bytes, len)?;
         self.keep(session, vec![draft.finish_or(Error::WrappedKeyInvalid)?]).and_then(one)
+    }
+}
+
+/// What came of wrapping, if there is room for it.
+fn fitting(sealed: Sealed, room: Room) -> MessageOutput {
+    match sealed.output {
+        output if room.fits(output.len()) => {
+            MessageOutput { output: Output::Bytes(output), placed: sealed.placed }
+        }
+        output => MessageOutput { output: Output::Needs(output.len()), placed: Vec::new() },
     }
 }
 

@@ -1,11 +1,13 @@
 //! 5.9, 5.11, 5.16 and 5.17: messages; and 5.18: wrapping with associated data.
 
+use std::cell::Cell;
+
 use aes_gcm::aead::{Aead, Payload};
 use aes_gcm::{Aes256Gcm, KeyInit};
 use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::{self, Fails};
 use strongroom_softhsm_tests::{
-    In, Mechanism, Message, PLENTY, Room, Rv, Session, USER_PIN, case, merge, t, table,
+    In, Mechanism, Message, PLENTY, Param, Room, Rv, Session, USER_PIN, Word, case, merge, t, table,
 };
 
 use crate::keys;
@@ -339,6 +341,74 @@ fn keys_are_wrapped_with_associated_data() {
         let hidden = merge(&keys::secret(CKK_AES, &[7; 16]), &hidden);
         let hidden = session.create(&hidden).expect("a key");
         assert_eq!(wrap(&mut message, hidden, PLENTY).rv, CKR_KEY_UNEXTRACTABLE);
+    });
+}
+
+/// `CK_GCM_WRAP_PARAMS` and `CK_CCM_WRAP_PARAMS`, whose nonce of 12 bytes the token may write.
+fn wrapping<'a>(
+    id: CK_MECHANISM_TYPE,
+    nonce: &'a [Cell<CK_ULONG>; 2],
+    generator: CK_ULONG,
+    header: &'a [u8],
+) -> Vec<Word<'a>> {
+    let nonce = [Word::Place(nonce), Word::Number(12), Word::Number(32), Word::Number(generator)];
+    let header = Word::Bytes(header.into());
+    match id {
+        CKM_AES_GCM => [&nonce[..], &[header, Word::Number(128)]].concat(),
+        _ => [&[Word::Number(16)], &nonce[..], &[header, Word::Number(16)]].concat(),
+    }
+}
+
+#[test]
+fn keys_are_wrapped_with_a_nonce_of_the_token() {
+    let rows = &[("GCM", Fails(OLD), CKM_AES_GCM), ("CCM", Fails(OLD), CKM_AES_CCM)];
+    table(rows, |world, id| {
+        let session = world.user();
+        let (module, handle) = (session.module, session.handle);
+        let key = aes(&session);
+        let target = session.create(&keys::secret(CKK_AES, &[7; 16])).expect("a key");
+        let nonce: [Cell<CK_ULONG>; 2] = [const { Cell::new(0) }; 2];
+        let iv = || nonce.each_ref().map(|word| word.get().to_ne_bytes()).concat();
+        let wrap = |generator, room| {
+            let words = wrapping(*id, &nonce, generator, HEADER);
+            let mechanism = Mechanism::with(*id, Param::Words(&words));
+            module.wrap_key(handle, Some(&mechanism), key, target, room)
+        };
+        let query = wrap(CKG_GENERATE_RANDOM, Room::Query);
+        assert_eq!((query.rv, query.len), (Rv::OK, 32));
+        let small = wrap(CKG_GENERATE_RANDOM, Room::Bytes(31));
+        assert_eq!((small.rv, small.len), (Rv(CKR_BUFFER_TOO_SMALL), 32));
+        assert_eq!(iv(), [0; 16], "nothing is written yet");
+        let wrapped = wrap(CKG_GENERATE_RANDOM, PLENTY).ok().expect("C_WrapKey");
+        let made = iv();
+        assert!(made.starts_with(&[0; 4]) && made.ends_with(&[0; 4]), "what is fixed, and no more");
+        assert_ne!(made, [0; 16]);
+        assert_eq!(wrap(CKG_NO_GENERATE, PLENTY).ok(), Ok(wrapped.clone()), "by the same nonce");
+        assert_eq!(iv(), made);
+        if *id == CKM_AES_GCM {
+            let mut message = Message::gcm(&made[..12]);
+            let (ciphertext, tag) = wrapped.split_at(16);
+            message.tag().copy_from_slice(tag);
+            assert_eq!(opened(&mut message, ciphertext), [7; 16]);
+        }
+
+        let template = t![
+            CKA_CLASS => CKO_SECRET_KEY, CKA_KEY_TYPE => CKK_AES,
+            CKA_SENSITIVE => false, CKA_EXTRACTABLE => true,
+        ];
+        let unwrap = |header, wrapped: &[u8]| {
+            let words = wrapping(*id, &nonce, CKG_NO_GENERATE, header);
+            session.unwrap(Mechanism::with(*id, Param::Words(&words)), key, wrapped, &template)
+        };
+        let back = unwrap(HEADER, &wrapped).expect("C_UnwrapKey");
+        assert_eq!(session.get(back, CKA_VALUE), Ok(vec![7; 16]));
+        assert_eq!(unwrap(b"another", &wrapped), Err(Rv(CKR_WRAPPED_KEY_INVALID)));
+        let refused = CKR_MECHANISM_PARAM_INVALID;
+        assert_eq!(wrap(CKG_GENERATE_COUNTER, PLENTY).rv, refused, "each key would be the first");
+        assert_eq!(wrap(99, PLENTY).rv, refused);
+        let words = wrapping(*id, &nonce, CKG_NO_GENERATE, HEADER);
+        let mechanism = Mechanism::with(*id, Param::Words(&words));
+        assert_eq!(session.encrypt_init(mechanism, key), refused, "it is for keys");
     });
 }
 

@@ -163,7 +163,7 @@ calls! {
         |c| c.generate_key(session, mechanism, template);
     None 59 C_GenerateKeyPair(session: SessionHandle, mechanism: MechanismCall, public: Attributes, private: Attributes) -> (ObjectHandle, ObjectHandle) =
         |c| c.generate_key_pair(session, mechanism, public, private);
-    None 60 C_WrapKey(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, room: Room) -> Output =
+    None 60 C_WrapKey(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, room: Room) -> MessageOutput =
         |c| c.wrap_key(session, mechanism, wrapping_key, key, room);
     None 61 C_UnwrapKey(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes) -> ObjectHandle =
         |c| c.unwrap_key(session, mechanism, unwrapping_key, wrapped, template);
