@@ -53,11 +53,12 @@ pub fn serve(token: &dyn Cryptoki, request: &[u8]) -> core::result::Result<Bytes
         return dispatch(token, number, from).map(|answer| answer.0.finish());
     }
     let (answer, account) = reason::record(|| dispatch(token, number, from));
-    let Answer(mut out) = answer?;
-    if !account.why.is_empty() {
-        account.why.put(&mut out);
+    let mut answer = answer?;
+    // A call may succeed though something in it failed and said why.
+    if answer.failed() && !account.why.is_empty() {
+        account.why.put(&mut answer.0);
     }
-    Ok(out.finish())
+    Ok(answer.0.finish())
 }
 
 /// What to answer where nothing could be called.

@@ -10,6 +10,7 @@ use strongroom_types::*;
 use zeroize::Zeroizing;
 
 use super::{Malformed, Reader, Wire, Writer};
+use crate::serve::ADOPT;
 use crate::{
     Broken, Cryptoki, Direction, Facts, Found, Host, MessageOutput, Operation, Remote, Transport,
     refusal, serve,
@@ -245,7 +246,9 @@ impl Host for Echo {
         })
     }
 
+    /// Succeeds where something has failed that it can do without.
     fn adopt(&self, _: SessionHandle, _: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
+        let _ = Error::ObjectHandleInvalid.because(|| "of no importance".into());
         Ok(())
     }
 }
@@ -428,6 +431,14 @@ fn a_reason_travels_if_it_is_wanted() {
     let (outcome, account) = reason::record(|| remote.info().map(drop));
     assert_eq!((outcome, account.why.as_str()), (Err(Error::DataInvalid), "because"));
     assert_eq!(remote.info().map(drop), Err(Error::DataInvalid));
+}
+
+#[test]
+fn what_succeeds_has_no_reason() {
+    let nothing = [0; 8 + 4];
+    let mut adopt = request(ADOPT, &nothing);
+    adopt[2] = 1;
+    assert_eq!(serve(&Echo::default(), &adopt).unwrap().as_slice(), [0]);
 }
 
 #[test]
