@@ -65,6 +65,14 @@ pub trait Host {
     /// Those of `C_Sign`.
     fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output>;
 
+    /// Has an operation that signs or verifies, by a mechanism that hashes first, take nothing but the
+    /// digest: the caller hashes the data. To calls for parts of it the operation is over.
+    ///
+    /// # Errors
+    ///
+    /// Those of `C_SignUpdate`.
+    fn hash_elsewhere(&self, session: SessionHandle, operation: Operation) -> Result<()>;
+
     /// `C_Verify`, by a mechanism that hashes first, of data whose digest this is.
     ///
     /// # Errors

@@ -59,6 +59,15 @@ impl<O: Observer> Host for Observed<'_, O> {
         self.call("C_Sign", |application| application.sign_digest(session, digest, room))
     }
 
+    /// So it is `C_SignUpdate` or `C_VerifyUpdate`, of which there were many.
+    fn hash_elsewhere(&self, session: SessionHandle, operation: Operation) -> Result<()> {
+        let function = match operation {
+            Operation::Verify => "C_VerifyUpdate",
+            _ => "C_SignUpdate",
+        };
+        self.call(function, |application| application.hash_elsewhere(session, operation))
+    }
+
     /// So it is `C_Verify`, or `C_VerifyFinal`.
     fn verify_digest(&self, session: SessionHandle, digest: &[u8], signature: &[u8]) -> Result<()> {
         self.call("C_Verify", |application| application.verify_digest(session, digest, signature))

@@ -8,7 +8,8 @@ use strongroom_types::{
 
 use crate::revival::{INFO, LASTING, OPEN_SESSION, READING, Sessions};
 use crate::serve::{
-    ADOPT, END_WAITS, FACTS, FIND, IN_ONE, MESSAGE_MECHANISM, SIGN_DIGEST, VERIFY_DIGEST,
+    ADOPT, END_WAITS, FACTS, FIND, HASH_ELSEWHERE, IN_ONE, MESSAGE_MECHANISM, SIGN_DIGEST,
+    VERIFY_DIGEST,
 };
 use crate::trips::{Carrier, Hashers, Trips};
 use crate::wire::{Malformed, Reader, Taken, Wire, Writer};
@@ -93,7 +94,13 @@ impl Request {
             Ok(at) => IN_SESSION.get(at).is_some_and(|(_, in_session)| *in_session),
             Err(_) => matches!(
                 self.number,
-                MESSAGE_MECHANISM | FACTS | SIGN_DIGEST | VERIFY_DIGEST | ADOPT | FIND
+                MESSAGE_MECHANISM
+                    | FACTS
+                    | SIGN_DIGEST
+                    | VERIFY_DIGEST
+                    | HASH_ELSEWHERE
+                    | ADOPT
+                    | FIND
             ),
         };
         let first = self.frame.bytes().get(ARGUMENTS..)?.first_chunk()?;
@@ -249,6 +256,10 @@ impl<T: Transport> Host for Remote<T> {
 
     fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output> {
         self.call(Request::new(SIGN_DIGEST).with(&session).with(&digest).with(&room))
+    }
+
+    fn hash_elsewhere(&self, session: SessionHandle, operation: Operation) -> Result<()> {
+        self.call(Request::new(HASH_ELSEWHERE).with(&session).with(&operation))
     }
 
     fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()> {

@@ -15,6 +15,7 @@ pub(crate) const SIGN_DIGEST: u16 = 0x8003;
 pub(crate) const ADOPT: u16 = 0x8005;
 pub(crate) const FIND: u16 = 0x8006;
 pub(crate) const VERIFY_DIGEST: u16 = 0x8007;
+pub(crate) const HASH_ELSEWHERE: u16 = 0x8008;
 
 /// Several requests in one frame: one after the other until one fails; the answer is that of the last.
 pub(crate) const IN_ONE: u16 = 0x8004;
@@ -103,6 +104,11 @@ pub(crate) fn for_host(token: &dyn Cryptoki, number: u16, mut from: Reader<'_>) 
             let (session, (digest, signature)) = Wire::take(&mut from)?;
             from.end()?;
             Ok(Answer::of(|| token.verify_digest(session, digest, signature)))
+        }
+        HASH_ELSEWHERE => {
+            let (session, operation) = Wire::take(&mut from)?;
+            from.end()?;
+            Ok(Answer::of(|| token.hash_elsewhere(session, operation)))
         }
         IN_ONE => in_one(token, from),
         _ => Err(Malformed),

@@ -32,7 +32,7 @@ use strongroom_types::{
 use crate::remote::Request;
 use crate::revival::OPEN_SESSION;
 use crate::searching::{ATTRIBUTES, Search};
-use crate::serve::{FACTS, SIGN_DIGEST, VERIFY_DIGEST, refusal};
+use crate::serve::{FACTS, HASH_ELSEWHERE, SIGN_DIGEST, VERIFY_DIGEST, refusal};
 use crate::wire::{Reader, Wire, Writer};
 use crate::{Facts, Operation};
 
@@ -627,7 +627,9 @@ impl Trips {
             let mut desk = lock(&desk);
             for operation in Operation::ALL {
                 let Some(state) = desk.states.get_mut(operation.index()) else { continue };
-                if matches!(state, State::Hashing(_)) && !is_there(session, operation, carrier) {
+                if matches!(state, State::Hashing(_))
+                    && is_there(session, operation, carrier) == Some(false)
+                {
                     *state = State::There;
                 }
             }
@@ -707,11 +709,12 @@ impl State {
         let Self::Hashing(hashing) = self else { return };
         let Some(start) = hashing.start.take() else { return };
         let data = hashing.copy.take();
-        let update = Request::new(hashing.update());
-        let update = data.map(|data| update.with(&session).with(&data));
-        let all_there = update.is_some();
-        let mut requests: Vec<_> = [start].into_iter().chain(update).collect();
-        match carry(&mut requests, carrier) {
+        let all_there = data.is_some();
+        let then = match data {
+            Some(data) => Request::new(hashing.update()).with(&session).with(&data),
+            None => hashing.elsewhere(session),
+        };
+        match carry(&mut [start, then], carrier) {
             true if all_there => *self = Self::There,
             true => {}
             false => *self = Self::None,
@@ -733,6 +736,12 @@ impl Hashing {
             Operation::Verify => VERIFY_UPDATE,
             _ => SIGN_UPDATE,
         }
+    }
+
+    /// Says to the token that it gets the digest only: whatever becomes of that, it will not take what
+    /// comes later for all the data.
+    fn elsewhere(&self, session: SessionHandle) -> Request {
+        Request::new(HASH_ELSEWHERE).with(&session).with(&self.operation)
     }
 
     /// The first call for the signature.
@@ -792,9 +801,9 @@ impl Hashing {
 
     /// A single part that comes after others. The token says what that is, and ends the operation.
     fn hand_on(self, call: Request) -> Here {
-        let update = Request::new(self.update());
-        let after = call.session().map(|session| update.with(&session).with(&NO_BYTES));
-        Here::Ask(self.start.into_iter().chain(after).chain([call]).collect())
+        let elsewhere = call.session().map(|session| self.elsewhere(session));
+        let start = self.start.into_iter().zip(elsewhere).flat_map(<[_; 2]>::from);
+        Here::Ask(start.chain([call]).collect())
     }
 
     /// What has been hashed is signed, or its signature checked.
@@ -828,8 +837,6 @@ impl Hashing {
     }
 }
 
-const NO_BYTES: &[u8] = &[];
-
 /// How an answer begins that says how much room is needed.
 const NEEDS: &[u8] = &[0, 0];
 
@@ -850,13 +857,16 @@ fn read_output(answer: &[u8]) -> Option<Output> {
     Result::<Output>::take(&mut Reader::new(answer, &list)).ok()?.ok()
 }
 
-/// Whether an operation is under way at the token.
-fn is_there(session: SessionHandle, operation: Operation, carrier: &dyn Carrier) -> bool {
+/// Whether an operation is under way at the token; nothing if it can not be asked.
+fn is_there(session: SessionHandle, operation: Operation, carrier: &dyn Carrier) -> Option<bool> {
     let ask = Request::new(FACTS).with(&session).with(&operation);
-    let Ok(answer) = carrier.carry(&mut [ask]) else { return false };
+    let answer = carrier.carry(&mut [ask]).ok()?;
     let list = OnceCell::new();
-    let facts = Result::<Facts>::take(&mut Reader::new(&answer, &list));
-    matches!(facts, Ok(Ok(Facts { again: true, .. })))
+    match Result::<Facts>::take(&mut Reader::new(&answer, &list)).ok()? {
+        Ok(facts) => Some(facts.again),
+        Err(Error::SessionHandleInvalid) => Some(false),
+        Err(_) => None,
+    }
 }
 
 fn carry(requests: &mut [Request], carrier: &dyn Carrier) -> bool {

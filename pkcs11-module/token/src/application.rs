@@ -18,8 +18,8 @@ use crate::login::{self, PIN_LEN, pin_flags};
 use crate::message::{self, Signing, Verifying};
 use crate::object::{Object, object_id};
 use crate::operation::{
-    Kind, absorb, cancel, finish, sign_digest, step, step_both, update, verify, verify_digest,
-    verify_final, verify_signature, verify_signature_final, whole,
+    Kind, absorb, cancel, finish, hash_elsewhere, sign_digest, step, step_both, update, verify,
+    verify_digest, verify_final, verify_signature, verify_signature_final, whole,
 };
 use crate::own::{OwnObjects, chosen_policy};
 use crate::quota::Quota;
@@ -282,6 +282,10 @@ impl Host for Application {
         step(&*self.sessions.find(session)?, Kind::Sign, |operation| {
             sign_digest(operation, digest, room)
         })
+    }
+
+    fn hash_elsewhere(&self, session: SessionHandle, operation: Operation) -> Result<()> {
+        step(&*self.sessions.find(session)?, kind_of(operation), hash_elsewhere)
     }
 }
 

@@ -21,6 +21,8 @@ pub(crate) struct Operation {
     running: Running,
     /// Whether a part has been added, so that a call for a single part comes too late.
     updated: bool,
+    /// Whether the caller hashes its data, so that it takes nothing but the digest.
+    elsewhere: bool,
     /// Whether it uses a private object, and so ends at logout.
     pub(crate) private: bool,
     /// Whether it waits for a context-specific login.
@@ -124,8 +126,19 @@ impl Operation {
     pub(crate) fn new(running: Running, private: bool, authenticate: bool) -> Self {
         let always = authenticate;
         let (serial, mechanism, prehash, source) = (0, None, None, None);
-        let updated = false;
-        Self { running, updated, private, authenticate, always, serial, mechanism, prehash, source }
+        let (updated, elsewhere) = (false, false);
+        Self {
+            running,
+            updated,
+            elsewhere,
+            private,
+            authenticate,
+            always,
+            serial,
+            mechanism,
+            prehash,
+            source,
+        }
     }
 
     /// The same, by this mechanism.
@@ -167,6 +180,9 @@ impl Operation {
 
     /// What has been computed so far, if it can be told.
     pub(crate) fn state(&self) -> Option<Bytes> {
+        if self.elsewhere {
+            return None;
+        }
         match &self.running {
             Running::Digest(digest) => digest.state(),
             Running::Sign(sign) => sign.state(),
@@ -225,7 +241,23 @@ impl Operation {
 
     /// A call for a single part must be the first.
     fn whole(self) -> Result<Running> {
-        if self.updated { Err(Error::OperationActive) } else { Ok(self.running) }
+        let begun = self.updated || self.elsewhere;
+        if begun { Err(Error::OperationActive) } else { Ok(self.running) }
+    }
+
+    /// A call for a part, or for the end after parts, of data that is not here would be answered with
+    /// other data's: for the caller the operation is over.
+    fn has_its_data(self) -> Result<Self> {
+        if self.elsewhere { Err(Error::OperationNotInitialized) } else { Ok(self) }
+    }
+
+    /// The digest that a caller brings is that of all the data.
+    fn takes_digest(&self) -> Result<()> {
+        match (self.prehash, self.updated) {
+            (None, _) => Err(hashed_by_the_token()),
+            (Some(_), true) => Err(Error::OperationActive),
+            (Some(_), false) => Ok(()),
+        }
     }
 }
 
@@ -356,18 +388,23 @@ pub(crate) fn whole(mut operation: Operation, input: &[u8], room: Room) -> Outco
 
 /// `C_Sign` of data of which the digest is given.
 pub(crate) fn sign_digest(operation: Operation, digest: &[u8], room: Room) -> Outcome {
-    if operation.updated {
-        return Err(Error::OperationActive);
+    operation.takes_digest()?;
+    match operation.running {
+        Running::Sign(sign) => match sign.signature_len() {
+            len if room.fits(len) => done(sign.sign_digest(digest)?),
+            len => {
+                let operation = Operation { running: Running::Sign(sign), ..operation };
+                Ok(Next::Keep(operation, Output::Needs(len)))
+            }
+        },
+        _ => Err(Error::GeneralError),
     }
-    let Running::Sign(sign) = &operation.running else { return Err(Error::GeneralError) };
-    let len = sign.signature_len();
-    match (operation.prehash, room.fits(len), operation.running) {
-        (Some(_), true, Running::Sign(sign)) => done(sign.sign_digest(digest)?),
-        (Some(_), false, running) => {
-            Ok(Next::Keep(Operation { running, ..operation }, Output::Needs(len)))
-        }
-        _ => Err(hashed_by_the_token()),
-    }
+}
+
+/// From now on the caller hashes the data, and brings the digest.
+pub(crate) fn hash_elsewhere(operation: Operation) -> Result<Next<()>> {
+    operation.takes_digest()?;
+    Ok(Next::Keep(Operation { elsewhere: true, ..operation }, ()))
 }
 
 /// `C_Verify` of data of which the digest is given.
@@ -376,12 +413,10 @@ pub(crate) fn verify_digest(
     digest: &[u8],
     signature: &[u8],
 ) -> Result<Next<()>> {
-    let prehash = operation.prehash;
-    match (prehash, operation.whole()?) {
-        (Some(_), Running::Verify(verify)) => {
-            verify.verify_digest(digest, signature).map(Next::Done)
-        }
-        _ => Err(hashed_by_the_token()),
+    operation.takes_digest()?;
+    match operation.running {
+        Running::Verify(verify) => verify.verify_digest(digest, signature).map(Next::Done),
+        _ => Err(Error::GeneralError),
     }
 }
 
@@ -465,7 +500,8 @@ pub(crate) fn step_both(
 }
 
 /// `C_SignUpdate`, `C_DigestUpdate`, `C_VerifyUpdate` and their like: a part without output.
-pub(crate) fn absorb(mut operation: Operation, part: &[u8]) -> Result<Next<()>> {
+pub(crate) fn absorb(operation: Operation, part: &[u8]) -> Result<Next<()>> {
+    let mut operation = operation.has_its_data()?;
     match &mut operation.running {
         Running::Sign(sign) => sign.update(part)?,
         Running::Digest(digest) => digest.update(part)?,
@@ -497,7 +533,8 @@ pub(crate) fn update(mut operation: Operation, part: &[u8], room: Room) -> Outco
 }
 
 /// `C_SignFinal`, `C_DigestFinal`, `C_EncryptFinal`, `C_DecryptFinal`.
-pub(crate) fn finish(mut operation: Operation, room: Room) -> Outcome {
+pub(crate) fn finish(operation: Operation, room: Room) -> Outcome {
+    let mut operation = operation.has_its_data()?;
     let bound = match &operation.running {
         Running::Sign(sign) => sign.signature_len(),
         Running::Digest(digest) => digest.digest_len(),
@@ -538,7 +575,7 @@ pub(crate) fn verify(operation: Operation, data: &[u8], signature: &[u8]) -> Res
 
 /// `C_VerifyFinal`.
 pub(crate) fn verify_final(operation: Operation, signature: &[u8]) -> Result<Next<()>> {
-    match operation.running {
+    match operation.has_its_data()?.running {
         Running::Verify(verify) => verify.finish(signature).map(Next::Done),
         _ => Err(Error::GeneralError),
     }

@@ -11,10 +11,10 @@
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
-use strongroom_functions::{Broken, Cryptoki, Host, Remote, Transport, serve};
+use strongroom_functions::{Broken, Cryptoki, Hasher, Host, Operation, Remote, Transport, serve};
 use strongroom_token::{self as keystore, Application, Config, hasher};
 use strongroom_types::{
     Attributes, Bytes, Class, Error, MechanismCall, MechanismType, ObjectHandle, Output, Param,
@@ -553,6 +553,15 @@ const SCRIPTS: &[Script] = &[
             scene.check(by, &[&[1; 40_000][..], &[2; 16]].concat(), &signature);
         }
     }),
+    ("a single part after much data", |scene, by| {
+        for flags in [0, ck!(CKF_ENCRYPT)] {
+            scene.init(by);
+            scene.update(&[1; 40_000]);
+            scene.say(scene.token.session_cancel(scene.session, flags));
+            scene.sign(&[2; 32], PLENTY);
+            scene.finish(PLENTY);
+        }
+    }),
     ("a logout after much data", |scene, by| {
         scene.init(by);
         scene.update(&[1; 40_000]);
@@ -657,6 +666,146 @@ fn nobody_can_tell() {
             assert_eq!(run(&far, script, by), near, "{}, by {:#x}", script.0, by.0);
         }
     }
+}
+
+/// A wire that can break before a request is heard.
+struct Brittle<'a> {
+    application: &'a Application,
+    broken: AtomicBool,
+}
+
+impl Transport for &Brittle<'_> {
+    fn turn(&self) -> u64 {
+        0
+    }
+
+    fn exchange(&self, _: u64, request: &[u8]) -> core::result::Result<Bytes, Broken> {
+        // A logout gets through, and what is asked after it does not.
+        let logout = request.starts_with(&16_u16.to_le_bytes());
+        if self.broken.load(Ordering::Relaxed) && !logout {
+            return Err(Broken::Refused(Error::DeviceError));
+        }
+        Ok(serve(self.application, request).expect("a request"))
+    }
+}
+
+/// Hashes everything but this.
+const INDIGESTIBLE: &[u8] = b"indigestible";
+
+struct Choosy(Box<dyn Hasher>);
+
+impl Hasher for Choosy {
+    fn update(&mut self, part: &[u8]) -> Result<()> {
+        if part == INDIGESTIBLE { Err(Error::DeviceMemory) } else { self.0.update(part) }
+    }
+
+    fn finish(self: Box<Self>) -> Result<Bytes> {
+        self.0.finish()
+    }
+}
+
+fn choosy(mechanism: MechanismType) -> Option<Box<dyn Hasher>> {
+    Some(Box::new(Choosy(hasher(mechanism)?)))
+}
+
+#[test]
+fn nothing_is_signed_but_all_the_data() {
+    const MUCH: &[u8] = &[1; 40_000];
+    const OVER: Error = Error::OperationNotInitialized;
+    let store = Store::new();
+    let application = store.open();
+    let wire = Brittle { application: &application, broken: AtomicBool::new(false) };
+    let breaks = |broken| wire.broken.store(broken, Ordering::Relaxed);
+    let far = Remote::hashing(&wire, choosy);
+    let session = user(&far);
+    let (public, private) =
+        ec_pair(&far, session, |private| private.set(attribute::PRIVATE, false));
+    let signature = sign(&far, session, ECDSA_SHA256, private, &[1; 32]).unwrap();
+    verifies(&far, session, ECDSA_SHA256, public, &[1; 32], &signature).unwrap();
+    // More than is kept, of an operation that then begins at the token.
+    let begin = || {
+        far.sign_init(session, plain(ECDSA_SHA256), private).unwrap();
+        far.sign_update(session, MUCH).unwrap();
+        far.session_cancel(session, ck!(CKF_ENCRYPT)).unwrap();
+    };
+
+    // Nobody knows whether it has ended.
+    begin();
+    breaks(true);
+    far.logout(session).unwrap();
+    breaks(false);
+    far.sign_update(session, b"more").unwrap();
+    let signature = bytes(far.sign_final(session, PLENTY).unwrap());
+    let all = [MUCH, b"more"].concat();
+    verifies(&application, session, ECDSA_SHA256, public, &all, &signature).unwrap();
+    far.login(session, UserType::USER, PIN).unwrap();
+
+    // The digest does not arrive, and the end is asked for again.
+    sign(&far, session, ECDSA_SHA256, private, &[1; 32]).unwrap();
+    begin();
+    breaks(true);
+    assert_eq!(far.sign_final(session, PLENTY).map(drop), Err(Error::DeviceError));
+    breaks(false);
+    assert_eq!(far.sign_final(session, PLENTY).map(drop), Err(OVER));
+
+    // A single part after others does not arrive.
+    begin();
+    breaks(true);
+    assert_eq!(far.sign(session, b"", PLENTY).map(drop), Err(Error::DeviceError));
+    breaks(false);
+    assert_eq!(far.sign_update(session, b"more"), Err(OVER));
+    assert_eq!(far.sign_final(session, PLENTY).map(drop), Err(OVER));
+
+    // It can not be hashed.
+    begin();
+    assert_eq!(far.sign_update(session, INDIGESTIBLE), Err(Error::DeviceMemory));
+    assert_eq!(far.sign_final(session, PLENTY).map(drop), Err(OVER));
+
+    // A verification.
+    verifies(&far, session, ECDSA_SHA256, public, &[1; 32], &signature).unwrap_err();
+    let empty = sign(&application, session, ECDSA_SHA256, private, b"").unwrap();
+    far.verify_init(session, plain(ECDSA_SHA256), public).unwrap();
+    far.verify_update(session, MUCH).unwrap();
+    far.session_cancel(session, ck!(CKF_ENCRYPT)).unwrap();
+    breaks(true);
+    assert_eq!(far.verify_final(session, &empty), Err(Error::DeviceError));
+    breaks(false);
+    assert_eq!(far.verify_final(session, &empty), Err(OVER));
+}
+
+#[test]
+fn who_hashes_elsewhere_brings_a_digest() {
+    let store = Store::new();
+    let token = store.open();
+    let session = user(&token);
+    let (_, private) = ec_pair(&token, session, |_| ());
+    let start = || {
+        token.sign_init(session, plain(ECDSA_SHA256), private).unwrap();
+        token.hash_elsewhere(session, Operation::Sign)
+    };
+    start().unwrap();
+    assert_eq!(token.operation_state(session, PLENTY).map(drop), Err(Error::StateUnsaveable));
+    assert_eq!(token.sign_digest(session, &[7; 32], Room::Query).unwrap().needed(), 64);
+    assert!(token.sign_digest(session, &[7; 32], PLENTY).is_ok());
+    let refused = [
+        token.sign(session, b"data", PLENTY).map(drop),
+        start().and_then(|()| token.sign(session, b"data", PLENTY).map(drop)),
+        start().and_then(|()| token.sign_update(session, b"data")),
+        start().and_then(|()| token.sign_final(session, PLENTY).map(drop)),
+        start().and_then(|()| {
+            let iv = call(AES_CBC, &[Param::from([5; 16].as_slice())]);
+            token.encrypt_init(session, Some(iv), aes(&token, session))?;
+            token.sign_encrypt_update(session, &[1; 16], PLENTY).map(drop)
+        }),
+    ];
+    let over = Err(Error::OperationNotInitialized);
+    assert_eq!(refused, [over, Err(Error::OperationActive), over, over, over]);
+    token.sign_init(session, plain(ECDSA), private).unwrap();
+    let refused = token.hash_elsewhere(session, Operation::Sign);
+    assert_eq!(refused, Err(Error::KeyFunctionNotPermitted));
+    token.sign_init(session, plain(ECDSA_SHA256), private).unwrap();
+    token.sign_update(session, b"data").unwrap();
+    assert_eq!(token.hash_elsewhere(session, Operation::Sign), Err(Error::OperationActive));
 }
 
 #[test]
