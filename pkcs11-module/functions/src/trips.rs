@@ -627,7 +627,8 @@ impl Trips {
             let mut desk = lock(&desk);
             for operation in Operation::ALL {
                 let Some(state) = desk.states.get_mut(operation.index()) else { continue };
-                if matches!(state, State::Hashing(_))
+                // Of one that starts with its digest the token has not heard.
+                if matches!(state, State::Hashing(Hashing { start: None, .. }))
                     && is_there(session, operation, carrier) == Some(false)
                 {
                     *state = State::There;
@@ -950,4 +951,69 @@ fn read<T>(of: &RwLock<T>) -> RwLockReadGuard<'_, T> {
 
 fn write<T>(of: &RwLock<T>) -> RwLockWriteGuard<'_, T> {
     of.write().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SESSION: SessionHandle = SessionHandle(1);
+
+    /// A token that knows of nothing.
+    struct Empty;
+
+    impl Carrier for Empty {
+        fn turn(&self) -> u64 {
+            0
+        }
+
+        fn learn(&self, _: SessionHandle, _: ObjectHandle, _: Bytes, _: u64) {}
+
+        fn carry(&self, requests: &mut [Request]) -> Result<Bytes> {
+            Ok(match requests.last().map(|request| request.number) {
+                Some(OPEN_SESSION) => written(&SESSION),
+                Some(FACTS) => written(&Facts::default()),
+                _ => refusal(Error::SessionHandleInvalid),
+            })
+        }
+    }
+
+    struct Nothing;
+
+    impl Hasher for Nothing {
+        fn update(&mut self, _: &[u8]) -> Result<()> {
+            Ok(())
+        }
+
+        fn finish(self: Box<Self>) -> Result<Bytes> {
+            Ok(Bytes::default())
+        }
+    }
+
+    /// One session.
+    fn trips() -> Trips {
+        let trips = Trips::new(|_| None);
+        let open = Request::new(OPEN_SESSION).with(&SlotId(0)).with(&true);
+        assert!(done(&trips.call(open, &Empty).unwrap()));
+        trips
+    }
+
+    #[test]
+    fn what_the_token_has_not_heard_of_is_not_missed_there() {
+        let trips = trips();
+        let hashing = |start| Hashing {
+            operation: Operation::Sign,
+            start,
+            key: Key { handle: ObjectHandle(1), passing: false },
+            output_len: 64,
+            hasher: Box::new(Nothing),
+            copy: None,
+        };
+        for (start, stays) in [(Some(Request::new(SIGN_INIT)), true), (None, false)] {
+            trips.now(SESSION, Operation::Sign, |_| true, State::Hashing(hashing(start)));
+            trips.look_again(&Empty);
+            let desk = trips.find(SESSION).unwrap();
+            assert_eq!(lock(&desk).hashes_here(Operation::Sign), stays);
+        }
+    }
 }
