@@ -40,12 +40,22 @@ impl Application {
     /// The mechanism of a number, if the configuration lets it be used: for anything at all.
     pub(crate) fn mechanism(&self, id: MechanismType) -> Result<&'static Mechanism> {
         let mechanism = self.policy.mechanism(id)?;
-        if !self.config.mechanisms.include(mechanism.name) {
+        if !self.includes(mechanism) {
             let refused = || format!("the configuration does not allow {}", mechanism.name);
             return Err(Error::MechanismInvalid.because(refused));
         }
         used::mechanism(mechanism.name);
         Ok(mechanism)
+    }
+
+    fn includes(&self, mechanism: &Mechanism) -> bool {
+        self.config.mechanisms.include(mechanism.name)
+    }
+
+    /// Whether a key may be used with the mechanism of a number. Nothing is used yet, and nothing fails.
+    fn would_allow(&self, key: &Attributes, id: MechanismType) -> bool {
+        let mechanism = self.policy.mechanism(id);
+        mechanism.is_ok_and(|mechanism| self.includes(mechanism)) && lists(key, id)
     }
 
     /// The mechanism of a call, whose parameter is one that it can have.
@@ -218,8 +228,7 @@ impl Application {
             let key = Some(object.id);
             Source { mechanism: id, params, key }
         });
-        let is_for_digests =
-            |bare| self.mechanism(bare).is_ok() && allows(&object.attributes, bare).is_ok();
+        let is_for_digests = |bare| self.would_allow(&object.attributes, bare);
         let operation = Operation::new(running, object.private(), object.authenticates());
         Ok(operation.by(mechanism).of(source).prehashed(is_for_digests))
     }
@@ -277,11 +286,15 @@ fn begin(
 
 /// Checks `CKA_ALLOWED_MECHANISMS`: an empty list allows all.
 pub(crate) fn allows(key: &Attributes, mechanism: MechanismType) -> Result<()> {
-    match key.get(attribute::ALLOWED_MECHANISMS) {
-        Some(allowed) if !allowed.is_empty() && !allowed.contains(&mechanism.0) => {
-            let listed = || "it is not among the key's CKA_ALLOWED_MECHANISMS".into();
-            Err(Error::MechanismInvalid.because(listed))
-        }
-        _ => Ok(()),
+    if lists(key, mechanism) {
+        return Ok(());
     }
+    let unlisted = || "it is not among the key's CKA_ALLOWED_MECHANISMS".into();
+    Err(Error::MechanismInvalid.because(unlisted))
+}
+
+/// Whether `CKA_ALLOWED_MECHANISMS` of a key has a mechanism, or is empty.
+fn lists(key: &Attributes, mechanism: MechanismType) -> bool {
+    let allowed = key.get(attribute::ALLOWED_MECHANISMS);
+    allowed.is_none_or(|allowed| allowed.is_empty() || allowed.contains(&mechanism.0))
 }

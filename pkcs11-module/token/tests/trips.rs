@@ -18,7 +18,7 @@ use strongroom_functions::{Broken, Cryptoki, Hasher, Host, Operation, Remote, Tr
 use strongroom_token::{self as keystore, Application, Config, hasher};
 use strongroom_types::{
     Attributes, Bytes, Class, Error, MechanismCall, MechanismType, ObjectHandle, Output, Param,
-    Result, Room, SessionHandle, SlotId, UserType, Value, attribute, ck, mechanism,
+    Result, Room, SessionHandle, SlotId, UserType, Value, attribute, ck, mechanism, reason, used,
 };
 
 const SO_PIN: &[u8] = b"12345678";
@@ -806,6 +806,26 @@ fn who_hashes_elsewhere_brings_a_digest() {
     token.sign_init(session, plain(ECDSA_SHA256), private).unwrap();
     token.sign_update(session, b"data").unwrap();
     assert_eq!(token.hash_elsewhere(session, Operation::Sign), Err(Error::OperationActive));
+}
+
+#[test]
+fn what_is_looked_into_is_neither_used_nor_refused() {
+    let store = Store::new();
+    let token = store.open();
+    let session = user(&token);
+    let (public, private) = ec_pair(&token, session, |private| {
+        private.set(attribute::ALLOWED_MECHANISMS, Value::Ulongs(vec![ECDSA_SHA256.0]));
+    });
+    let starts: [&dyn Fn() -> Result<()>; 2] =
+        [&|| token.sign_init(session, plain(ECDSA_SHA256), private), &|| {
+            token.verify_init(session, plain(ECDSA_SHA256), public)
+        }];
+    for start in starts {
+        used::take();
+        let (outcome, account) = reason::record(start);
+        assert_eq!((outcome, account.why.as_str()), (Ok(()), ""));
+        assert_eq!(used::take(), Some("CKM_ECDSA_SHA256"));
+    }
 }
 
 #[test]
