@@ -533,8 +533,11 @@ impl Trips {
             (Some(State::Hashing(hashing)), Some(part)) => hashing.add(part),
             _ => Ok(()),
         };
-        if !done(&answer) || absorbed.is_err() {
-            // One that fails ends both.
+        // Without a cipher neither takes the part, and the other goes on.
+        let no_cipher = failure(&answer) == Some(Error::OperationNotInitialized);
+        if !(done(&answer) || no_cipher) || absorbed.is_err() {
+            // One that fails ends both, here too if the token can not be told.
+            self.now(session, operation, |_| true, State::There);
             let nothing = (None::<MechanismCall>, ObjectHandle(0));
             let init = if signs { SIGN_INIT } else { VERIFY_INIT };
             let end = Request::new(init).with(&session).with(&nothing);

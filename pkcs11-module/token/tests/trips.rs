@@ -479,7 +479,9 @@ const SCRIPTS: &[Script] = &[
         scene.init(by);
         scene.update(&[3; 40_000]);
         scene.output(token.sign_encrypt_update(session, &[3; 16], PLENTY));
-        scene.say(token.session_cancel(session, ck!(CKF_SIGN)));
+        if let Some(signature) = scene.finish(PLENTY) {
+            scene.check(by, &[3; 40_000], &signature);
+        }
         scene.init(by);
         scene.sign(&[3; 32], PLENTY);
     }),
