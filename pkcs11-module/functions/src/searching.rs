@@ -103,25 +103,48 @@ impl Search {
                 return carrier.carry(&mut [request]);
             }
         };
-        ahead.look_again(session, carrier)?;
-        if start.is_some() || ahead.more && ahead.found.len() < most {
-            let wanted = most.saturating_sub(ahead.found.len()).max(AHEAD);
-            let find = Request::new(FIND).with(&session).with(&wanted);
-            let turn = carrier.turn();
-            let mut requests: Vec<_> = start.into_iter().chain([find]).collect();
-            let answer = carrier.carry(&mut requests)?;
-            let list = OnceCell::new();
-            let found = Result::<Found>::take(&mut Reader::new(&answer, &list));
-            let Ok(Ok(Found { mut objects, more })) = found else { return Ok(answer) };
-            ahead.more = more;
-            ahead.found.extend(objects.iter().map(|(handle, _)| *handle));
-            objects.retain(|(_, attributes)| !attributes.is_empty());
-            self.told = Some(Told { objects, turn, since: Instant::now() });
-            self.learn(session, carrier);
+        let starts = start.is_some();
+        let failed = self.fill(&mut ahead, start, session, most, carrier).transpose();
+        let given = match &failed {
+            None => ahead.found.drain(..most.min(ahead.found.len())).collect(),
+            Some(_) => Vec::new(),
+        };
+        // What has been found and not been given is there for the next question. Whether a search that
+        // failed to start did so, nobody knows.
+        if failed.is_none() || !starts {
+            self.state = State::Ahead(ahead);
         }
-        let given: Vec<_> = ahead.found.drain(..most.min(ahead.found.len())).collect();
-        self.state = State::Ahead(ahead);
-        Ok(written(&given))
+        failed.unwrap_or_else(|| Ok(written(&given)))
+    }
+
+    /// Looks again at what has been found, and asks for more of it where that is too little; the
+    /// answer, if the token refuses.
+    fn fill(
+        &mut self,
+        ahead: &mut Ahead,
+        start: Option<Request>,
+        session: SessionHandle,
+        most: usize,
+        carrier: &dyn Carrier,
+    ) -> Result<Option<Bytes>> {
+        ahead.look_again(session, carrier)?;
+        if start.is_none() && (!ahead.more || ahead.found.len() >= most) {
+            return Ok(None);
+        }
+        let wanted = most.saturating_sub(ahead.found.len()).max(AHEAD);
+        let find = Request::new(FIND).with(&session).with(&wanted);
+        let turn = carrier.turn();
+        let mut requests: Vec<_> = start.into_iter().chain([find]).collect();
+        let answer = carrier.carry(&mut requests)?;
+        let list = OnceCell::new();
+        let found = Result::<Found>::take(&mut Reader::new(&answer, &list));
+        let Ok(Ok(Found { mut objects, more })) = found else { return Ok(Some(answer)) };
+        ahead.more = more;
+        ahead.found.extend(objects.iter().map(|(handle, _)| *handle));
+        objects.retain(|(_, attributes)| !attributes.is_empty());
+        self.told = Some(Told { objects, turn, since: Instant::now() });
+        self.learn(session, carrier);
+        Ok(None)
     }
 
     /// `C_FindObjectsFinal`.
@@ -195,18 +218,18 @@ impl Search {
 impl Ahead {
     /// Leaves out what is no more, if something happened by which that may be.
     fn look_again(&mut self, session: SessionHandle, carrier: &dyn Carrier) -> Result<()> {
-        if !std::mem::take(&mut self.doubtful) {
+        if !self.doubtful {
             return Ok(());
         }
         let mut there = VecDeque::new();
-        for handle in self.found.drain(..) {
+        for handle in &self.found {
             let class: &[u64] = &[attribute::CLASS.info.id];
-            let ask = Request::new(ATTRIBUTES).with(&session).with(&handle).with(&class);
+            let ask = Request::new(ATTRIBUTES).with(&session).with(handle).with(&class);
             if done(&carrier.carry(&mut [ask])?) {
-                there.push_back(handle);
+                there.push_back(*handle);
             }
         }
-        self.found = there;
+        (self.found, self.doubtful) = (there, false);
         Ok(())
     }
 }

@@ -776,6 +776,34 @@ fn nothing_is_signed_but_all_the_data() {
 }
 
 #[test]
+fn what_was_found_is_not_lost_with_a_question() {
+    let store = Store::new();
+    let application = store.open();
+    let wire = Brittle { application: &application, broken: AtomicBool::new(false) };
+    let breaks = |broken| wire.broken.store(broken, Ordering::Relaxed);
+    let token = Remote::new(&wire);
+    let session = user(&token);
+    let mut keys: Vec<_> = (0..40).map(|_| aes(&token, session)).collect();
+    token.find_objects_init(session, Attributes::default()).unwrap();
+    let mut found = token.find_objects(session, 1).unwrap();
+    // More is asked for than was found; then what was found is looked at again.
+    for (most, changes) in [(30, false), (1, true)] {
+        if changes {
+            let passing = aes(&token, session);
+            token.destroy_object(session, passing).unwrap();
+        }
+        breaks(true);
+        assert_eq!(token.find_objects(session, most), Err(Error::DeviceError));
+        breaks(false);
+        found.extend(token.find_objects(session, most).unwrap());
+    }
+    found.extend(token.find_objects(session, 40).unwrap());
+    keys.sort_unstable_by_key(|key| key.0);
+    found.sort_unstable_by_key(|key| key.0);
+    assert_eq!(found, keys);
+}
+
+#[test]
 fn who_hashes_elsewhere_brings_a_digest() {
     let store = Store::new();
     let token = store.open();
