@@ -281,17 +281,16 @@ impl Trips {
 
     /// Has a request answered, in as few round trips as it takes.
     pub(crate) fn call(&self, request: Request, carrier: &dyn Carrier) -> Result<Bytes> {
-        let Some(role) = role(request.number) else {
-            return carrier.carry(&mut [request]);
-        };
-        let Some(session) = request.session() else {
-            return match role {
-                Role::Open => self.open(request, carrier),
-                _ => self.change(Reach::All, request, carrier),
-            };
-        };
-        let answer = self.in_session(session, role, request, carrier)?;
-        if !done(&answer) && failure(&answer) == Some(Error::SessionHandleInvalid) {
+        let session = request.session();
+        let answer = match (role(request.number), session) {
+            (None, _) => carrier.carry(&mut [request]),
+            (Some(role), Some(session)) => self.in_session(session, role, request, carrier),
+            (Some(Role::Open), None) => self.open(request, carrier),
+            (Some(_), None) => self.change(Reach::All, request, carrier),
+        }?;
+        if let Some(session) = session
+            && failure(&answer) == Some(Error::SessionHandleInvalid)
+        {
             write(&self.desks).remove(&session.0);
         }
         Ok(answer)
@@ -999,6 +998,17 @@ mod tests {
         let open = Request::new(OPEN_SESSION).with(&SlotId(0)).with(&true);
         assert!(done(&trips.call(open, &Empty).unwrap()));
         trips
+    }
+
+    #[test]
+    fn a_session_that_is_gone_leaves_no_desk() {
+        // C_GetSessionInfo, which has nothing to do with operations; and C_Sign.
+        for number in [14, 40] {
+            let trips = trips();
+            assert!(trips.find(SESSION).is_some());
+            trips.call(Request::new(number).with(&SESSION), &Empty).unwrap();
+            assert!(trips.find(SESSION).is_none());
+        }
     }
 
     #[test]
