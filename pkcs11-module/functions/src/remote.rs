@@ -144,6 +144,10 @@ impl<T: Transport> Carrier for Line<T> {
         self.sessions.learn(session, object, name, turn);
     }
 
+    fn used(&self, object: ObjectHandle) {
+        self.sessions.used(object);
+    }
+
     fn carry(&self, requests: &mut [Request]) -> Result<Bytes> {
         let given: Vec<_> = requests.iter().map(Request::session).collect();
         for _ in 0..TRIES {

@@ -50,7 +50,7 @@ struct Known {
     turn: u64,
 }
 
-/// How many objects are remembered by their names: those that were seen last, since handles rise.
+/// How many objects are remembered by their names: those that were seen or used last.
 const MOST_NAMES: usize = 1024;
 
 /// An object as its client knows it.
@@ -59,6 +59,8 @@ struct Named {
     name: Bytes,
     /// The last turn whose application knows it by this handle.
     turn: u64,
+    /// When it was last seen or used, by the clock of the book.
+    used: u64,
 }
 
 #[derive(Default)]
@@ -71,6 +73,8 @@ struct Book {
     objects: BTreeMap<u64, Named>,
     /// Whether there may be some that the application of this turn does not know.
     behind: bool,
+    /// How often an object has been seen or used.
+    clock: u64,
     /// The turn that the book is about.
     turn: u64,
 }
@@ -121,9 +125,22 @@ impl Sessions {
             // Where a login was lost meanwhile, it is known no more; else it is told again.
             return;
         }
-        book.objects.insert(object.0, Named { slot, name, turn });
+        let used = book.tick();
+        book.objects.insert(object.0, Named { slot, name, turn, used });
         if book.objects.len() > MOST_NAMES {
-            book.objects.pop_first();
+            let ages = book.objects.iter().map(|(handle, named)| (named.used, *handle));
+            if let Some((_, oldest)) = ages.min() {
+                book.objects.remove(&oldest);
+            }
+        }
+    }
+
+    /// Takes note of the use of an object, whose name may be known.
+    pub(crate) fn used(&self, object: ObjectHandle) {
+        let mut book = self.book();
+        let used = book.tick();
+        if let Some(named) = book.objects.get_mut(&object.0) {
+            named.used = used;
         }
     }
 
@@ -188,6 +205,11 @@ impl Sessions {
 }
 
 impl Book {
+    fn tick(&mut self) -> u64 {
+        self.clock += 1;
+        self.clock
+    }
+
     /// Another application: the sessions where somebody was logged in are gone.
     fn turn_to(&mut self, turn: u64) {
         if turn <= self.turn {
@@ -225,4 +247,26 @@ impl Book {
 fn opened(answer: &[u8]) -> Option<SessionHandle> {
     let list = OnceCell::new();
     Result::<SessionHandle>::take(&mut Reader::new(answer, &list)).ok()?.ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trips::written;
+
+    #[test]
+    fn what_is_in_use_is_not_forgotten() {
+        let (session, sessions) = (SessionHandle(1), Sessions::default());
+        let open = Request::new(OPEN_SESSION).with(&SlotId(0)).with(&true);
+        sessions.note(None, 0, &open, &written(&session));
+        let most = u64::try_from(MOST_NAMES).unwrap();
+        for handle in 1..=most + 2 {
+            sessions.learn(session, ObjectHandle(handle), Bytes::default(), 0);
+            sessions.used(ObjectHandle(1));
+        }
+        let book = sessions.book();
+        assert_eq!(book.objects.len(), MOST_NAMES);
+        let known = [1, 2, 3, 4].map(|handle| book.objects.contains_key(&handle));
+        assert_eq!(known, [true, false, false, true]);
+    }
 }

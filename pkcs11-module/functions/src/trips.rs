@@ -167,6 +167,8 @@ pub(crate) trait Carrier {
     fn turn(&self) -> u64;
     /// Takes note of a name by which an object is found again in a later turn.
     fn learn(&self, session: SessionHandle, object: ObjectHandle, name: Bytes, turn: u64);
+    /// Takes note that an object is used without anybody being asked, who would tell its name.
+    fn used(&self, object: ObjectHandle);
     /// Has them answered.
     fn carry(&self, requests: &mut [Request]) -> Result<Bytes>;
 }
@@ -389,6 +391,7 @@ impl Trips {
             let state = desk.states.get_mut(operation.index()).ok_or(Error::GeneralError)?;
             if let (State::None, Some(Known { key, facts, .. })) = (&state, known) {
                 *state = State::Held(Start { request, key: *key, facts: facts.clone() });
+                carrier.used(handle);
                 return Ok(written(&()));
             }
             state.begin(session, carrier);
@@ -970,6 +973,8 @@ mod tests {
         }
 
         fn learn(&self, _: SessionHandle, _: ObjectHandle, _: Bytes, _: u64) {}
+
+        fn used(&self, _: ObjectHandle) {}
 
         fn carry(&self, requests: &mut [Request]) -> Result<Bytes> {
             Ok(match requests.last().map(|request| request.number) {
