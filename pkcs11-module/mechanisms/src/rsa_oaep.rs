@@ -34,7 +34,6 @@ pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
     }),
     wrap: Some(wrap),
     unwrap: Some(unwrap),
-    wraps_whole: true,
     encapsulate: Some(|key, params, wanted| {
         transport(public(key)?, wanted, |secret| wrap(key, params, secret))
     }),

@@ -123,6 +123,7 @@ impl Application {
             always_sensitive: false,
             never_extractable: false,
             of_sensitive: false,
+            of_pieces: false,
         };
         let author = self.author(session)?;
         let mut draft = Draft::new(template, origin, Some(class), key_type, author)?;
@@ -226,12 +227,16 @@ impl Ancestry<'_> {
     /// that the parameter names always are: the caller may know the base key, and then whatever
     /// is computed with it tells of them.
     fn shown(&self, heritage: Heritage, holds: impl Fn(&Attributes) -> bool) -> bool {
+        if self.shows_base(heritage) { self.all(holds) } else { self.others(holds) }
+    }
+
+    /// Whether the base key may be read off what is made.
+    fn shows_base(&self, heritage: Heritage) -> bool {
         let value = self.base.attributes.get(attribute::VALUE);
-        let long = value.is_some_and(|value| value.len() > BLOCK);
         match heritage {
-            Heritage::Kept => self.all(holds),
-            Heritage::KeptIfLong if long => self.all(holds),
-            Heritage::Chosen | Heritage::Same | Heritage::KeptIfLong => self.others(holds),
+            Heritage::Kept => true,
+            Heritage::KeptIfLong => value.is_some_and(|value| value.len() > BLOCK),
+            Heritage::Chosen | Heritage::Same => false,
         }
     }
 }
@@ -249,6 +254,8 @@ impl Heir {
             always_sensitive: ancestry.all(|key| key.is(attribute::ALWAYS_SENSITIVE)),
             never_extractable: ancestry.all(|key| key.is(attribute::NEVER_EXTRACTABLE)),
             of_sensitive: !ancestry.all(|key| !key.is(attribute::SENSITIVE)),
+            of_pieces: ancestry.shows_base(heritage)
+                && !ancestry.all(|key| !key.is(attribute::SENSITIVE)),
         };
         self.draft.finish_or(match self.len {
             // The natural length of the secret does not suit the key type: say which to take.

@@ -13,7 +13,8 @@ use strongroom_keystore::KeyPolicy;
 use strongroom_mechanisms::{Mechanism, Policy};
 use strongroom_types::rule::Default;
 use strongroom_types::{
-    Attribute, Attributes, Class, Error, MechanismType, Params, Result, attribute, attribute::kind,
+    Attribute, Attributes, Class, Error, KeyType, MechanismType, Params, Result, attribute,
+    attribute::kind, ck,
 };
 
 use crate::rules::Rules;
@@ -96,7 +97,10 @@ pub static SEPARATION: &[&SeparationRule] = &[
     &WRAPPED_WHOLE,
     &UNWRAPPED,
     &DERIVED,
+    &UNDIVIDED,
     &DIGESTED,
+    &ONE_TIME,
+    &BOUND,
 ];
 
 static TEMPLATES: SeparationRule = SeparationRule {
@@ -263,11 +267,16 @@ static DERIVING_ALONE: SeparationRule = SeparationRule {
 static DERIVING_HERE: SeparationRule = SeparationRule {
     rule: "a sensitive secret key that derives is not extractable, and neither unwrapped nor derived, \
            unless the CKA_DERIVE_TEMPLATE or CKA_DECAPSULATE_TEMPLATE of the key that it comes of wants \
-           CKA_DERIVE; a key with such a template is not extractable, and neither unwrapped nor derived",
+           CKA_DERIVE; a key with such a template is not extractable, and neither unwrapped nor derived; \
+           no key becomes either of these later",
     reason: "of two twins one derives, the other computes what is derived; the template has all of them \
              derive and nothing else",
     policies: STRICT,
-    tests: &["separation::twins", "separation::chains_of_derivations"],
+    tests: &[
+        "separation::twins",
+        "separation::chains_of_derivations",
+        "separation::an_open_key_that_is_closed",
+    ],
     check: |act| match act {
         Act::Make { key, origin, pinned } => {
             let stays = !key.is(attribute::EXTRACTABLE);
@@ -277,6 +286,10 @@ static DERIVING_HERE: SeparationRule = SeparationRule {
                     || (pins(key) && !(stays && origin.is_first())),
             )
         }
+        Act::Change { before, after } => forbidden(
+            (derives_in_secret(after) && !derives_in_secret(before))
+                || (pins(after) && !pins(before)),
+        ),
         _ => Ok(()),
     },
 };
@@ -314,11 +327,16 @@ static WRAPPED_UNDER: SeparationRule = SeparationRule {
 
 static WRAPPED_WHOLE: SeparationRule = SeparationRule {
     rule: "secret keys wrap and unwrap by CKM_AES_KEY_WRAP and CKM_AES_KEY_WRAP_KWP without an IV of the \
-           caller's; private keys unwrap by OAEP, alone or with AES, and by ECDH with AES",
+           caller's; private keys unwrap by CKM_RSA_AES_KEY_WRAP and CKM_ECDH_AES_KEY_WRAP",
     reason: "blocks of ECB and CBC are cut and put together, padding answers questions, a nonce used \
-             twice tells the key, and an IV of the caller's lets one mechanism unwrap what another wrapped",
+             twice tells the key, and an IV of the caller's lets one mechanism unwrap what another \
+             wrapped; so does OAEP with the AES key of CKM_RSA_AES_KEY_WRAP",
     policies: STRICT,
-    tests: &["separation::mechanisms_that_wrap", "separation::a_nonce_twice"],
+    tests: &[
+        "separation::mechanisms_that_wrap",
+        "separation::half_of_what_was_wrapped",
+        "separation::a_nonce_twice",
+    ],
     check: |act| match act {
         Act::Wrap { with, mechanism, params, .. } | Act::Unwrap { with, mechanism, params } => {
             let secret = class(with) == Some(Class::SECRET_KEY);
@@ -334,14 +352,15 @@ static WRAPPED_WHOLE: SeparationRule = SeparationRule {
 };
 
 static UNWRAPPED: SeparationRule = SeparationRule {
-    rule: "what is unwrapped or encapsulated is sensitive, and has at least 14 bytes",
+    rule: "what is unwrapped or encapsulated is sensitive and private, and has at least 14 bytes",
     reason: "Clulow 2003: unwrapped once more as one that is not, a sensitive key is read, or whatever the \
-             key decrypts",
+             key decrypts; and used without a PIN",
     policies: STRICT,
     tests: &["separation::unwrapping_lowers_nothing"],
     check: |act| match act {
         Act::Make { key, origin: Origin::Unwrap, .. } => {
-            forbidden(!key.is(attribute::SENSITIVE) || is_short(key))
+            let hidden = key.is(attribute::SENSITIVE) && key.is(attribute::PRIVATE);
+            forbidden(!hidden || is_short(key))
         }
         _ => Ok(()),
     },
@@ -364,6 +383,21 @@ static DERIVED: SeparationRule = SeparationRule {
     },
 };
 
+static UNDIVIDED: SeparationRule = SeparationRule {
+    rule: "no sensitive key is cut, put together, mixed with data, or if it is longer than a block \
+           digested to a key",
+    reason: "of two pieces that overlap, or one beside a byte that is tried, each next byte is found by 256 \
+             tries; and HMAC takes the digest of a long key for the key",
+    policies: STRICT,
+    tests: &["separation::pieces_that_overlap"],
+    check: |act| match act {
+        Act::Make { origin: Origin::Derive { of_pieces: true, .. }, .. } => {
+            Err(Error::KeyFunctionNotPermitted)
+        }
+        _ => Ok(()),
+    },
+};
+
 static DIGESTED: SeparationRule = SeparationRule {
     rule: "no sensitive key goes into a digest",
     reason: "CKM_SHA256_KEY_DERIVATION makes a key of the digest",
@@ -371,6 +405,39 @@ static DIGESTED: SeparationRule = SeparationRule {
     tests: &["separation::a_digest_that_is_a_key"],
     check: |act| match act {
         Act::Digest { key } if key.is(attribute::SENSITIVE) => Err(Error::KeyIndigestible),
+        _ => Ok(()),
+    },
+};
+
+static ONE_TIME: SeparationRule = SeparationRule {
+    rule: "no sensitive key is one for CKM_POLY1305",
+    reason: "two authenticators tell such a key, which may be the twin of any other of 32 bytes",
+    policies: STRICT,
+    tests: &["separation::a_twin_for_one_time_authenticators"],
+    check: |act| match act {
+        Act::Make { key, .. } | Act::Change { after: key, .. } => {
+            let one_time = key.get(attribute::KEY_TYPE).map(KeyType) == Some(POLY1305);
+            forbidden(one_time && key.is(attribute::SENSITIVE))
+        }
+        _ => Ok(()),
+    },
+};
+
+const POLY1305: KeyType = KeyType(ck!(CKK_POLY1305));
+
+static BOUND: SeparationRule = SeparationRule {
+    rule: "a sensitive key that wants a PIN for each use, or names the mechanisms it is for, is not wrapped",
+    reason: "it would come back without that",
+    policies: STRICT,
+    tests: &["separation::keys_that_are_bound"],
+    check: |act| match act {
+        Act::Wrap { key, .. } if key.is(attribute::SENSITIVE) => {
+            let named = key.get(attribute::ALLOWED_MECHANISMS).is_some_and(|list| !list.is_empty());
+            match named || key.is(attribute::ALWAYS_AUTHENTICATE) {
+                true => Err(Error::KeyNotWrappable),
+                false => Ok(()),
+            }
+        }
         _ => Ok(()),
     },
 };

@@ -25,6 +25,8 @@ pub(crate) enum Origin {
         never_extractable: bool,
         /// Whether one of the keys is sensitive.
         of_sensitive: bool,
+        /// Whether the bytes of a base key that is sensitive may be read off what comes of it.
+        of_pieces: bool,
     },
     /// Moved here from another token, which says itself where the key comes from.
     Elsewhere,

@@ -470,6 +470,8 @@ fn unwrapping_lowers_nothing() {
             let back = session.unwrap(CKM_AES_KEY_WRAP_KWP, with, &wrapped, &template);
             assert_eq!(rv(back), expected, "{len} bytes");
         }
+        let everybody = back_as(CKK_AES, &t![CKA_PRIVATE => false]);
+        assert_eq!(rv(session.unwrap(CKM_AES_KEY_WRAP, with, &wrapped, &everybody)), no, "no PIN");
         let ml_kem = t![CKA_PARAMETER_SET => CKP_ML_KEM_512];
         let (public, private) =
             session.pair(CKM_ML_KEM_KEY_PAIR_GEN, &ml_kem, &[]).expect("a pair");
@@ -526,6 +528,107 @@ fn derivation_lowers_nothing() {
         assert_eq!(rv(session.derive(ecdh, private, &open)), no, "of a private key");
         let short = t![CKA_KEY_TYPE => CKK_GENERIC_SECRET, CKA_VALUE_LEN => 1_u64];
         assert_eq!(rv(session.derive(ecdh, private, &short)), no, "the end of a shared secret");
+    });
+}
+
+/// Each of these shows its base byte by byte: the next byte of a piece of 14 is found by 256 tries.
+#[test]
+fn pieces_that_overlap() {
+    const DATA: &[Word<'_>] = &[Word::Bytes(In::Bytes(&[0; 32]))];
+    let rows: &[(&str, _, (Mechanism<'_>, u64))] = &[
+        ("cut", Fails(NONE), (Mechanism::with(CKM_EXTRACT_KEY_FROM_KEY, Param::Ulong(0)), 32)),
+        ("exclusive or", Fails(NONE), (words(CKM_XOR_BASE_AND_DATA, DATA), 32)),
+        ("data behind it", Fails(NONE), (words(CKM_CONCATENATE_BASE_AND_DATA, DATA), 32)),
+        ("data before it", Fails(NONE), (words(CKM_CONCATENATE_DATA_AND_BASE, DATA), 32)),
+        ("what HMAC uses of it", Fails(NONE), (Mechanism::plain(CKM_SHA256_KEY_DERIVATION), 65)),
+    ];
+    table(rows, |world, (mechanism, len)| {
+        let session = strict(world);
+        let heir = t![CKA_KEY_TYPE => CKK_GENERIC_SECRET, CKA_VALUE_LEN => 16_u64];
+        let hidden = t![CKA_VALUE_LEN => *len, CKA_DERIVE => true];
+        let hidden = session.generate(CKM_GENERIC_SECRET_KEY_GEN, &hidden).expect("a key");
+        let no = Rv(CKR_KEY_FUNCTION_NOT_PERMITTED);
+        assert_eq!(rv(session.derive(*mechanism, hidden, &heir)), no);
+        let open = t![
+            CKA_SENSITIVE => false, CKA_EXTRACTABLE => true, CKA_DERIVE => true,
+            CKA_VALUE => &vec![3; usize::try_from(*len).unwrap()][..],
+        ];
+        let open = session.create(&back_as(CKK_GENERIC_SECRET, &open)).expect("an open key");
+        session.derive(*mechanism, open, &heir).expect("what everybody knows");
+        let both = Mechanism::with(CKM_CONCATENATE_BASE_AND_KEY, Param::Ulong(hidden));
+        assert_eq!(rv(session.derive(both, open, &heir)), no, "put together");
+    });
+}
+
+#[test]
+fn a_twin_for_one_time_authenticators() {
+    case(Fails(NONE), |world| {
+        let session = strict(world);
+        let no = Rv(CKR_TEMPLATE_INCONSISTENT);
+        let (with, key) = (wrapping_key(&session), data_key(&session));
+        let wrapped = session.wrap(CKM_AES_KEY_WRAP, with, key).expect("C_WrapKey");
+        let twin = back_as(CKK_POLY1305, &t![CKA_SIGN => true]);
+        assert_eq!(rv(session.unwrap(CKM_AES_KEY_WRAP, with, &wrapped, &twin)), no, "unwrapped");
+        let derives = base(&session, CKM_GENERIC_SECRET_KEY_GEN, &[]);
+        let call = words(CKM_HKDF_DERIVE, EXPANSION);
+        assert_eq!(rv(session.derive(call, derives, &t![CKA_KEY_TYPE => CKK_POLY1305])), no);
+        let open = t![CKA_VALUE => &[3; 32], CKA_SENSITIVE => false, CKA_EXTRACTABLE => true];
+        let open = session.create(&back_as(CKK_POLY1305, &open)).expect("an open key");
+        assert_eq!(session.set(open, &t![CKA_SENSITIVE => true]), no.0);
+    });
+}
+
+/// What `CKM_RSA_AES_KEY_WRAP` makes begins with an AES key under OAEP, which opens the rest.
+#[test]
+fn half_of_what_was_wrapped() {
+    case(Fails(NONE), |world| {
+        let session = strict(world);
+        let public = t![
+            CKA_MODULUS_BITS => 2048_u64, CKA_PUBLIC_EXPONENT => &[1, 0, 1], CKA_WRAP => true,
+        ];
+        let made = session.pair(CKM_RSA_PKCS_KEY_PAIR_GEN, &public, &t![CKA_UNWRAP => true]);
+        let (public, private) = made.expect("a pair");
+        let open = t![CKA_SENSITIVE => false, CKA_EXTRACTABLE => true, CKA_VALUE => &[3; 16]];
+        let open = session.create(&back_as(CKK_AES, &open)).expect("an open key");
+        let wrapped = session.wrap(oaep(), public, open).expect("C_WrapKey");
+        let back = session.unwrap(oaep(), private, &wrapped, &back_as(CKK_AES, &[]));
+        assert_eq!(rv(back), Rv(CKR_MECHANISM_INVALID));
+    });
+}
+
+#[test]
+fn an_open_key_that_is_closed() {
+    case(Fails(NONE), |world| {
+        let session = strict(world);
+        let no = CKR_TEMPLATE_INCONSISTENT;
+        let open = t![
+            CKA_SENSITIVE => false, CKA_EXTRACTABLE => true, CKA_DERIVE => true,
+            CKA_VALUE => &[3; 32],
+        ];
+        let open = session.create(&back_as(CKK_GENERIC_SECRET, &open)).expect("an open key");
+        let closed = t![CKA_SENSITIVE => true];
+        assert_eq!(session.set(open, &closed), no);
+        assert_eq!(rv(session.copy(open, &closed)), Rv(no));
+    });
+}
+
+#[test]
+fn keys_that_are_bound() {
+    case(Fails(NONE), |world| {
+        let session = strict(world);
+        let with = wrapping_key(&session);
+        let no = Rv(CKR_KEY_NOT_WRAPPABLE);
+        let template = t![
+            CKA_VALUE_LEN => 32_u64, CKA_EXTRACTABLE => true, CKA_ENCRYPT => true,
+            CKA_ALLOWED_MECHANISMS => &CKM_AES_GCM.to_ne_bytes(),
+        ];
+        let named = session.generate(CKM_AES_KEY_GEN, &template).expect("a key");
+        assert_eq!(rv(session.wrap(CKM_AES_KEY_WRAP, with, named)), no, "for one mechanism");
+        let public = t![CKA_EC_PARAMS => keys::P256];
+        let always = t![CKA_ALWAYS_AUTHENTICATE => true, CKA_EXTRACTABLE => true];
+        let pair = session.pair(CKM_EC_KEY_PAIR_GEN, &public, &always);
+        let (_, private) = pair.expect("a pair");
+        assert_eq!(rv(session.wrap(CKM_AES_KEY_WRAP_KWP, with, private)), no, "a PIN for each use");
     });
 }
 
