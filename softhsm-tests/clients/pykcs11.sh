@@ -15,10 +15,6 @@ new_token box >/dev/null
 export PYKCS11LIB="$MODULE"
 ask newer_than_softhsm1
 
-for name in test_LowLevel.TestUtil.test_LowLevel test_info.TestUtil.test_getInfo \
-    test_info.TestUtil.test_getSlotInfo test_info.TestUtil.test_getTokenInfo; do
-    we_differ "$name" "it compares the manufacturer's name"
-done
 we_differ "test_asymetric.TestUtil.test_RSA_OAEPwithAAD" \
     "a label with SHA-1 is refused in SoftHSM2's place, as there"
 

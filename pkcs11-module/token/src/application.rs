@@ -35,8 +35,31 @@ use crate::template::{Author, Change, Draft, Origin, changed};
 /// asks for afterwards has been read in vain.
 const TOLD: usize = 16;
 
-/// Who made it, as the information functions tell.
-const MANUFACTURER: &str = "Strongroom";
+/// What the information functions call things.
+struct Names {
+    library: &'static str,
+    description: &'static str,
+    slot: &'static str,
+    manufacturer: &'static str,
+    model: &'static str,
+}
+
+const OURS: Names = Names {
+    library: "Strongroom",
+    description: "Strongroom software HSM",
+    slot: "Strongroom slot ID",
+    manufacturer: "Strongroom",
+    model: "Strongroom",
+};
+
+/// In SoftHSM2's place: the URIs in people's configurations have manufacturer and model in them.
+const SOFTHSM2: Names = Names {
+    library: "SoftHSM",
+    description: "Implementation of PKCS11",
+    slot: "SoftHSM slot ID",
+    manufacturer: "SoftHSM project",
+    model: "SoftHSM v2",
+};
 
 /// This version of the software, major and minor.
 const VERSION: (u8, u8) = (0, 1);
@@ -289,6 +312,12 @@ impl Host for Application {
     }
 }
 
+impl Application {
+    fn names(&self) -> &'static Names {
+        if self.config.compatible { &SOFTHSM2 } else { &OURS }
+    }
+}
+
 fn kind_of(operation: Operation) -> Kind {
     match operation {
         Operation::Encrypt => Kind::Encrypt,
@@ -302,8 +331,8 @@ fn kind_of(operation: Operation) -> Kind {
 impl Cryptoki for Application {
     fn info(&self) -> Result<ModuleInfo> {
         Ok(ModuleInfo {
-            manufacturer: MANUFACTURER.into(),
-            description: "Strongroom software HSM".into(),
+            manufacturer: self.names().library.into(),
+            description: self.names().description.into(),
             version: VERSION,
         })
     }
@@ -328,8 +357,8 @@ impl Cryptoki for Application {
             (!self.store.is_sealed(), ck!(CKF_TOKEN_PRESENT)),
         ];
         Ok(SlotInfo {
-            description: format!("Strongroom slot ID {:#x}", slot.id.0),
-            manufacturer: MANUFACTURER.into(),
+            description: format!("{} {:#x}", self.names().slot, slot.id.0),
+            manufacturer: self.names().manufacturer.into(),
             flags: flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag),
             version: VERSION,
         })
@@ -339,8 +368,8 @@ impl Cryptoki for Application {
         let slot = self.slots.present(slot)?;
         let mut info = TokenInfo {
             label: [b' '; 32],
-            manufacturer: MANUFACTURER.into(),
-            model: "Strongroom".into(),
+            manufacturer: self.names().manufacturer.into(),
+            model: self.names().model.into(),
             serial: [b' '; 16],
             flags: ck!(CKF_RNG) | ck!(CKF_LOGIN_REQUIRED) | ck!(CKF_RESTORE_KEY_NOT_NEEDED),
             sessions: 0,

@@ -47,6 +47,24 @@ fn a_free_slot_comes_last() {
     });
 }
 
+/// The URIs in people's configurations have them.
+#[test]
+fn names_of_softhsm2() {
+    case_as_softhsm2(Passes, |world| {
+        let session = world.public();
+        let module = session.module;
+        let info = module.info().expect("C_GetInfo");
+        assert_eq!(text(&info.manufacturerID), "SoftHSM");
+        assert_eq!(text(&info.libraryDescription), "Implementation of PKCS11");
+        let info = module.slot_info(session.slot).expect("C_GetSlotInfo");
+        assert_eq!(text(&info.slotDescription), format!("SoftHSM slot ID {:#x}", session.slot));
+        assert_eq!(text(&info.manufacturerID), "SoftHSM project");
+        let info = module.token_info(session.slot).expect("C_GetTokenInfo");
+        assert_eq!(text(&info.manufacturerID), "SoftHSM project");
+        assert_eq!(text(&info.model), "SoftHSM v2");
+    });
+}
+
 #[test]
 fn the_slot_of_a_token_follows_from_its_serial_number() {
     case_as_softhsm2(Passes, |world| {
