@@ -84,13 +84,7 @@ serve() {
     gnutls-serv --provider "$MODULE" --port 5556 --echo "$@" >"$WORK/server.log" 2>&1 </dev/null &
     SERVER=$!
     trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" || true; cat "$WORK/server.log"' EXIT
-    tries=0
-    until grep -q 'listening.*done' "$WORK/server.log"; do
-        kill -0 "$SERVER"
-        tries=$((tries + 1))
-        test "$tries" -lt 300
-        sleep 0.1
-    done
+    await grep -q 'listening.*done' "$WORK/server.log"
 }
 
 # What the client sends ends only when the answer is there.

@@ -189,6 +189,17 @@ run() {
     fi
 }
 
+# await COMMAND: until it succeeds, for as long as the server lives that must make it so.
+await() {
+    tries=0
+    until "$@"; do
+        kill -0 "$SERVER"
+        tries=$((tries + 1))
+        test "$tries" -lt 300
+        sleep 0.1
+    done
+}
+
 # served KEY CERTIFICATE VERSION [ARGUMENTS]: OpenSSL's server on loopback, by the configuration
 # `openssl.cnf`, with a key on the token, and a client that knows the certificate.
 served() {
@@ -203,13 +214,7 @@ served() {
         >"$WORK/server.log" 2>&1 &
     SERVER=$!
     trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" || true; rm -f "$WORK/server.in"; cat "$WORK/server.log"' EXIT
-    tries=0
-    until grep -q '^ACCEPT 127' "$WORK/server.log"; do
-        kill -0 "$SERVER"
-        tries=$((tries + 1))
-        test "$tries" -lt 300
-        sleep 0.1
-    done
+    await grep -q '^ACCEPT 127' "$WORK/server.log"
     port=$(sed -n 's/^ACCEPT 127[0-9.]*://p' "$WORK/server.log" | head -n 1)
     echo Q | timeout 60 openssl s_client -connect "127.0.0.1:$port" -CAfile "$certificate" \
         -verify_return_error "$version" >"$WORK/client.log" 2>&1 || {

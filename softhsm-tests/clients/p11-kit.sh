@@ -100,13 +100,7 @@ serve() {
         'pkcs11:token=box' >"$WORK/server.log" 2>&1 &
     SERVER=$!
     trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" || true; cat "$WORK/server.log"' EXIT
-    tries=0
-    until test -S "$WORK/socket"; do
-        kill -0 "$SERVER"
-        tries=$((tries + 1))
-        test "$tries" -lt 300
-        sleep 0.1
-    done
+    await test -S "$WORK/socket"
     export P11_KIT_SERVER_ADDRESS="unix:path=$WORK/socket"
 }
 
