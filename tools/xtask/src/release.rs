@@ -42,7 +42,11 @@ fn release() -> Release {
     }
 }
 
-/// Where cargo builds.
+/// Where cargo builds: the whole path, because tests run in their package's folder and containers
+/// in their own.
 pub(crate) fn target() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from)
+    let folder =
+        std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| PathBuf::from("target"), PathBuf::from);
+    // Refused for an empty name alone, which cargo refuses before us.
+    std::path::absolute(&folder).unwrap_or(folder)
 }
