@@ -184,11 +184,20 @@ impl Log {
         Some(Self { level, target })
     }
 
-    /// What [`STRONGROOM_LOG`](Self::parse) says; it goes before any configuration.
-    #[must_use]
-    pub fn of_process() -> Option<Self> {
-        let text = trusted().then(|| env::var(LOG_VARIABLE).ok()).flatten()?;
-        Self::parse(&text)
+    /// What [`STRONGROOM_LOG`](Self::parse) says, if it is there; it goes before any configuration.
+    ///
+    /// # Errors
+    /// If it says something else: a sentence.
+    pub fn of_process() -> Result<Option<Self>, String> {
+        let said = env::var_os(LOG_VARIABLE).filter(|text| !text.is_empty() && trusted());
+        let Some(text) = said else { return Ok(None) };
+        let log = text.to_str().and_then(Self::parse);
+        log.map(Some).ok_or_else(|| {
+            format!(
+                "{LOG_VARIABLE} is {text:?}, and is ignored: it has to be off, error, warning, info or \
+                 debug, and behind a colon stderr, journal or the absolute path of a file"
+            )
+        })
     }
 }
 

@@ -9,6 +9,9 @@ use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use strongroom_token::{Level, Log, Target};
@@ -44,14 +47,12 @@ pub(crate) fn start(config: &Log) {
         return;
     }
     let sink = Sink::open(&config.target);
-    let subscriber = Writer { level: severity(config.level), sink };
     // `tracing` registers whoever takes events, and whoever gives them when they first do, under
     // locks: that must not meet a fork, so it is all done here.
-    let dispatch = brief(|| {
+    LOG.replace(brief(|| {
         dispatcher::with_default(&Dispatch::none(), || EVERY_LEVEL.map(|level| say(level, "")));
-        Dispatch::new(subscriber)
-    });
-    LOG.replace(Open { config: config.clone(), dispatch });
+        Open::with(config.clone(), sink)
+    }));
 }
 
 /// Runs a call, and logs what came of it.
@@ -61,6 +62,31 @@ pub(crate) fn watch(name: &'static str, call: impl FnOnce() -> Result<()>) -> Re
         Some(log) => log.watch(name, call),
     }
 }
+
+/// The same for the call in the course of which a log may begin.
+pub(crate) fn watch_start(name: &'static str, call: impl FnOnce() -> Result<()>) -> Result<()> {
+    let (outcome, account) = recorded(call);
+    if let Some(log) = LOG.get() {
+        log.tell(name, outcome, &account);
+    }
+    outcome
+}
+
+/// The log that the variable wants. A variable that nobody understands is told, once, where its user
+/// is most likely to look.
+pub(crate) fn wanted() -> Option<Log> {
+    static TOLD: AtomicBool = AtomicBool::new(false);
+    Log::of_process().unwrap_or_else(|why| {
+        if !TOLD.swap(true, Ordering::Relaxed) {
+            Sink::Stderr.write(tracing::Level::WARN, &one_line(&why));
+        }
+        None
+    })
+}
+
+/// The log of a module that found no configuration to say where there is one: that of the system,
+/// which SoftHSM2 tells of it as well.
+pub(crate) const WITHOUT_CONFIGURATION: Log = Log { level: Level::Error, target: Target::Journal };
 
 /// Says something that is not about one call.
 pub(crate) fn remark(level: Level, text: &str) {
@@ -83,19 +109,37 @@ fn say(level: Level, text: impl fmt::Display) {
 const EVERY_LEVEL: [Level; 4] = [Level::Error, Level::Warning, Level::Info, Level::Debug];
 
 impl Open {
+    fn with(config: Log, sink: Sink) -> Self {
+        let writer = Writer { level: severity(config.level), sink };
+        Self { config, dispatch: Dispatch::new(writer) }
+    }
+
     fn watch(&self, name: &'static str, call: impl FnOnce() -> Result<()>) -> Result<()> {
         if self.config.level == Level::Off {
             return call();
         }
-        dispatcher::with_default(&self.dispatch, || {
-            let (outcome, account) = reason::record(call);
-            match outcome {
-                Ok(()) => say(Level::Debug, Sentence(name, &account, "CKR_OK")),
-                Err(error) => say(loudness(error), Sentence(name, &account, error.name())),
-            }
-            outcome
-        })
+        let (outcome, account) = recorded(call);
+        self.tell(name, outcome, &account);
+        outcome
     }
+
+    /// Says what came of a call.
+    fn tell(&self, name: &'static str, outcome: Result<()>, account: &Account) {
+        let level = outcome.map_or_else(loudness, |()| Level::Debug);
+        if level <= self.config.level {
+            let sentence = Sentence { name, account, outcome };
+            dispatcher::with_default(&self.dispatch, || say(level, sentence));
+        }
+    }
+}
+
+/// Runs a call, and gives what was said about it: of one that panics too. What a panic says may be a
+/// secret, and stays unsaid.
+fn recorded(call: impl FnOnce() -> Result<()>) -> (Result<()>, Account) {
+    reason::record(|| {
+        let panicked = |_| Err(Error::GeneralError.because(|| "the module panicked".into()));
+        catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(panicked)
+    })
 }
 
 /// How loudly a failure deserves to be told.
@@ -113,16 +157,26 @@ fn loudness(error: Error) -> Level {
 }
 
 /// `C_CreateObject: session 3: CKA_MODULUS is missing (CKR_TEMPLATE_INCOMPLETE)`.
-struct Sentence<'a>(&'a str, &'a Account, &'static str);
+struct Sentence<'a> {
+    name: &'a str,
+    account: &'a Account,
+    outcome: Result<()>,
+}
 
 impl fmt::Display for Sentence<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(name, Account { about, why }, outcome) = self;
+        let Self { name, account: Account { about, why }, outcome } = self;
+        // A call may succeed though something in it failed and said why.
+        let (why, code) = match outcome {
+            Ok(()) => ("", "CKR_OK"),
+            Err(error) if why.is_empty() => (error.meaning(), error.name()),
+            Err(error) => (why.as_str(), error.name()),
+        };
         f.write_str(name)?;
         for part in [about, why].into_iter().filter(|part| !part.is_empty()) {
             write!(f, ": {part}")?;
         }
-        write!(f, " ({outcome})")
+        write!(f, " ({code})")
     }
 }
 
@@ -173,11 +227,16 @@ struct Message(String);
 impl Visit for Message {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         if field.name() == "message" {
-            // Writing to a string does not fail. A line is a line, whatever a file is called.
+            // Writing to a string does not fail.
             let _ = write!(self.0, "{value:?}");
-            self.0 = self.0.replace(char::is_control, " ");
+            self.0 = one_line(&self.0);
         }
     }
+}
+
+/// A line is a line, whatever a file is called.
+fn one_line(text: &str) -> String {
+    text.replace(char::is_control, " ")
 }
 
 /// Where lines go. A line that can not be written is lost: the host must not suffer for it.
@@ -194,15 +253,15 @@ impl Sink {
     fn open(target: &Target) -> Self {
         match target {
             Target::Stderr => Self::Stderr,
-            Target::Journal => Self::of_system(),
+            Target::Journal => Self::of_system(JOURNAL, SYSLOG),
             Target::File(path) => {
                 let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
                 match file {
                     Ok(file) => Self::File(file),
                     Err(error) => {
-                        let sink = Self::of_system();
+                        let sink = Self::of_system(JOURNAL, SYSLOG);
                         let text = format!("the log {} can not be opened: {error}", path.display());
-                        sink.write(tracing::Level::ERROR, &text);
+                        sink.write(tracing::Level::ERROR, &one_line(&text));
                         sink
                     }
                 }
@@ -210,17 +269,18 @@ impl Sink {
         }
     }
 
-    fn of_system() -> Self {
-        let connect = |path| {
+    /// The log behind the first of these sockets that somebody reads.
+    fn of_system(journal: impl AsRef<Path>, syslog: impl AsRef<Path>) -> Self {
+        let connect = |path: &Path| {
             let socket = UnixDatagram::unbound()?;
             // A system that does not read its log must not stop the host.
             socket.set_nonblocking(true)?;
             socket.connect(path)?;
             Ok::<_, io::Error>(socket)
         };
-        match connect(JOURNAL) {
+        match connect(journal.as_ref()) {
             Ok(socket) => Self::Journal(socket),
-            Err(_) => connect(SYSLOG).map_or(Self::Nowhere, Self::Syslog),
+            Err(_) => connect(syslog.as_ref()).map_or(Self::Nowhere, Self::Syslog),
         }
     }
 
@@ -271,12 +331,60 @@ mod tests {
     #[test]
     fn a_failure_is_a_sentence() {
         let account = Account { about: "session 3".into(), why: "CKA_MODULUS is missing".into() };
+        let sentence =
+            |name, account: &Account, outcome| Sentence { name, account, outcome }.to_string();
         assert_eq!(
-            Sentence("C_CreateObject", &account, "CKR_TEMPLATE_INCOMPLETE").to_string(),
+            sentence("C_CreateObject", &account, Err(Error::TemplateIncomplete)),
             "C_CreateObject: session 3: CKA_MODULUS is missing (CKR_TEMPLATE_INCOMPLETE)"
         );
         let nothing = Account::default();
-        assert_eq!(Sentence("C_Finalize", &nothing, "CKR_OK").to_string(), "C_Finalize (CKR_OK)");
+        assert_eq!(sentence("C_Finalize", &nothing, Ok(())), "C_Finalize (CKR_OK)");
+        for &error in Error::ALL {
+            assert_eq!(
+                sentence("C_Login", &nothing, Err(error)),
+                format!("C_Login: {} ({})", error.meaning(), error.name()),
+                "none is without a reason"
+            );
+        }
+    }
+
+    #[test]
+    fn a_panic_is_told_without_what_it_says() {
+        let (outcome, account) = recorded(|| panic!("a secret"));
+        assert_eq!((outcome, &*account.why), (Err(Error::GeneralError), "the module panicked"));
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "sockets")]
+    fn the_log_of_the_system_is_told_how_grave_a_line_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let (journal, syslog) = (dir.path().join("journal"), dir.path().join("syslog"));
+        let received = |reader: &UnixDatagram| {
+            let mut message = [0; 256];
+            let len = reader.recv(&mut message).unwrap();
+            String::from_utf8(message[..len].to_vec()).unwrap()
+        };
+        let refuse = |sink| {
+            let config = Log { level: Level::Warning, target: Target::Journal };
+            let open = Open::with(config, sink);
+            let outcome =
+                open.watch("C_Login", || Err(Error::PinIncorrect.because(|| "a\nb".into())));
+            assert_eq!(outcome, Err(Error::PinIncorrect));
+        };
+        refuse(Sink::of_system(&journal, &syslog));
+
+        let reader = UnixDatagram::bind(&syslog).unwrap();
+        refuse(Sink::of_system(&journal, &syslog));
+        let process = std::process::id();
+        let line = "C_Login: a b (CKR_PIN_INCORRECT)";
+        assert_eq!(received(&reader), format!("<84>strongroom[{process}]: {line}"));
+
+        let reader = UnixDatagram::bind(&journal).unwrap();
+        refuse(Sink::of_system(&journal, &syslog));
+        assert_eq!(
+            received(&reader),
+            format!("PRIORITY=4\nSYSLOG_IDENTIFIER=strongroom\nMESSAGE={line}\n")
+        );
     }
 
     #[test]
@@ -285,8 +393,8 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("log");
         let config = Log { level: Level::Warning, target: Target::File(path.clone()) };
-        let subscriber = Writer { level: severity(config.level), sink: Sink::open(&config.target) };
-        let open = Open { config, dispatch: Dispatch::new(subscriber) };
+        let sink = Sink::open(&config.target);
+        let open = Open::with(config, sink);
         assert_eq!(open.watch("C_Finalize", || Ok(())), Ok(()));
         let refused = open.watch("C_Login", || {
             reason::about("session", 7);

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use strongroom_functions::{Cryptoki, Remote};
 use strongroom_token::{Config, Level, Log};
-use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle, reason};
+use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle};
 
 use crate::abi::{Quiet, Replaceable, at_work, brief, children_inherit, watch_exit, watch_forks};
 use crate::log;
@@ -33,26 +33,43 @@ pub(crate) fn module() -> Result<Call> {
     module.share().ok_or(Error::CryptokiNotInitialized)
 }
 
-/// `C_Initialize`, its arguments apart.
-pub(crate) fn initialize() -> Result<()> {
+/// `C_Initialize`, with what came of checking its arguments.
+pub(crate) fn initialize(arguments: Result<()>) -> Result<()> {
     keep_panics_quiet();
     // A lock that a fork in this moment finds held must be one that its child leaves behind.
     watch_forks()?;
-    at_work(|| MODULE.get_or_make(Module::new).start(open))
+    at_work(|| {
+        // Before anything can fail.
+        let wanted = log::wanted();
+        wanted.iter().for_each(log::start);
+        arguments?;
+        MODULE.get_or_make(Module::new).start(|| open(wanted))
+    })
 }
 
 /// Opens the application, and has the rest of this module go by the same configuration.
-fn open() -> Result<Arc<Application>> {
-    let found = Config::find();
-    if let Ok(config) = &found {
-        begin_log(config);
-    }
-    let config = found.map_err(|error| Error::GeneralError.because(|| error.to_string()))?;
+fn open(wanted: Option<Log>) -> Result<Arc<Application>> {
+    let config = find(wanted)?;
     watch_exit()?;
     brief(strongroom_token::prepare);
     match &config.socket {
         Some(socket) => at_daemon(socket),
         None => here(config),
+    }
+}
+
+/// The configuration of this process, and its log, unless another one is wanted.
+fn find(wanted: Option<Log>) -> Result<Config> {
+    match Config::find() {
+        Ok(config) => {
+            log::start(&wanted.unwrap_or_else(|| config.log.clone()));
+            introduce(&config);
+            Ok(config)
+        }
+        Err(error) => {
+            log::start(&wanted.unwrap_or(log::WITHOUT_CONFIGURATION));
+            Err(Error::GeneralError.because(|| error.to_string()))
+        }
     }
 }
 
@@ -66,17 +83,14 @@ fn here(config: Config) -> Result<Arc<Application>> {
 /// The application at the daemon behind a socket. The daemon serves one process with it, so a child
 /// begins with nothing, whatever the configuration says.
 fn at_daemon(socket: &Path) -> Result<Arc<Application>> {
-    // Told here, since the log of a process begins in the course of this very call.
-    let (pool, account) = reason::record(|| Pool::open(socket));
-    let pool = pool.inspect_err(|_| log::remark(Level::Error, &account.why))?;
+    let pool = Pool::open(socket)?;
     COMPATIBLE.store(pool.compatible(), Ordering::Relaxed);
     children_inherit(false);
     Ok(Arc::new(Remote::hashing(pool, strongroom_token::hasher)))
 }
 
-/// Starts the log, and says in it what this module goes by.
-fn begin_log(config: &Config) {
-    log::start(&Log::of_process().unwrap_or_else(|| config.log.clone()));
+/// Says in the log what this module goes by.
+fn introduce(config: &Config) {
     let source = match &config.source {
         Some(path) => format!("the configuration is {}", path.display()),
         None => "there is no configuration".into(),

@@ -442,6 +442,24 @@ static void initialize_arguments(void)
     CHECK(Finalize(NULL), OK);
 }
 
+/* Starts that fail: for their arguments, and for what the module finds. */
+static void start_fails(void)
+{
+    ck args[6] = { 0, 0, 0, 0, 0, 1 };
+    load();
+    CHECK(Initialize(args), ARGUMENTS_BAD);
+    CHECK(Initialize(NULL) != OK, 1);
+}
+
+/* A start and an end. */
+static void starts_twice(void)
+{
+    load();
+    CHECK(Initialize(NULL), OK);
+    CHECK(Finalize(NULL), OK);
+    CHECK(Initialize(NULL), OK);
+}
+
 /* Interfaces and function lists, of which nothing needs C_Initialize. */
 static void interfaces(void)
 {
@@ -595,6 +613,7 @@ static const struct { const char *name; void (*run)(void); } cases[] = {
     CASE(main_thread_leaves), CASE(forks), CASE(forks_during_calls), CASE(forks_during_starts),
     CASE(forks_during_failing_starts), CASE(threads_start_it_once), CASE(ends_during_calls), CASE(initialize_arguments),
     CASE(interfaces), CASE(names_of_the_host), CASE(hostile_arguments),
+    CASE(start_fails), CASE(starts_twice),
 };
 
 int main(int argc, char **argv)

@@ -11,19 +11,24 @@ use crate::log;
 /// Runs the body of a C function: turns its outcome into a `CK_RV`, and stops a panic at the
 /// border, where it would otherwise take the host process with it.
 pub(crate) fn guard(name: &'static str, body: impl FnOnce() -> Result<()>) -> CkUlong {
-    run(name, exit::begun(), body)
+    run(exit::begun(), || log::watch(name, body))
 }
 
 /// The same for a function that a thread may still call when it ends.
 pub(crate) fn guard_late(name: &'static str, body: impl FnOnce() -> Result<()>) -> CkUlong {
-    run(name, exit::begun_for_all(), body)
+    run(exit::begun_for_all(), || log::watch(name, body))
 }
 
-fn run(name: &'static str, refused: bool, body: impl FnOnce() -> Result<()>) -> CkUlong {
+/// The same for the function that starts the module.
+pub(crate) fn guard_start(name: &'static str, body: impl FnOnce() -> Result<()>) -> CkUlong {
+    run(exit::begun(), || log::watch_start(name, body))
+}
+
+fn run(refused: bool, call: impl FnOnce() -> Result<()>) -> CkUlong {
     let outcome = if refused {
         Err(Error::CryptokiNotInitialized)
     } else {
-        let watched = || fork::call(|| log::watch(name, body));
+        let watched = || fork::call(call);
         catch_unwind(AssertUnwindSafe(watched)).unwrap_or(Err(Error::GeneralError))
     };
     match outcome {
@@ -34,10 +39,11 @@ fn run(name: &'static str, refused: bool, body: impl FnOnce() -> Result<()>) -> 
 
 /// Declares C functions. A body is safe Rust with `?`; it is a function of its own, so that what
 /// the C function may do is not allowed to it. The C functions are in the module `c`. A thread that
-/// ends may still call those marked `@late`.
+/// ends may still call those marked `@late`; the one marked `@start` starts the module.
 macro_rules! functions {
     (@guard) => { $crate::abi::guard };
     (@guard late) => { $crate::abi::guard_late };
+    (@guard start) => { $crate::abi::guard_start };
     ($(
         $(#[$doc:meta])*
         $(@$when:ident)? fn $name:ident($($arg:ident: $ty:ty),* $(,)?) $body:block

@@ -30,7 +30,7 @@ mod function;
 pub(crate) use brief::brief;
 pub(crate) use exit::watch_exit;
 pub(crate) use fork::{Quiet, at_work, children_inherit, watch_forks};
-pub(crate) use function::{guard, guard_late};
+pub(crate) use function::{guard, guard_late, guard_start};
 pub(crate) use info::{CStructure, numbers};
 pub(crate) use interface::Interface;
 pub(crate) use mechanism::Places;

@@ -11,9 +11,8 @@ use crate::module::{self, module};
 
 functions! {
     /// Starts the module in this process.
-    fn C_Initialize(args: InPtr<'_, c_void>) {
-        args.initialize_args()?;
-        module::initialize()
+    @start fn C_Initialize(args: InPtr<'_, c_void>) {
+        module::initialize(args.initialize_args())
     }
 
     /// Ends the module in this process; calls that are still at work come to their end.

@@ -10,6 +10,7 @@
 
 use core::cell::{Cell, RefCell};
 use core::fmt::Write;
+use core::mem;
 
 use crate::Error;
 
@@ -33,13 +34,41 @@ impl Account {
     const NOTHING: Self = Self { about: String::new(), why: String::new() };
 }
 
-/// Runs a call, and gives what was said about it.
+/// Runs a call, and gives what was said about it. Whoever records a call that this one is a part of
+/// hears why it failed as well.
 pub fn record<T>(call: impl FnOnce() -> T) -> (T, Account) {
-    take();
-    RECORDING.set(true);
+    let whole = Recording { of: RECORDING.replace(true), account: take() };
     let outcome = call();
-    RECORDING.set(false);
-    (outcome, take())
+    let account = take();
+    whole.goes_on(&account);
+    (outcome, account)
+}
+
+/// The recording of the call that another one is a part of, if there is one. It goes on when that one
+/// ends, even by a panic.
+struct Recording {
+    of: bool,
+    account: Account,
+}
+
+impl Recording {
+    fn goes_on(mut self, part: &Account) {
+        if self.of && !part.why.is_empty() {
+            self.account.why.clone_from(&part.why);
+        }
+    }
+}
+
+impl Drop for Recording {
+    fn drop(&mut self) {
+        RECORDING.set(self.of);
+        let account = mem::take(&mut self.account);
+        if self.of {
+            note(|whole| *whole = account);
+        } else {
+            take();
+        }
+    }
 }
 
 /// Whether anybody wants to know.
@@ -102,6 +131,24 @@ mod tests {
         assert_eq!(account.about, "session 3, CKM_AES_ECB");
         assert_eq!(account.why, "CKA_MODULUS is missing");
         assert_eq!(record(|| ()).1, Account::default(), "nothing is left for the next");
+    }
+
+    #[test]
+    fn a_call_within_a_call_is_heard_by_both() {
+        let (inner, outer) = record(|| {
+            about("session", 3);
+            let ((), inner) = record(|| {
+                about("session", 9);
+                let _ = Error::DataInvalid.because(|| "of the part".into());
+            });
+            assert!(wanted(), "the whole call is still recorded");
+            inner
+        });
+        assert_eq!((&*inner.about, &*inner.why), ("session 9", "of the part"));
+        assert_eq!((&*outer.about, &*outer.why), ("session 3", "of the part"));
+        let stumbles = || record(|| -> () { panic!("an example") });
+        assert!(std::panic::catch_unwind(stumbles).is_err());
+        assert!(!wanted(), "a panic ends the recording");
     }
 
     #[test]
