@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use strongroom_confine::Confinement;
+use strongroom_heap::Heap;
 use strongroom_token::{Config, Store};
 
 use crate::door::Door;
@@ -13,6 +14,29 @@ use crate::settings::Settings;
 
 /// Says who calls, and how much memory is left.
 const KERNEL: [&str; 2] = ["/proc", "/sys/fs/cgroup"];
+
+/// The protection that the daemon brings along, and holds before any other: where its keys lie.
+const SECRET_MEMORY: &str = "secret memory";
+
+/// The names of all protections, which the configuration can relax.
+pub(crate) fn names() -> impl Iterator<Item = &'static str> {
+    [SECRET_MEMORY].into_iter().chain(strongroom_confine::names())
+}
+
+/// Has keys lie where nobody else reads them, and says if they do not, and what that costs. No key is
+/// in memory yet.
+pub(crate) fn keep_keys_secret(heap: Heap, settings: &Settings) {
+    let why = match settings.relaxed.iter().any(|name| name == SECRET_MEMORY) {
+        true => {
+            heap.relax();
+            Some("the configuration relaxes it".into())
+        }
+        false => heap.shortfall(),
+    };
+    let Some(why) = why else { return strongroom_token::keep_secrets_on_heap() };
+    let cost = "whoever may look into the process, as root may, can read its keys";
+    say(Level::Warning, &format!("not protected by {SECRET_MEMORY}: {why}; so {cost}"));
+}
 
 /// Locks the process in, and says what does not hold and what that costs.
 pub(crate) fn enter(server: &Server, doors: &[Door]) {

@@ -78,14 +78,8 @@ fn run(arguments: &Arguments) -> Result<(), String> {
     for remark in &config.remarks {
         log::say(Level::Warning, remark);
     }
-    match HEAP.shortfall() {
-        None => strongroom_token::keep_secrets_on_heap(),
-        Some(why) => {
-            let cost = "whoever may look into the process, as root may, can read its keys";
-            log::say(Level::Warning, &format!("not protected by secret memory: {why}; so {cost}"));
-        }
-    }
     let settings = Settings::load(config.source.as_deref())?;
+    confinement::keep_keys_secret(HEAP, &settings);
     strongroom_token::keep_at_most(settings.operation);
     Server::open(config, settings)?.run()
 }

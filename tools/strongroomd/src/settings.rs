@@ -29,6 +29,8 @@ use std::time::Duration;
 use serde::Deserialize;
 use strongroom_operator::CALLERS;
 
+use crate::confinement;
+
 /// The superuser.
 const ROOT: u32 = 0;
 
@@ -205,9 +207,9 @@ impl Settings {
         if table.operation < LEAST_OPERATION {
             return Err(format!("[daemon] operation is too small; give {LEAST_OPERATION} or more"));
         }
-        let known = |name: &String| strongroom_confine::names().any(|known| known == name);
+        let known = |name: &String| confinement::names().any(|known| known == name);
         if let Some(unknown) = table.relax.iter().find(|name| !known(name)) {
-            let names = strongroom_confine::names().collect::<Vec<_>>().join(", ");
+            let names = confinement::names().collect::<Vec<_>>().join(", ");
             return Err(format!("[daemon] relax: there is no {unknown:?}; there are: {names}"));
         }
         let callers = Callers::named(table.users, table.groups)?;

@@ -4,7 +4,8 @@
 //! process runs. They are never swapped out. A block is wiped when it is given back.
 //!
 //! Not every block: one larger than [`LARGEST`] is no key, and comes from the system's heap. So does
-//! every block where the machine has no such pages, or no more of them; [`Heap::shortfall`] says so.
+//! every block where the machine has no such pages, or no more of them; [`Heap::shortfall`] says so. And
+//! every block after [`Heap::relax`].
 //!
 //! Pages go to blocks of one size, and stay with that size. Each size has a few lists of free blocks,
 //! so that threads seldom wait for each other; a thread whose list is empty takes from the others'
@@ -19,7 +20,7 @@ mod pages;
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::ptr::{self, NonNull};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::pages::{Pages, pages};
@@ -43,7 +44,16 @@ const PAGE: usize = 4096;
 /// As many as threads that do not wait for each other.
 const LISTS: usize = 4;
 
+/// Whether blocks that are taken from now on are the system's.
+static RELAXED: AtomicBool = AtomicBool::new(false);
+
 impl Heap {
+    /// Takes no block from such pages any more: somebody wants the memory to be readable. Those that
+    /// are taken already stay where they are.
+    pub fn relax(self) {
+        RELAXED.store(true, Ordering::Relaxed);
+    }
+
     /// What keeps the heap from such pages, if something does.
     #[must_use]
     pub fn shortfall(self) -> Option<String> {
@@ -169,6 +179,9 @@ fn size_of(layout: Layout) -> Option<usize> {
 }
 
 fn take(layout: Layout) -> Option<NonNull<u8>> {
+    if RELAXED.load(Ordering::Relaxed) {
+        return None;
+    }
     let size = size_of(layout)?;
     let bytes = *SIZES.get(size)?;
     let pages = pages().as_ref().ok()?;

@@ -15,6 +15,7 @@ mod killed;
 mod limits;
 mod locked;
 mod manager;
+mod memory;
 mod metrics;
 mod namespace;
 mod seal;
