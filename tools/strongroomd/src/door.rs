@@ -8,13 +8,12 @@ use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{Gid, Mode, chmod, chown};
+use rustix::fs::Mode;
 use rustix::process::{geteuid, umask};
 use strongroom_functions::frame::Refusal;
 
 use crate::connection;
 use crate::handed;
-use crate::log::{Level, say};
 use crate::metrics;
 use crate::operator;
 use crate::p11kit;
@@ -103,7 +102,7 @@ impl Door {
                 continue;
             }
             let Some(path) = (wire.path)(settings) else { continue };
-            let opened = listen(path, (wire.callers)(settings));
+            let opened = listen(path);
             let listener = opened.map_err(|error| format!("{}: {error}", path.display()))?;
             doors.push(Self { listener, wire, path: path.into(), stays: false });
         }
@@ -150,31 +149,18 @@ impl fmt::Display for Door {
 }
 
 /// The socket, in a directory of its own if there is none yet.
-fn listen(path: &Path, callers: &Callers) -> io::Result<UnixListener> {
+fn listen(path: &Path) -> io::Result<UnixListener> {
     if let Some(parent) = path.parent() {
         DirBuilder::new().recursive(true).mode(0o755).create(parent)?;
     }
     remove_stale(path)?;
-    // Nobody connects before the permissions are what they are to be.
-    let before = umask(Mode::from_raw_mode(0o177));
+    // Everybody may come: the list decides and not the file system, which would tell nobody whom it
+    // kept away.
+    let before = umask(Mode::from_raw_mode(0o111));
     let bound = UnixListener::bind(path);
     umask(before);
     let listener = bound?;
     listener.set_nonblocking(true)?;
-    if callers.named {
-        // The list decides, and not the file system.
-        chmod(path, Mode::from_raw_mode(0o666))?;
-        return Ok(listener);
-    }
-    if let Some(group) = callers.groups.first() {
-        match chown(path, None, Some(Gid::from_raw(*group))) {
-            Ok(()) => chmod(path, Mode::from_raw_mode(0o660))?,
-            Err(error) => {
-                let path = path.display();
-                say(Level::Warning, &format!("{path} is for its owner alone: {error}"));
-            }
-        }
-    }
     Ok(listener)
 }
 

@@ -9,7 +9,7 @@
 //! Rooms: `settings` reads `[daemon]`, `peer` says who calls, `applications` whose sessions are
 //! whose, `at_work` which calls are at work, `connection` serves one caller and `p11kit` one that
 //! speaks as p11-kit's client does, `manager` tells systemd, `handed` takes sockets over from it, `door`
-//! makes the others, `confinement` locks the process in, `metrics` counts and tells, `operator` seals and
+//! makes the others, `refusals` keeps the log of those who are refused short, `confinement` locks the process in, `metrics` counts and tells, `operator` seals and
 //! unseals the store, `server` takes callers in and stops.
 //!
 //! Locks, outermost first: the connections, the applications. Neither is held while a request is
@@ -29,6 +29,7 @@ mod metrics;
 mod operator;
 mod p11kit;
 mod peer;
+mod refusals;
 mod server;
 mod settings;
 

@@ -24,6 +24,7 @@ use crate::manager::Manager;
 use crate::metrics::{Metrics, Now};
 use crate::operator;
 use crate::peer::Peer;
+use crate::refusals::Refusals;
 use crate::settings::Settings;
 
 /// The stack of a thread that serves a connection. Post-quantum signatures want most of it.
@@ -39,6 +40,7 @@ pub(crate) struct Server {
     pub(crate) metrics: Metrics,
     pub(crate) at_work: AtWork,
     pub(crate) began: Instant,
+    refusals: Refusals,
     connections: Mutex<Connections>,
     /// A connection ended.
     ended: Condvar,
@@ -78,6 +80,7 @@ impl Server {
             metrics: Metrics::new(&settings),
             at_work: AtWork::default(),
             began: Instant::now(),
+            refusals: Refusals::default(),
             connections: Mutex::default(),
             ended: Condvar::new(),
             config,
@@ -169,7 +172,7 @@ impl Server {
         wire: &'static Wire,
     ) -> io::Result<()> {
         if !peer.may_connect(geteuid().as_raw(), (wire.callers)(&self.settings)) {
-            say(Level::Warning, &format!("{peer}: is not on the list, and is refused"));
+            self.refusals.say(peer.uid, || format!("{peer}: is not on the list, and is refused"));
             self.metrics.refused(Refusal::User);
             (wire.refuse)(&stream, Refusal::User);
             return Ok(());
@@ -178,7 +181,7 @@ impl Server {
         let guest = match self.enter(&stream, &peer, wire) {
             Ok(guest) => guest,
             Err(why) => {
-                say(Level::Warning, &format!("{peer}: is refused: {why}"));
+                self.refusals.say(peer.uid, || format!("{peer}: is refused: {why}"));
                 self.metrics.refused(Refusal::Full);
                 (wire.refuse)(&stream, Refusal::Full);
                 return Ok(());

@@ -81,28 +81,24 @@ pub(crate) struct Settings {
 pub(crate) struct Callers {
     pub(crate) users: Vec<u32>,
     pub(crate) groups: Vec<u32>,
-    /// Whether the list decides, and not the file system.
-    pub(crate) named: bool,
 }
 
 impl Callers {
     /// Those that are named; without any name, the members of the group.
     fn named(users: Option<Vec<Name>>, groups: Option<Vec<Name>>) -> Result<Self, String> {
-        let named = users.is_some() || groups.is_some();
         let users = numbers(users.unwrap_or_default(), "user", "/etc/passwd")?;
         let groups = match groups {
             Some(groups) => numbers(groups, "group", "/etc/group")?,
             // A machine without the group has no members of it.
             None => number(GROUP, "/etc/group").into_iter().collect(),
         };
-        Ok(Self { users, groups, named })
+        Ok(Self { users, groups })
     }
 
     /// The superuser, and these.
     fn with_root(users: Vec<Name>) -> Result<Self, String> {
         let users = numbers(users, "user", "/etc/passwd")?;
-        let named = users.iter().any(|user| *user != ROOT);
-        Ok(Self { users: [vec![ROOT], users].concat(), groups: Vec::new(), named })
+        Ok(Self { users: [vec![ROOT], users].concat(), groups: Vec::new() })
     }
 }
 
@@ -286,13 +282,13 @@ mod tests {
         let settings = read("[store]\npath = '/x'\n").unwrap();
         assert_eq!(settings.socket, Path::new(CALLERS));
         assert_eq!(settings.operator, Path::new("/run/strongroom/operator.sock"));
-        assert_eq!((&settings.operators.users[..], settings.operators.named), (&[0][..], false));
+        assert_eq!(settings.operators.users, [0]);
         assert_eq!((settings.connections, settings.sessions), (1024, 16384));
         assert_eq!((settings.user_connections, settings.operation), (768, 64 << 20));
         assert_eq!([&settings.watchers, &settings.p11kit_callers], [&settings.callers; 2]);
         assert_eq!((settings.application_sessions, settings.frame), (4096, 16 << 20));
         assert_eq!(settings.idle, Some(Duration::from_secs(600)));
-        assert!(settings.callers.users.is_empty() && !settings.callers.named);
+        assert!(settings.callers.users.is_empty());
         assert_eq!(read("directories.tokendir = /var/lib/x\n"), Ok(settings), "SoftHSM2's file");
     }
 
@@ -304,14 +300,14 @@ mod tests {
              p11kit_users = [1003]\np11kit_groups = [1004]\n",
         )
         .unwrap();
-        let of = |callers: &Callers| (callers.users.clone(), callers.groups.clone(), callers.named);
-        assert_eq!(of(&settings.watchers), (vec![0, 1002], vec![], true));
-        assert_eq!(of(&settings.p11kit_callers), (vec![1003], vec![1004], true));
+        let of = |callers: &Callers| (callers.users.clone(), callers.groups.clone());
+        assert_eq!(of(&settings.watchers), (vec![0, 1002], vec![]));
+        assert_eq!(of(&settings.p11kit_callers), (vec![1003], vec![1004]));
         assert_eq!(settings.user_connections, 3, "of so few, all");
-        assert_eq!(of(&settings.operators), (vec![0, 1001], vec![], true));
+        assert_eq!(of(&settings.operators), (vec![0, 1001], vec![]));
         assert_eq!(settings.operator, Path::new("/etc/strongroom/operator.sock"));
         assert_eq!(settings.socket, Path::new("/etc/strongroom/x.sock"));
-        assert_eq!(of(&settings.callers), (vec![1000, 0], vec![], true));
+        assert_eq!(of(&settings.callers), (vec![1000, 0], vec![]));
         assert_eq!((settings.idle, settings.connections), (None, 3));
         assert_eq!(settings.frame, 65536);
     }

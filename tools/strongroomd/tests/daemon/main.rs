@@ -23,6 +23,7 @@ mod world;
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::sync::Barrier;
@@ -103,7 +104,7 @@ fn hanging_up_ends_sessions_and_destroys_their_objects() {
 
 #[test]
 fn who_is_not_on_the_list_is_refused_and_named() {
-    let daemon = Daemon::start("users = []\ngroups = [4242]");
+    let daemon = Daemon::start("");
     if !rustix::process::geteuid().is_root() {
         // Only the superuser can be somebody else.
         daemon.connect();
@@ -113,6 +114,38 @@ fn who_is_not_on_the_list_is_refused_and_named() {
     assert_eq!(stranger(&daemon, &nobody, &[]), Welcome::Refused(Refusal::User));
     daemon.says("user 65534, process ");
     daemon.says("(python3): is not on the list");
+}
+
+#[test]
+fn who_is_refused_over_and_over_takes_no_place_and_fills_no_log() {
+    let daemon = Daemon::start("p11kit = 'p11kit.sock'\nconnections = 2");
+    daemon.says("for its operator");
+    if !rustix::process::geteuid().is_root() {
+        return;
+    }
+    // Comes a hundred times to each door, and goes away from none.
+    const SCRIPT: &str = "import socket, sys\n\
+                          def come(path):\n    \
+                          s = socket.socket(socket.AF_UNIX); s.connect(path); return s\n\
+                          there = [come(path) for path in sys.argv[1:] for _ in range(100)]\n\
+                          for s in there:\n    \
+                          while s.recv(64): pass\n\
+                          print(len(there))\n";
+    fs::set_permissions(daemon.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    setpriv.args(["/usr/bin/python3", "-c", SCRIPT]);
+    let doors = ["s.sock", "p11kit.sock", "operator.sock"];
+    let output = setpriv.args(doors.map(|name| daemon.dir.path().join(name))).output().unwrap();
+    assert_eq!(output.stdout, b"300\n", "each is let near, and hung up on: {output:?}");
+    let log = daemon.log();
+    assert!((10..100).contains(&log.matches("is not on the list").count()), "{log}");
+    assert!(log.contains("user 65534: further refusals within 60 s are only counted"), "{log}");
+    daemon.connect();
+
+    let other = ["--reuid=65533", "--regid=65533", "--clear-groups"];
+    assert_eq!(stranger(&daemon, &other, &[]), Welcome::Refused(Refusal::User));
+    daemon.says("user 65533, process ");
 }
 
 #[test]
