@@ -24,6 +24,14 @@ fn main() {
         "-Wl,--wrap=pthread_rwlock_rdlock",
         "-Wl,--wrap=pthread_rwlock_wrlock",
         "-Wl,--wrap=pthread_rwlock_unlock",
+        // AWS-LC gives its memory back by what it finds of these in the process, if anything, and a
+        // process may have one without the `malloc` that the module has: programs with jemalloc, where
+        // a module is loaded with `RTLD_DEEPBIND`. Under other names there is none, and it is `free`.
+        "-Wl,--wrap=sdallocx",
+        "-Wl,--wrap=OPENSSL_memory_alloc",
+        "-Wl,--wrap=OPENSSL_memory_free",
+        "-Wl,--wrap=OPENSSL_memory_get_size",
+        "-Wl,--wrap=OPENSSL_memory_realloc",
     ] {
         println!("cargo::rustc-link-arg-cdylib={argument}");
     }
