@@ -3,7 +3,8 @@
 # A case is a shell function. `run NAME FUNCTION [ARGUMENTS]` runs it and prints `ok NAME` or
 # `FAIL NAME reason`. `softhsm2_fails NAME REASON`, before it, says that SoftHSM2 fails there: then
 # it must fail on SoftHSM2, and only there. `softhsm2_races` says that it may, and
-# `fails_everywhere` that it must on every module. `we_differ` says that ours does, on purpose.
+# `fails_everywhere` that it must on every module. `we_differ` says that ours does, on purpose. After
+# `cannot_run REASON` no case is run, and each is written down as such.
 
 : "${MODULE_UNDER_TEST:?is not set: it takes the path of the PKCS#11 module to test}"
 test -r "$MODULE_UNDER_TEST" || { echo "$MODULE_UNDER_TEST: no such module" >&2; exit 2; }
@@ -21,6 +22,13 @@ need() {
         echo "$CLIENT: $1 is missing; it is in the Debian package $2" >&2
         exit 2
     }
+}
+
+# cannot_run REASON: the client is not to be had. Its cases are `not run`.
+MISSING=
+cannot_run() {
+    MISSING=$1
+    echo "$CLIENT: $1" >&2
 }
 
 need pkcs11-tool opensc
@@ -162,9 +170,42 @@ as_said() {
     if test "$status" -eq 0; then test -z "$known"; else test -n "$known$raced"; fi
 }
 
+# skipped NAME REASON: a case that is not run, which is not a pass.
+skipped() {
+    echo "not run $1: $2"
+    record "$1" "not run" "$2"
+}
+
+# backport PACKAGE...: the packages of Debian's backports are unpacked in `BACKPORTS`, beside what is
+# built; or the client cannot run.
+backport() {
+    BACKPORTS=${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}/softhsm-tests/backports/$1
+    test -e "$BACKPORTS/unpacked" || {
+        "$(dirname "$0")/../debian-backport" "$BACKPORTS" "$@" >"$WORK/log" 2>&1 &&
+            touch "$BACKPORTS/unpacked"
+    } || {
+        tail -n 3 "$WORK/log" >&2
+        cannot_run "there is no $1 in the backports of this distribution"
+    }
+    BACKPORTS=$(readlink -f "$BACKPORTS")
+}
+
+# pkcs11_provider: where OpenSSL's provider is, in `PROVIDER`: the distribution's own, or that of
+# Debian 12's backports.
+pkcs11_provider() {
+    PROVIDER=$(ls /usr/lib/*/ossl-modules/pkcs11.so 2>/dev/null | head -n 1)
+    test -z "$PROVIDER" || return 0
+    backport pkcs11-provider
+    PROVIDER=$(ls "$BACKPORTS"/usr/lib/*/ossl-modules/pkcs11.so 2>/dev/null | head -n 1)
+}
+
 run() {
     name=$1
     shift
+    test -z "$MISSING" || {
+        skipped "$name" "$MISSING"
+        return
+    }
     known=$(reason_in "$KNOWN" "$name")
     raced=$(reason_in "$RACES" "$name")
     attempt "$@"

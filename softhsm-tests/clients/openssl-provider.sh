@@ -4,37 +4,7 @@ set -eu
 CLIENT=openssl-provider
 . "$(dirname "$0")/lib.sh"
 
-# The package is unpacked beside what is built, and not installed, because the machine's apt need not
-# ask the backports: a state of apt's own does, at the mirror that the machine has.
-PACKAGES=${CARGO_TARGET_DIR:-$(dirname "$0")/../../target}/softhsm-tests/pkcs11-provider
-fetch() {
-    mkdir -p "$PACKAGES"
-    apt=$(cd "$PACKAGES" && pwd)/apt
-    mkdir -p "$apt/parts" "$apt/lists/partial" "$apt/cache/archives/partial"
-    keys=/usr/share/keyrings/debian-archive-keyring.gpg
-    apt-get indextargets --format '$(REPO_URI) $(CODENAME)' 'Created-By: Packages' | sort -u |
-        sed -n "s,^\(.*\) bookworm\$,deb [signed-by=$keys] \1 bookworm-backports main,p" \
-            >"$apt/sources.list"
-    ask() {
-        apt-get --quiet --quiet --option "Dir::Etc::sourcelist=$apt/sources.list" \
-            --option "Dir::Etc::sourceparts=$apt/parts" --option "Dir::State::lists=$apt/lists" \
-            --option "Dir::Cache=$apt/cache" "$@"
-    }
-    (ask update && cd "$PACKAGES" && ask download pkcs11-provider) >"$WORK/log" 2>&1 || {
-        tail -n 3 "$WORK/log" >&2
-        return 1
-    }
-    dpkg-deb --extract "$PACKAGES"/pkcs11-provider_*.deb "$PACKAGES"
-}
-provider() {
-    ls "$PACKAGES"/usr/lib/*/ossl-modules/pkcs11.so /usr/lib/*/ossl-modules/pkcs11.so 2>/dev/null |
-        head -n 1
-}
-test -n "$(provider)" || fetch || {
-    echo "$CLIENT: there is no pkcs11-provider for this distribution" >&2
-    exit 0
-}
-PROVIDER=$(readlink -f "$(provider)")
+pkcs11_provider
 
 new_token box >/dev/null
 generate() {

@@ -26,10 +26,10 @@ fetch() {
     cp "$WORK/fetched" "$PACKAGES/fetched"
 }
 
-# ask [MARK]: the tests, or those with the mark, each of which comes to a line in the file `outcomes`.
+# ask: the tests, each of which comes to a line in the file `outcomes`.
 ask() {
     PYTHONPATH="$PACKAGES" timeout 300 python3 "$(dirname "$0")/python/own_tests.py" \
-        "$PACKAGES/source" "$WORK/outcomes" "$@" >"$WORK/said" 2>&1 || tail -n 5 "$WORK/said"
+        "$PACKAGES/source" "$WORK/outcomes" >"$WORK/said" 2>&1 || tail -n 5 "$WORK/said"
     test -s "$WORK/outcomes"
 }
 
@@ -42,10 +42,10 @@ came_to() {
 # run_each: a case for each test.
 run_each() {
     run "to the end" came_to "to the end"
-    while IFS='	' read -r name outcome _; do
+    while IFS='	' read -r name outcome reason; do
         case $outcome in
             # Its own reasons: a mechanism that is not there.
-            skip) ;;
+            skip) skipped "$name" "$reason" ;;
             *) test "$name" = "to the end" || run "$name" came_to "$name" ;;
         esac
     done <"$WORK/outcomes"
