@@ -35,13 +35,15 @@ use crate::template::{Author, Change, Draft, Origin, changed};
 /// asks for afterwards has been read in vain.
 const TOLD: usize = 16;
 
-/// What the information functions call things.
+/// What the information functions call things, and the version that they say of all of them.
 struct Names {
     library: &'static str,
     description: &'static str,
     slot: &'static str,
     manufacturer: &'static str,
     model: &'static str,
+    /// Major and minor.
+    version: (u8, u8),
 }
 
 const OURS: Names = Names {
@@ -50,19 +52,19 @@ const OURS: Names = Names {
     slot: "Strongroom slot ID",
     manufacturer: "Strongroom",
     model: "Strongroom",
+    version: (0, 1),
 };
 
-/// In SoftHSM2's place: the URIs in people's configurations have manufacturer and model in them.
+/// In SoftHSM2's place: the URIs in people's configurations have manufacturer and model in them, and
+/// programs tell by the version what they may ask. It is the one that these habits were measured on.
 const SOFTHSM2: Names = Names {
     library: "SoftHSM",
     description: "Implementation of PKCS11",
     slot: "SoftHSM slot ID",
     manufacturer: "SoftHSM project",
     model: "SoftHSM v2",
+    version: (2, 6),
 };
-
-/// This version of the software, major and minor.
-const VERSION: (u8, u8) = (0, 1);
 
 /// An application: its slots, sessions, logins and handles, over a store that it shares with
 /// others. The [`Cryptoki`] functions may be called from any thread at any time.
@@ -333,7 +335,7 @@ impl Cryptoki for Application {
         Ok(ModuleInfo {
             manufacturer: self.names().library.into(),
             description: self.names().description.into(),
-            version: VERSION,
+            version: self.names().version,
         })
     }
 
@@ -360,7 +362,7 @@ impl Cryptoki for Application {
             description: format!("{} {:#x}", self.names().slot, slot.id.0),
             manufacturer: self.names().manufacturer.into(),
             flags: flags.iter().filter(|(set, _)| *set).fold(0, |all, (_, flag)| all | flag),
-            version: VERSION,
+            version: self.names().version,
         })
     }
 
@@ -375,7 +377,7 @@ impl Cryptoki for Application {
             sessions: 0,
             rw_sessions: 0,
             pin_len: PIN_LEN,
-            version: VERSION,
+            version: self.names().version,
         };
         if let Some(token) = slot.token() {
             let status = token.stored.status().map_err(storage)?;

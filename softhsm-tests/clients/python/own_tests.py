@@ -1,13 +1,11 @@
 """Runs the tests of a package, all in one process, and writes down what came of each.
 
-    own_tests.py DIRECTORY OUTCOMES [MODULE]
+    own_tests.py DIRECTORY OUTCOMES
 
 DIRECTORY holds the package of tests, called `tests`. A line of OUTCOMES is the name of a test, its
-outcome (`pass`, `fail` or `skip`), and the reason; the last line is for having come to it. MODULE is
-imported first.
+outcome (`pass`, `fail` or `skip`), and the reason; the last line is for having come to it.
 """
 
-import importlib
 import sys
 import unittest
 
@@ -57,9 +55,7 @@ class Outcomes(unittest.TestResult):
 
 
 def main():
-    directory, outcomes, *first = sys.argv[1:]
-    for module in first:
-        importlib.import_module(module)
+    directory, outcomes = sys.argv[1:]
     suite = unittest.defaultTestLoader.discover(f"{directory}/tests", top_level_dir=directory)
     written = Outcomes(outcomes)
     suite.run(written)

@@ -17,6 +17,10 @@ fn only_rv<T>(answer: Result<T, Rv>) -> Rv {
     answer.err().unwrap_or(Rv::OK)
 }
 
+fn pair(version: CK_VERSION) -> (u8, u8) {
+    (version.major, version.minor)
+}
+
 /// Stops the module and starts it again.
 fn restart(session: &Session<'_>) {
     assert_eq!(session.module.finalize(), Rv::OK);
@@ -47,21 +51,26 @@ fn a_free_slot_comes_last() {
     });
 }
 
-/// The URIs in people's configurations have them.
+/// The URIs in people's configurations have the names, and programs ask more of a newer version.
 #[test]
-fn names_of_softhsm2() {
+fn names_and_versions_of_softhsm2() {
     case_as_softhsm2(Passes, |world| {
         let session = world.public();
         let module = session.module;
         let info = module.info().expect("C_GetInfo");
         assert_eq!(text(&info.manufacturerID), "SoftHSM");
         assert_eq!(text(&info.libraryDescription), "Implementation of PKCS11");
+        assert_eq!(pair(info.libraryVersion), (2, 6));
         let info = module.slot_info(session.slot).expect("C_GetSlotInfo");
         assert_eq!(text(&info.slotDescription), format!("SoftHSM slot ID {:#x}", session.slot));
         assert_eq!(text(&info.manufacturerID), "SoftHSM project");
+        assert_eq!(pair(info.hardwareVersion), (2, 6));
+        assert_eq!(pair(info.firmwareVersion), (2, 6));
         let info = module.token_info(session.slot).expect("C_GetTokenInfo");
         assert_eq!(text(&info.manufacturerID), "SoftHSM project");
         assert_eq!(text(&info.model), "SoftHSM v2");
+        assert_eq!(pair(info.hardwareVersion), (2, 6));
+        assert_eq!(pair(info.firmwareVersion), (2, 6));
     });
 }
 
