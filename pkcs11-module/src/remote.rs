@@ -24,7 +24,7 @@ use rustix::net::{
 use strongroom_functions::frame::{
     self, FIRST, Hello, Inbox, Refusal, Terms, VERSION, Welcome, Wish,
 };
-use strongroom_functions::{Broken, Transport};
+use strongroom_functions::{Broken, Transport, Waiting, Watch};
 use strongroom_types::{Bytes, Error, Result};
 
 /// How many connections are kept that nobody uses.
@@ -50,6 +50,7 @@ pub(crate) struct Pool {
     /// Held by the one who looks for the daemon: whether it was looked for in vain before. Then one
     /// look is enough, or a host that ends would wait for each session that it closes.
     seeking: Mutex<bool>,
+    watch: Watch,
 }
 
 struct State {
@@ -78,6 +79,7 @@ impl Pool {
             state: Mutex::new(State { terms, idle: vec![connection], open: 1, waiting: 0 }),
             changed: Condvar::new(),
             seeking: Mutex::new(false),
+            watch: Watch::default(),
         })
     }
 
@@ -228,7 +230,7 @@ impl Transport for Pool {
             self.broke(turn);
             return Err(Broken::Lost);
         }
-        match connection.receive(MOST_ANSWER) {
+        match connection.receive(&self.watch) {
             Ok(answer) => {
                 self.give_back(turn, connection);
                 Ok(answer)
@@ -268,17 +270,18 @@ impl Trouble {
 struct Connection {
     socket: Socket,
     inbox: Inbox,
+    waiting: Waiting,
 }
 
 impl Connection {
     fn open(path: &Path, wish: Wish) -> core::result::Result<(Self, Terms), Trouble> {
         let socket = Socket::connect(path)?;
-        let mut connection = Self { socket, inbox: Inbox::default() };
+        let mut connection =
+            Self { socket, inbox: Inbox::default(), waiting: Waiting::default() };
         let hello = Hello { version: VERSION, wish };
         // A daemon that refuses may do so before it has heard anything.
         let sent = frame::send(&mut connection.socket, &hello.encode());
-        let welcome = connection
-            .receive(FIRST)
+        let welcome = next(&mut connection.inbox, &mut connection.socket, FIRST)
             .map_err(|error| Trouble::Away(sent.err().unwrap_or(error)))?;
         match Welcome::decode(&welcome) {
             Ok(Welcome::Served(terms)) => Ok((connection, terms)),
@@ -287,10 +290,32 @@ impl Connection {
         }
     }
 
-    fn receive(&mut self, most: usize) -> io::Result<Bytes> {
-        // Some answers take minutes: large keys, or the next event at a slot.
-        let answer = self.inbox.frame(&mut self.socket, most, Duration::MAX)?;
-        answer.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+    fn receive(&mut self, watch: &Watch) -> io::Result<Bytes> {
+        let mut answers = Answers { socket: &mut self.socket, watch, waiting: &mut self.waiting };
+        next(&mut self.inbox, &mut answers, MOST_ANSWER)
+    }
+}
+
+/// The next frame, which there has to be.
+fn next(inbox: &mut Inbox, stream: &mut impl Read, most: usize) -> io::Result<Bytes> {
+    // Some answers take minutes: large keys, or the next event at a slot.
+    let answer = inbox.frame(stream, most, Duration::MAX)?;
+    answer.ok_or_else(|| io::ErrorKind::UnexpectedEof.into())
+}
+
+/// What comes back, waited for awake where that is worth it.
+struct Answers<'a> {
+    socket: &'a mut Socket,
+    watch: &'a Watch,
+    waiting: &'a mut Waiting,
+}
+
+impl Read for Answers<'_> {
+    fn read(&mut self, place: &mut [u8]) -> io::Result<usize> {
+        let socket = &self.socket.0;
+        let receive = |flags| move |place: &mut [u8]| Ok(recv(socket, place, flags)?.0);
+        let (look, sleep) = (receive(RecvFlags::DONTWAIT), receive(RecvFlags::empty()));
+        self.watch.read(self.waiting, place, look, sleep)
     }
 }
 

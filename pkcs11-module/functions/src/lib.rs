@@ -15,12 +15,14 @@ mod searching;
 mod serve;
 mod status;
 mod trips;
+mod waiting;
 
 pub use observed::{Observed, Observer};
 pub use remote::{Broken, Remote, Transport};
 pub use serve::{refusal, serve};
 pub use status::{FUNCTIONS, Function, Since, Status};
 pub use trips::{Hasher, Hashers};
+pub use waiting::{Waiting, Watch};
 
 use strongroom_types::{
     Attributes, Bytes, Derived, Error, MechanismCall, MechanismInfo, MechanismType, ModuleInfo,

@@ -14,6 +14,7 @@ use strongroom_types::{Bytes, Error};
 use crate::applications::Share;
 use crate::log::{Level, say};
 use crate::peer::Peer;
+use crate::requests::Requests;
 use crate::server::Server;
 
 /// How long a caller may take over half a frame, over saying what it wants, and over taking an
@@ -43,9 +44,10 @@ fn converse(server: &Server, mut stream: &UnixStream, peer: &Peer) -> io::Result
     stream.set_read_timeout(Some(look))?;
     let most = usize::try_from(server.settings.frame).unwrap_or(usize::MAX);
     let application = Observed::new(&share.application, server);
+    let mut requests = Requests::new(stream, &server.watch);
     let mut last = Instant::now();
     loop {
-        match inbox.frame(&mut stream, most, PATIENCE) {
+        match inbox.frame(&mut requests, most, PATIENCE) {
             Ok(Some(request)) => {
                 send(&mut stream, &answer(&application, &request, peer))?;
                 last = Instant::now();

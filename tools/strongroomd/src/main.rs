@@ -8,9 +8,10 @@
 //!
 //! Rooms: `settings` reads `[daemon]`, `peer` says who calls, `applications` whose sessions are
 //! whose, `at_work` which calls are at work, `connection` serves one caller and `p11kit` one that
-//! speaks as p11-kit's client does, `manager` tells systemd, `handed` takes sockets over from it, `door`
-//! makes the others, `refusals` keeps the log of those who are refused short, `confinement` locks the process in, `metrics` counts and tells, `operator` seals and
-//! unseals the store, `server` takes callers in and stops.
+//! speaks as p11-kit's client does, `requests` waits for what they ask next, `manager` tells systemd,
+//! `handed` takes sockets over from it, `door` makes the others, `refusals` keeps the log of those who
+//! are refused short, `confinement` locks the process in, `metrics` counts and tells, `operator` seals
+//! and unseals the store, `server` takes callers in and stops.
 //!
 //! Locks, outermost first: the connections, the applications. Neither is held while a request is
 //! served.
@@ -30,6 +31,7 @@ mod operator;
 mod p11kit;
 mod peer;
 mod refusals;
+mod requests;
 mod server;
 mod settings;
 

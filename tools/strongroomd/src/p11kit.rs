@@ -10,6 +10,7 @@ use strongroom_p11kit::{Limits, Module, serve};
 use crate::connection::PATIENCE;
 use crate::log::{Level, say};
 use crate::peer::Peer;
+use crate::requests::Requests;
 use crate::server::Server;
 
 /// Serves a connection until it ends. It is never closed for being idle: this client does not connect
@@ -36,7 +37,7 @@ fn converse(server: &Server, stream: &UnixStream, peer: &Peer) -> io::Result<()>
     let module = Module { application: &application, layouts: strongroom_token::layouts };
     let mut limits = Limits { patience: PATIENCE, ..Limits::default() };
     limits.body = limits.body.min(server.settings.frame);
-    serve(stream, Answers(stream), module, &limits)
+    serve(Requests::new(stream, &server.watch), Answers(stream), module, &limits)
 }
 
 /// The way back to a client. Who does not take an answer is not read from either.

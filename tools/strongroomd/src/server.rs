@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
-use strongroom_functions::Observer;
 use strongroom_functions::frame::Refusal;
+use strongroom_functions::{Observer, Watch};
 use strongroom_token::{Application, Config, Quota, Store};
 
 use crate::applications::Applications;
@@ -39,6 +39,7 @@ pub(crate) struct Server {
     pub(crate) applications: Applications,
     pub(crate) metrics: Metrics,
     pub(crate) at_work: AtWork,
+    pub(crate) watch: Watch,
     pub(crate) began: Instant,
     refusals: Refusals,
     connections: Mutex<Connections>,
@@ -79,6 +80,7 @@ impl Server {
             applications: Applications::default(),
             metrics: Metrics::new(&settings),
             at_work: AtWork::default(),
+            watch: Watch::default(),
             began: Instant::now(),
             refusals: Refusals::default(),
             connections: Mutex::default(),
