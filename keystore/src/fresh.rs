@@ -1,12 +1,11 @@
 //! Remembering a version for as long as nothing can have changed.
 
-use std::{
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Mutex, PoisonError,
+    atomic::{AtomicU64, Ordering},
 };
+
+use nix::time::{ClockId, clock_gettime};
 
 use crate::backend::sqlite::FRESH;
 
@@ -18,10 +17,9 @@ const NOTHING: u64 = u64::MAX;
 /// Read without a lock by every search and signature: the word is stored last and checked twice,
 /// so a reader sees a matching pair or none.
 pub(crate) struct Fresh {
-    start: Instant,
     word: AtomicU64,
     version: AtomicU64,
-    /// Milliseconds after `start`.
+    /// When, as [`now`] tells it.
     read_at: AtomicU64,
     writing: Mutex<()>,
 }
@@ -29,7 +27,6 @@ pub(crate) struct Fresh {
 impl Fresh {
     pub(crate) fn new() -> Self {
         Self {
-            start: Instant::now(),
             word: AtomicU64::new(NOTHING),
             version: AtomicU64::new(0),
             read_at: AtomicU64::new(0),
@@ -40,7 +37,7 @@ impl Fresh {
     /// The version, if the word is as it was and the memory is younger than 100 ms. (Somebody may
     /// write without moving the word: an operator with the engine's own shell.)
     pub(crate) fn version(&self, word: Option<u64>) -> Option<u64> {
-        self.version_at(word, self.now())
+        self.version_at(word, now()?)
     }
 
     fn version_at(&self, word: Option<u64>, now: u64) -> Option<u64> {
@@ -53,7 +50,9 @@ impl Fresh {
 
     /// Remembers a version that was read after the word.
     pub(crate) fn remember(&self, word: Option<u64>, version: u64) {
-        self.remember_at(word, version, self.now());
+        if let Some(now) = now() {
+            self.remember_at(word, version, now);
+        }
     }
 
     fn remember_at(&self, word: Option<u64>, version: u64, now: u64) {
@@ -63,10 +62,14 @@ impl Fresh {
         self.read_at.store(now, Ordering::SeqCst);
         self.word.store(word.unwrap_or(NOTHING), Ordering::SeqCst);
     }
+}
 
-    fn now(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
-    }
+/// Milliseconds since the machine was started, to some milliseconds: looking at a clock that is exact
+/// costs more than the rest of the question. Nothing where there is no such clock.
+fn now() -> Option<u64> {
+    let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).ok()?;
+    let [seconds, nanoseconds] = [now.tv_sec(), now.tv_nsec()].map(i64::unsigned_abs);
+    Some(seconds * 1000 + nanoseconds / 1_000_000)
 }
 
 #[cfg(test)]

@@ -276,8 +276,7 @@ struct Connection {
 impl Connection {
     fn open(path: &Path, wish: Wish) -> core::result::Result<(Self, Terms), Trouble> {
         let socket = Socket::connect(path)?;
-        let mut connection =
-            Self { socket, inbox: Inbox::default(), waiting: Waiting::default() };
+        let mut connection = Self { socket, inbox: Inbox::default(), waiting: Waiting::default() };
         let hello = Hello { version: VERSION, wish };
         // A daemon that refuses may do so before it has heard anything.
         let sent = frame::send(&mut connection.socket, &hello.encode());

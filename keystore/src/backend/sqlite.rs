@@ -19,13 +19,14 @@ mod write;
 use std::{
     fs::TryLockError,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak,
+        Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     thread,
     time::{Duration, Instant},
 };
 
+use arc_swap::ArcSwapOption;
 use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
 use rustix::fs::{FallocateFlags, fallocate};
 
@@ -46,7 +47,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 pub(crate) struct Sqlite {
     files: Files,
     open: Mutex<Option<Open>>,
-    word: RwLock<Option<SharedWord>>,
+    word: ArcSwapOption<SharedWord>,
     writers: Mutex<()>,
     registered: AtomicBool,
     me: Weak<Self>,
@@ -57,7 +58,7 @@ impl Sqlite {
         Arc::new_cyclic(|me| Self {
             files,
             open: Mutex::new(None),
-            word: RwLock::new(None),
+            word: ArcSwapOption::empty(),
             writers: Mutex::new(()),
             registered: AtomicBool::new(false),
             me: me.clone(),
@@ -99,7 +100,7 @@ impl Sqlite {
                 fallocate(&file, FallocateFlags::empty(), 0, 4096)?;
                 SharedWord::map(&file)
             });
-            *self.word.write().unwrap_or_else(PoisonError::into_inner) = word.ok();
+            self.word.store(word.ok().map(Arc::new));
         }
         if !self.registered.swap(true, Ordering::AcqRel) {
             let me: Weak<Self> = self.me.clone();
@@ -110,12 +111,12 @@ impl Sqlite {
 
     /// Runs a commit, whose transaction holds the write lock, with the shared word odd.
     fn announced<T>(&self, commit: impl FnOnce() -> T) -> T {
-        let word = self.word.read().unwrap_or_else(PoisonError::into_inner);
-        if let Some(word) = word.as_ref() {
+        let word = self.word.load_full();
+        if let Some(word) = &word {
             word.begin();
         }
         let outcome = commit();
-        if let Some(word) = word.as_ref() {
+        if let Some(word) = &word {
             word.end();
         }
         outcome
@@ -304,8 +305,7 @@ impl Backend for Sqlite {
     }
 
     fn peek(&self) -> Option<u64> {
-        let word = self.word.read().unwrap_or_else(PoisonError::into_inner);
-        word.as_ref().map(SharedWord::load).filter(|word| word % 2 == 0)
+        self.word.load().as_ref().map(|word| word.load()).filter(|word| word % 2 == 0)
     }
 }
 

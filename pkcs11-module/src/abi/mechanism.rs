@@ -167,37 +167,47 @@ fn fits(layout: Layout, len: usize) -> bool {
 fn size(layout: Layout) -> usize {
     let mut end: usize = 0;
     let mut widest = 1;
-    for (size, align) in layout.iter().flat_map(|field| members(*field)) {
-        end = end.next_multiple_of(align).saturating_add(size);
-        widest = widest.max(align);
+    for field in layout {
+        if let Field::Fixed(size) = field {
+            end = end.saturating_add(*size);
+        }
+        for (size, align) in members(*field) {
+            end = aligned(end, *align).saturating_add(*size);
+            widest = widest.max(*align);
+        }
     }
-    end.next_multiple_of(widest)
+    aligned(end, widest)
 }
 
-/// The members that a field stands for: their sizes and alignments.
-fn members(field: Field) -> impl Iterator<Item = (usize, usize)> {
-    let pointer = Some((size_of::<*mut u8>(), align_of::<*mut u8>()));
-    let ulong = Some((size_of::<CkUlong>(), align_of::<CkUlong>()));
+/// Where the next member begins that is aligned so: alignments are powers of two.
+const fn aligned(end: usize, align: usize) -> usize {
+    let below = align.wrapping_sub(1);
+    end.saturating_add(below) & !below
+}
+
+/// The size and the alignment of a member.
+type Member = (usize, usize);
+
+const POINTER: Member = (size_of::<*mut u8>(), align_of::<*mut u8>());
+const ULONG: Member = (size_of::<CkUlong>(), align_of::<CkUlong>());
+
+/// The members that a field stands for, without an array, whose size the field says.
+const fn members(field: Field) -> &'static [Member] {
     match field {
-        Field::Bool => [Some((1, 1)), None, None],
-        Field::Ulong | Field::OutHandle => [ulong, None, None],
+        Field::Bool => &[(1, 1)],
+        Field::Ulong | Field::OutHandle => &[ULONG],
         Field::PtrLen
         | Field::PtrBits(_)
         | Field::Template
         | Field::InOutPtrLen
         | Field::InOutPtrBits
-        | Field::InOutPtrLenOrBits(_) => [pointer, ulong, None],
-        Field::PtrLenOrPtr => [pointer, pointer, None],
-        Field::LenPtr | Field::Array(_) => [ulong, pointer, None],
-        Field::Tagged(_) => [ulong, pointer, ulong],
-        Field::Ptr(_) | Field::OutPtr(_) | Field::OutPtrBits(_) | Field::InOutPtr(_) => {
-            [pointer, None, None]
-        }
-        Field::Fixed(size) => [Some((size, 1)), None, None],
-        Field::Whole => [None, None, None],
+        | Field::InOutPtrLenOrBits(_) => &[POINTER, ULONG],
+        Field::PtrLenOrPtr => &[POINTER, POINTER],
+        Field::LenPtr | Field::Array(_) => &[ULONG, POINTER],
+        Field::Tagged(_) => &[ULONG, POINTER, ULONG],
+        Field::Ptr(_) | Field::OutPtr(_) | Field::OutPtrBits(_) | Field::InOutPtr(_) => &[POINTER],
+        Field::Fixed(_) | Field::Whole => &[],
     }
-    .into_iter()
-    .flatten()
 }
 
 /// Walks the members of a C structure, with the padding that C gives it.
@@ -330,7 +340,7 @@ impl<'call> Members<'call> {
 
     /// Steps over a member, and tells where it was.
     fn skip(&mut self, size: usize, align: usize) -> Result<InPtr<'call, u8>> {
-        let start = self.offset.next_multiple_of(align);
+        let start = aligned(self.offset, align);
         let end = start.checked_add(size).filter(|end| *end <= self.len);
         self.offset = end.ok_or(Error::MechanismParamInvalid)?;
         Ok(self.at.byte_offset(start))

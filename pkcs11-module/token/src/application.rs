@@ -23,6 +23,7 @@ use crate::operation::{
 };
 use crate::own::{OwnObjects, chosen_policy};
 use crate::quota::Quota;
+use crate::recall::Moment;
 use crate::rules::UNAVAILABLE;
 use crate::search::{Search, place};
 use crate::separation::{Act, judge};
@@ -133,6 +134,26 @@ impl Application {
 
     /// The object of a handle, if the session may see it.
     pub(crate) fn object(&self, session: &Session, handle: ObjectHandle) -> Result<Arc<Object>> {
+        let token = &session.token;
+        // A token that can not say its version is asked for the object all the same, and says why.
+        let moment = token.stored.version().ok().map(|version| Moment {
+            version,
+            token: token.losses(),
+            handles: self.handles.losses(),
+        });
+        let recalled = moment.and_then(|moment| session.recall.get(handle, moment));
+        if let Some(object) = recalled {
+            return Ok(object);
+        }
+        let object = self.look(session, handle)?;
+        if let Some(moment) = moment {
+            session.recall.put(handle, moment, &object, || token.losses());
+        }
+        Ok(object)
+    }
+
+    /// The same, by a look at what all threads share.
+    fn look(&self, session: &Session, handle: ObjectHandle) -> Result<Arc<Object>> {
         let place = self.handles.place(handle)?;
         if place.slot != session.slot.id {
             return Err(Error::ObjectHandleInvalid);

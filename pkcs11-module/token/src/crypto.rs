@@ -91,7 +91,7 @@ impl Application {
             Error::ObjectHandleInvalid => errors.handle,
             error => error,
         })?;
-        if !object.attributes.has(attribute::KEY_TYPE.info) {
+        if !object.is_key() {
             return Err(errors.handle);
         }
         let translate = |error| match error {

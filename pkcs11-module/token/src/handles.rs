@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::RwLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{RwLock, RwLockWriteGuard};
 
 use hashbrown::HashTable;
 use strongroom_keystore::ObjectId;
@@ -33,7 +34,11 @@ pub(crate) enum Home {
 /// The handles of an application. An object keeps its handle as long as the application may see
 /// it; a number is never given twice.
 #[derive(Default)]
-pub(crate) struct Handles(RwLock<Table>);
+pub(crate) struct Handles {
+    table: RwLock<Table>,
+    /// How often some have been taken back.
+    losses: AtomicU64,
+}
 
 /// Some 30 bytes for each handle, since an application may see every object of a large token.
 #[derive(Default)]
@@ -86,22 +91,23 @@ impl Entry {
 impl Handles {
     /// None yet; of another turn, objects have other handles.
     pub(crate) fn of_turn(turn: u16) -> Self {
-        Self(RwLock::new(Table { first: first_of_turn(turn), ..Table::default() }))
+        let table = Table { first: first_of_turn(turn), ..Table::default() };
+        Self { table: RwLock::new(table), losses: AtomicU64::new(0) }
     }
 
     /// The handle of an object, given at first sight.
     pub(crate) fn of(&self, place: Place) -> Result<ObjectHandle> {
-        if let Some(handle) = read(&self.0).handle(&place.id) {
+        if let Some(handle) = read(&self.table).handle(&place.id) {
             return Ok(handle);
         }
-        let mut table = write(&self.0);
+        let mut table = write(&self.table);
         // Another thread may have been faster.
         table.handle(&place.id).map_or_else(|| table.add(place), Ok)
     }
 
     /// Has a handle of an earlier turn stand for an object.
     pub(crate) fn adopt(&self, handle: ObjectHandle, place: Place) -> Result<()> {
-        let mut table = write(&self.0);
+        let mut table = write(&self.table);
         let earlier = (1..table.first).contains(&handle.0);
         if !earlier || table.adopted.len() == MOST_ADOPTED {
             return Err(Error::ArgumentsBad);
@@ -123,14 +129,27 @@ impl Handles {
 
     /// Where the object of a handle is.
     pub(crate) fn place(&self, handle: ObjectHandle) -> Result<Place> {
-        let table = read(&self.0);
+        let table = read(&self.table);
         let entry = table.entry(handle).and_then(|index| table.entries.get(index));
         entry.and_then(Entry::place).ok_or(Error::ObjectHandleInvalid)
     }
 
+    /// How often handles have been taken back.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Acquire)
+    }
+
+    /// The table, to take handles back.
+    fn losing(&self) -> RwLockWriteGuard<'_, Table> {
+        let table = write(&self.table);
+        // Nobody who reads the number now can look before the handles are gone.
+        self.losses.fetch_add(1, Ordering::AcqRel);
+        table
+    }
+
     /// Takes back the handles of the objects that are chosen.
     pub(crate) fn forget(&self, chosen: impl Fn(&Place) -> bool) {
-        let mut table = write(&self.0);
+        let mut table = self.losing();
         for index in 0..table.entries.len() {
             let place = table.entries.get(index).and_then(Entry::place);
             if place.is_some_and(|place| chosen(&place)) {
@@ -144,7 +163,7 @@ impl Handles {
         if ids.is_empty() {
             return;
         }
-        let mut table = write(&self.0);
+        let mut table = self.losing();
         for id in ids {
             if let Some(index) = table.index(id) {
                 table.remove(index);
@@ -154,7 +173,7 @@ impl Handles {
 
     /// Takes back one handle.
     pub(crate) fn forget_one(&self, handle: ObjectHandle) {
-        let mut table = write(&self.0);
+        let mut table = self.losing();
         if let Some(index) = table.entry(handle) {
             table.remove(index);
         }
@@ -321,8 +340,8 @@ mod tests {
             assert_eq!([one, two].map(|handle| id_at(&handles, handle)), [None; 2]);
             assert_eq!(id_at(&handles, three), Some([3; 16]));
         }
-        assert!(read(&handles.0).entries.len() <= 3);
+        assert!(read(&handles.table).entries.len() <= 3);
         handles.forget_objects(&[[3; 16]]);
-        assert!(read(&handles.0).by_id.is_empty());
+        assert!(read(&handles.table).by_id.is_empty());
     }
 }

@@ -28,6 +28,7 @@ mod object;
 mod operation;
 mod own;
 mod quota;
+mod recall;
 mod rules;
 mod search;
 mod separation;

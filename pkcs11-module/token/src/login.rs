@@ -108,6 +108,7 @@ impl Application {
         self.handles.forget(|place| place.slot == session.slot.id && place.private);
         for session in self.sessions.of(token) {
             lock(&session.activity).end_private();
+            session.recall.forget();
         }
         Ok(())
     }
@@ -160,6 +161,7 @@ impl Application {
             token,
             read_write,
             activity: Default::default(),
+            recall: Default::default(),
             closed: AtomicBool::new(false),
             _taken: taken,
         });

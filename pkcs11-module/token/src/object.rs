@@ -16,6 +16,9 @@ pub(crate) struct Object {
     /// The keystore's revision of the record; 0 for session objects.
     pub(crate) revision: u64,
     key: OnceLock<Arc<Key>>,
+    /// Its `CKA_PRIVATE` and `CKA_ALWAYS_AUTHENTICATE`, which every use of it asks for.
+    private: bool,
+    authenticates: bool,
 }
 
 impl Object {
@@ -34,17 +37,24 @@ impl Object {
 
     /// An object as the keystore gave it.
     pub(crate) fn stored(id: ObjectId, revision: u64, attributes: Attributes) -> Self {
-        Self { id, attributes, revision, key: OnceLock::new() }
+        let private = attributes.is(attribute::PRIVATE);
+        let authenticates = attributes.is(attribute::ALWAYS_AUTHENTICATE);
+        Self { id, attributes, revision, key: OnceLock::new(), private, authenticates }
     }
 
     /// Whether only the user may see it.
     pub(crate) fn private(&self) -> bool {
-        self.attributes.is(attribute::PRIVATE)
+        self.private
     }
 
     /// Whether each use of it wants a login of its own.
     pub(crate) fn authenticates(&self) -> bool {
-        self.attributes.is(attribute::ALWAYS_AUTHENTICATE)
+        self.authenticates
+    }
+
+    /// Whether it is a key.
+    pub(crate) fn is_key(&self) -> bool {
+        self.key.get().is_some() || self.attributes.has(attribute::KEY_TYPE.info)
     }
 
     /// The key, parsed at its first use.

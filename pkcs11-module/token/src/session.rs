@@ -10,6 +10,7 @@ use crate::error::storage;
 use crate::handles::first_of_turn;
 use crate::operation::{Kind, Operation};
 use crate::quota::Taken;
+use crate::recall::Recall;
 use crate::search::Search;
 use crate::slot::Slot;
 use crate::sync::{read, write};
@@ -23,6 +24,7 @@ pub(crate) struct Session {
     pub(crate) token: Arc<Token>,
     pub(crate) read_write: bool,
     pub(crate) activity: Mutex<Activity>,
+    pub(crate) recall: Recall,
     /// Set when it closes, under the lock of the token's presence: a call that is still at work
     /// must leave no objects behind.
     pub(crate) closed: AtomicBool,
@@ -137,7 +139,10 @@ impl Session {
 /// How many parts the map of sessions has: threads that open and close sessions seldom meet.
 const PARTS: usize = 16;
 
-type Part = RwLock<NumberMap<u64, Arc<Session>>>;
+/// One of them. Two cache lines, because processors fetch them in pairs.
+#[derive(Default)]
+#[repr(align(128))]
+struct Part(RwLock<NumberMap<u64, Arc<Session>>>);
 
 /// The sessions of an application, by handle. A number is never given twice.
 #[derive(Default)]
@@ -156,7 +161,7 @@ impl Sessions {
     pub(crate) fn open(&self, make: impl FnOnce(SessionHandle) -> Session) -> SessionHandle {
         let handle = SessionHandle(self.last.fetch_add(1, Ordering::Relaxed) + 1);
         if let Some(part) = self.part(handle) {
-            write(part).insert(handle.0, Arc::new(make(handle)));
+            write(&part.0).insert(handle.0, Arc::new(make(handle)));
         }
         handle
     }
@@ -164,20 +169,20 @@ impl Sessions {
     /// The session of a handle.
     pub(crate) fn find(&self, handle: SessionHandle) -> Result<Arc<Session>> {
         self.part(handle)
-            .and_then(|part| read(part).get(&handle.0).cloned())
+            .and_then(|part| read(&part.0).get(&handle.0).cloned())
             .ok_or(Error::SessionHandleInvalid)
     }
 
     /// Takes a session out; calls that are in it finish.
     pub(crate) fn close(&self, handle: SessionHandle) -> Result<Arc<Session>> {
         self.part(handle)
-            .and_then(|part| write(part).remove(&handle.0))
+            .and_then(|part| write(&part.0).remove(&handle.0))
             .ok_or(Error::SessionHandleInvalid)
     }
 
     /// Whether there are none.
     pub(crate) fn is_empty(&self) -> bool {
-        self.parts.iter().all(|part| read(part).is_empty())
+        self.parts.iter().all(|part| read(&part.0).is_empty())
     }
 
     /// The sessions with a token.
@@ -193,7 +198,7 @@ impl Sessions {
     fn that(&self, chosen: impl Fn(&Arc<Session>) -> bool) -> Vec<Arc<Session>> {
         let mut all = Vec::new();
         for part in &self.parts {
-            all.extend(read(part).values().filter(|session| chosen(session)).cloned());
+            all.extend(read(&part.0).values().filter(|session| chosen(session)).cloned());
         }
         all
     }

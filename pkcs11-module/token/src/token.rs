@@ -1,7 +1,7 @@
 //! A token as one application sees it: the stored token, the application's login and sessions, and
 //! its session objects.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use strongroom_keystore::{Change, ObjectId, Role, Token as Stored, Unlocked};
@@ -19,6 +19,9 @@ pub(crate) struct Token {
     pub(crate) presence: RwLock<Presence>,
     session_objects: RwLock<NumberMap<ObjectId, (SessionHandle, Arc<Object>)>>,
     cache: Cache,
+    /// How often the application may have lost sight of objects otherwise than by a change of the
+    /// keystore.
+    losses: AtomicU64,
 }
 
 /// Who of the application is at the token.
@@ -45,6 +48,7 @@ impl Token {
             presence: RwLock::default(),
             session_objects: RwLock::default(),
             cache: Cache::default(),
+            losses: AtomicU64::new(0),
         }
     }
 
@@ -66,6 +70,17 @@ impl Token {
         presence.login = None;
         write(&self.session_objects).retain(|_, (_, object)| !object.private());
         self.cache.clear();
+        self.lose();
+    }
+
+    /// How often objects may have been lost from sight, or become others.
+    pub(crate) fn losses(&self) -> u64 {
+        self.losses.load(Ordering::Acquire)
+    }
+
+    /// Called after the change, and before anybody hears of it.
+    fn lose(&self) {
+        self.losses.fetch_add(1, Ordering::AcqRel);
     }
 
     /// A token object, if this application may see it.
@@ -141,6 +156,7 @@ impl Token {
         let mut all = write(&self.session_objects);
         let (_, present) = all.get_mut(&object.id).ok_or(Error::ObjectHandleInvalid)?;
         *present = Arc::new(Object::stored(object.id, 0, change(&present.attributes)?));
+        self.lose();
         Ok(())
     }
 
@@ -175,7 +191,9 @@ impl Token {
             let delete = [Change::Delete { id: object.id }];
             return self.stored.commit(self.keys().as_deref(), &delete).map_err(storage);
         }
-        write(&self.session_objects).remove(&object.id).map(drop).ok_or(Error::ObjectHandleInvalid)
+        write(&self.session_objects).remove(&object.id).ok_or(Error::ObjectHandleInvalid)?;
+        self.lose();
+        Ok(())
     }
 
     /// The session objects that match a search template.
@@ -193,7 +211,11 @@ impl Token {
     /// Destroys the session objects of a session, and says which they were.
     pub(crate) fn remove_session_objects(&self, owner: SessionHandle) -> Vec<ObjectId> {
         let mut all = write(&self.session_objects);
-        all.extract_if(|_, (of, _)| *of == owner).map(|(id, _)| id).collect()
+        let gone: Vec<_> = all.extract_if(|_, (of, _)| *of == owner).map(|(id, _)| id).collect();
+        if !gone.is_empty() {
+            self.lose();
+        }
+        gone
     }
 }
 
