@@ -83,7 +83,7 @@ impl Watch {
     fn stay_awake(&self) -> Option<Awake<'_>> {
         let next = |awake| (awake < self.most).then_some(awake + 1);
         let counted = self.awake.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
-        counted.is_ok().then_some(Awake(&self.awake))
+        counted.is_ok().then(|| Awake(&self.awake))
     }
 }
 
@@ -149,8 +149,11 @@ mod tests {
     #[test]
     fn no_more_than_may_stay_awake() {
         let (watch, mut waiting) = (watch(1), Waiting { short: true });
-        let _another = watch.stay_awake().unwrap();
+        let another = watch.stay_awake().unwrap();
         assert_eq!(watch.read(&mut waiting, &mut [0], once(), |_| Ok(2)).unwrap(), 2);
+        assert_eq!(watch.awake.load(Ordering::Relaxed), 1);
+        drop(another);
+        assert_eq!(watch.awake.into_inner(), 0);
     }
 
     #[test]
