@@ -314,7 +314,7 @@ impl Read for Answers<'_> {
         let socket = &self.socket.0;
         let receive = |flags| move |place: &mut [u8]| Ok(recv(socket, place, flags)?.0);
         let (look, sleep) = (receive(RecvFlags::DONTWAIT), receive(RecvFlags::empty()));
-        self.watch.read(self.waiting, place, look, sleep)
+        self.watch.read(self.waiting, 0, place, look, sleep)
     }
 }
 

@@ -49,6 +49,7 @@ impl Default for Watch {
 
 impl Watch {
     /// Reads into a place: `look` says that it would block where nothing is there yet, `sleep` waits.
+    /// So many threads of the process are at work meanwhile, and want processors too.
     ///
     /// # Errors
     ///
@@ -56,6 +57,7 @@ impl Watch {
     pub fn read(
         &self,
         waiting: &mut Waiting,
+        at_work: usize,
         place: &mut [u8],
         look: impl Fn(&mut [u8]) -> io::Result<usize>,
         sleep: impl FnOnce(&mut [u8]) -> io::Result<usize>,
@@ -66,7 +68,7 @@ impl Watch {
             seen => return seen,
         }
         let began = Instant::now();
-        if let Some(_awake) = waiting.short.then(|| self.stay_awake()).flatten() {
+        if let Some(_awake) = waiting.short.then(|| self.stay_awake(at_work)).flatten() {
             while began.elapsed() < MOMENT {
                 match look(place) {
                     Err(error) if error.kind() == ErrorKind::WouldBlock => thread::yield_now(),
@@ -79,9 +81,9 @@ impl Watch {
         outcome
     }
 
-    /// Nothing if as many do already as may.
-    fn stay_awake(&self) -> Option<Awake<'_>> {
-        let next = |awake| (awake < self.most).then_some(awake + 1);
+    /// Nothing if as many do already, or are at work, as may.
+    fn stay_awake(&self, at_work: usize) -> Option<Awake<'_>> {
+        let next = |awake| (awake + at_work < self.most).then_some(awake + 1);
         let counted = self.awake.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next);
         counted.is_ok().then(|| Awake(&self.awake))
     }
@@ -117,7 +119,7 @@ mod tests {
             thread::sleep(MOMENT * 2);
             Ok(1)
         };
-        assert_eq!(watch(1).read(&mut waiting, &mut [0], once(), long).unwrap(), 1);
+        assert_eq!(watch(1).read(&mut waiting, 0, &mut [0], once(), long).unwrap(), 1);
         assert!(!waiting.short);
     }
 
@@ -130,9 +132,9 @@ mod tests {
             if looks.get() < 3 { nothing(place) } else { Ok(1) }
         };
         // A thread that the machine keeps from looking for a whole moment may sleep after all.
-        assert_eq!(watch.read(&mut waiting, &mut [0], third, |_| Ok(1)).unwrap(), 1);
+        assert_eq!(watch.read(&mut waiting, 0, &mut [0], third, |_| Ok(1)).unwrap(), 1);
         waiting.short = true;
-        assert_eq!(watch.read(&mut waiting, &mut [0], nothing, |_| Ok(2)).unwrap(), 2);
+        assert_eq!(watch.read(&mut waiting, 0, &mut [0], nothing, |_| Ok(2)).unwrap(), 2);
         assert!(!waiting.short, "it looked in vain for as long as it may");
         assert_eq!(watch.awake.into_inner(), 0);
     }
@@ -141,7 +143,7 @@ mod tests {
     fn what_is_there_tells_nothing() {
         for short in [false, true] {
             let mut waiting = Waiting { short };
-            assert_eq!(watch(1).read(&mut waiting, &mut [0], |_| Ok(1), nothing).unwrap(), 1);
+            assert_eq!(watch(1).read(&mut waiting, 0, &mut [0], |_| Ok(1), nothing).unwrap(), 1);
             assert_eq!(waiting.short, short);
         }
     }
@@ -149,10 +151,12 @@ mod tests {
     #[test]
     fn no_more_than_may_stay_awake() {
         let (watch, mut waiting) = (watch(1), Waiting { short: true });
-        let another = watch.stay_awake().unwrap();
-        assert_eq!(watch.read(&mut waiting, &mut [0], once(), |_| Ok(2)).unwrap(), 2);
+        let another = watch.stay_awake(0).unwrap();
+        assert_eq!(watch.read(&mut waiting, 0, &mut [0], once(), |_| Ok(2)).unwrap(), 2);
+        waiting.short = true;
         assert_eq!(watch.awake.load(Ordering::Relaxed), 1);
         drop(another);
+        assert_eq!(watch.read(&mut waiting, 1, &mut [0], once(), |_| Ok(2)).unwrap(), 2);
         assert_eq!(watch.awake.into_inner(), 0);
     }
 
@@ -160,7 +164,7 @@ mod tests {
     fn what_goes_wrong_is_seen_at_once() {
         let (watch, mut waiting) = (watch(1), Waiting { short: true });
         let broken = |_: &mut [u8]| Err(ErrorKind::ConnectionReset.into());
-        let error = watch.read(&mut waiting, &mut [0], broken, nothing).unwrap_err();
+        let error = watch.read(&mut waiting, 0, &mut [0], broken, nothing).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
     }
 }

@@ -44,7 +44,7 @@ fn converse(server: &Server, mut stream: &UnixStream, peer: &Peer) -> io::Result
     stream.set_read_timeout(Some(look))?;
     let most = usize::try_from(server.settings.frame).unwrap_or(usize::MAX);
     let application = Observed::new(&share.application, server);
-    let mut requests = Requests::new(stream, &server.watch);
+    let mut requests = Requests::new(stream, server);
     let mut last = Instant::now();
     loop {
         match inbox.frame(&mut requests, most, PATIENCE) {

@@ -37,7 +37,7 @@ fn converse(server: &Server, stream: &UnixStream, peer: &Peer) -> io::Result<()>
     let module = Module { application: &application, layouts: strongroom_token::layouts };
     let mut limits = Limits { patience: PATIENCE, ..Limits::default() };
     limits.body = limits.body.min(server.settings.frame);
-    serve(Requests::new(stream, &server.watch), Answers(stream), module, &limits)
+    serve(Requests::new(stream, server), Answers(stream), module, &limits)
 }
 
 /// The way back to a client. Who does not take an answer is not read from either.
