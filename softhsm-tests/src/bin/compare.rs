@@ -1,9 +1,11 @@
 //! Renders the tables of results of several modules, side by side, into the README.
 //!
 //! `compare libsofthsm2 libstrongroom_pkcs11` reads `<name>.tsv` of each, from the directory of
-//! results, and replaces what stands between the two markers in `softhsm-tests/README.md`.
+//! results, and replaces what stands between the two markers in `softhsm-tests/README.md`. The first is
+//! the measure: it fails if another does not pass what that passes. With `--check` in front it says
+//! that much, and writes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
@@ -18,8 +20,12 @@ const END: &str = "<!-- results: end -->";
 type Results = BTreeMap<String, (String, String)>;
 
 fn main() -> ExitCode {
-    let names: Vec<String> = env::args().skip(1).collect();
-    match render(&names) {
+    let mut names: Vec<String> = env::args().skip(1).collect();
+    let check = names.first().is_some_and(|first| first == "--check");
+    if check {
+        names.remove(0);
+    }
+    match compare(&names, check) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("compare: {error}");
@@ -28,7 +34,7 @@ fn main() -> ExitCode {
     }
 }
 
-fn render(names: &[String]) -> Result<(), String> {
+fn compare(names: &[String], check: bool) -> Result<(), String> {
     if names.is_empty() {
         return Err("name the modules, for example libsofthsm2 libstrongroom_pkcs11".to_owned());
     }
@@ -39,12 +45,48 @@ fn render(names: &[String]) -> Result<(), String> {
             fs::read_to_string(&path).map_err(|error| format!("{}: {error}", path.display()))?;
         modules.push((name.as_str(), read(&text)));
     }
+    if !check {
+        write(&modules)?;
+    }
+    let below = below(&modules);
+    if below.is_empty() {
+        return Ok(());
+    }
+    Err(format!("the first passes what another does not:\n{}", below.join("\n")))
+}
+
+fn write(modules: &[(&str, Results)]) -> Result<(), String> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let text = fs::read_to_string(&readme).map_err(|error| error.to_string())?;
     let (head, rest) = text.split_once(BEGIN).ok_or("README.md has no first marker")?;
     let (_, tail) = rest.split_once(END).ok_or("README.md has no last marker")?;
-    let text = format!("{head}{BEGIN}\n{}\n{END}{tail}", markdown(&modules));
+    let text = format!("{head}{BEGIN}\n{}\n{END}{tail}", markdown(modules));
     fs::write(&readme, text).map_err(|error| error.to_string())
+}
+
+/// What the first module passes and another does not.
+fn below(modules: &[(&str, Results)]) -> Vec<String> {
+    let Some(((_, measure), others)) = modules.split_first() else {
+        return Vec::new();
+    };
+    let mut below = Vec::new();
+    for (name, results) in others {
+        for (case, _) in measure.iter().filter(|(_, one)| passes(Some(one))) {
+            let other = results.get(case);
+            if !passes(other) {
+                below.push(format!("{name}: {case}: {}", word(other)));
+            }
+        }
+    }
+    below
+}
+
+fn passes(result: Option<&(String, String)>) -> bool {
+    word(result) == "pass"
+}
+
+fn word(result: Option<&(String, String)>) -> &str {
+    result.map_or("not run", |(outcome, _)| outcome)
 }
 
 fn read(text: &str) -> Results {
@@ -60,12 +102,14 @@ fn read(text: &str) -> Results {
 
 fn markdown(modules: &[(&str, Results)]) -> String {
     let mut text = String::new();
-    text.push_str("\n| Module | Cases | Pass | Fail | Crash |\n|---|---:|---:|---:|---:|\n");
+    text.push_str("\n| Module | Cases | Pass | Fail | Crash | Not run |\n");
+    text.push_str("|---|---:|---:|---:|---:|---:|\n");
     for (name, results) in modules {
         let count = |word: &str| results.values().filter(|(outcome, _)| outcome == word).count();
-        let (pass, fail, crash) = (count("pass"), count("fail"), count("crash"));
-        let _ = writeln!(text, "| {name} | {} | {pass} | {fail} | {crash} |", results.len());
+        let counts = ["pass", "fail", "crash", "not run"].map(|word| count(word).to_string());
+        let _ = writeln!(text, "| {name} | {} | {} |", results.len(), counts.join(" | "));
     }
+    text.push_str(&clients(modules));
     text.push_str("\nWhere a module does not pass:\n\n| Case |");
     for (name, _) in modules {
         let _ = write!(text, " {name} |");
@@ -84,8 +128,8 @@ fn markdown(modules: &[(&str, Results)]) -> String {
         let mut reasons: Vec<String> = Vec::new();
         let _ = write!(text, "| {name} |");
         for outcome in outcomes {
-            let (word, reason) = outcome.map_or(("not run", ""), |(word, reason)| (word, reason));
-            let _ = write!(text, " {word} |");
+            let _ = write!(text, " {} |", word(outcome));
+            let reason = outcome.map_or("", |(_, reason)| reason);
             if !reason.is_empty() {
                 reasons.push(reason.chars().take(120).collect::<String>().replace('|', "\\|"));
             }
@@ -94,4 +138,64 @@ fn markdown(modules: &[(&str, Results)]) -> String {
         let _ = writeln!(text, " {} |", reasons.join("; "));
     }
     text
+}
+
+/// How many cases of each client the modules pass.
+fn clients(modules: &[(&str, Results)]) -> String {
+    let mut cases: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
+    for name in modules.iter().flat_map(|(_, results)| results.keys()) {
+        if let Some(client) = client_of(name) {
+            cases.entry(client).or_default().insert(name);
+        }
+    }
+    let mut text =
+        String::from("\nClients, and the cases that they pass on a module:\n\n| Client | Cases |");
+    for (name, _) in modules {
+        let _ = write!(text, " {name} |");
+    }
+    let _ = writeln!(text, "\n|---|---:|{}", "---:|".repeat(modules.len()));
+    for (client, cases) in cases {
+        let _ = write!(text, "| {client} | {} |", cases.len());
+        for (_, results) in modules {
+            let passed = cases.iter().filter(|case| passes(results.get(**case))).count();
+            let _ = write!(text, " {passed} |");
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// The client whose case this is: `clients::NAME [CASE]`.
+fn client_of(case: &str) -> Option<&str> {
+    let (client, _) = case.strip_prefix("clients::")?.split_once(" [")?;
+    Some(client)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{below, clients, read};
+
+    const SOFTHSM2: &str =
+        "edge::one\tpass\t\t\nclients::nss [a]\tpass\t\t\nclients::nss [b]\tfail\twhy\t\n";
+
+    #[test]
+    fn a_client_is_a_row() {
+        let ours = "edge::one\tpass\t\t\nclients::nss [a]\tpass\t\t\nclients::nss [b]\tpass\t\t\n";
+        let text = clients(&[("s", read(SOFTHSM2)), ("o", read(ours))]);
+        assert!(text.contains("| nss | 2 | 1 | 2 |"), "{text}");
+        assert!(!text.contains("edge"), "{text}");
+    }
+
+    #[test]
+    fn whoever_passes_less_is_below() {
+        for (ours, wanted) in [
+            ("edge::one\tpass\t\nclients::nss [a]\tpass\t", 0),
+            ("edge::one\tpass\t\nclients::nss [a]\tfail\twhy", 1),
+            ("edge::one\tcrash\t\nclients::nss [a]\tnot run\twhy", 2),
+            ("edge::one\tpass\t", 1),
+        ] {
+            let below = below(&[("s", read(SOFTHSM2)), ("o", read(ours))]);
+            assert_eq!(below.len(), wanted, "{below:?}");
+        }
+    }
 }

@@ -67,6 +67,12 @@ pub(super) const STEPS: &[Step] = &[
         run: black_box_strongroom,
     },
     Step {
+        name: "compare",
+        about: "Strongroom passes whatever SoftHSM2 passes",
+        needs: &["packages", "release", "softhsm2", "strongroom"],
+        run: compare,
+    },
+    Step {
         name: "keytool",
         about: "the keytool's tests, which ran on SoftHSM2's module, on Strongroom's",
         needs: &["packages", "release"],
@@ -200,6 +206,14 @@ fn black_box_softhsm2() -> Result {
 
 fn black_box_strongroom() -> Result {
     black_box(&release::build()?.module, None)
+}
+
+/// The outcomes that the two steps before have written down.
+fn compare() -> Result {
+    let command = ["run", "--quiet", "--locked", "--package=strongroom-softhsm-tests"];
+    run(cargo(command)
+        .args(["--bin=compare", "--", "--check", "libsofthsm2"])
+        .arg("libstrongroom_pkcs11"))
 }
 
 fn keytool_strongroom() -> Result {
