@@ -26,6 +26,19 @@ info() {
 }
 run "information" info
 
+# A slot by its number, by its place, by its description; the token's label is what all else goes by.
+by_slot() {
+    tool --list-token-slots >"$WORK/slots"
+    number=$(sed -n 's/^Slot 0 (\(0x[0-9a-f]*\)): .*/\1/p' "$WORK/slots")
+    description=$(sed -n 's/^Slot 0 (0x[0-9a-f]*): \(.*[^ ]\) *$/\1/p' "$WORK/slots")
+    for way in "--slot=$number" --slot-index=0 "--slot-description=$description"; do
+        tool "$way" --list-slots
+        tool "$way" --verbose --login --pin "$PIN" --generate-random 8 --output-file "$WORK/random"
+        test "$(wc -c <"$WORK/random")" -eq 8
+    done
+}
+run "--slot, --slot-index, --slot-description" by_slot
+
 interfaces() {
     tool --list-interfaces | grep -i 'PKCS 11'
 }
@@ -42,6 +55,9 @@ run "generate P-384" generate EC:secp384r1 p384 03
 run "generate P-521" generate EC:secp521r1 p521 04
 run "generate secp256k1" generate EC:secp256k1 k256 05
 run "generate Ed25519" generate EC:edwards25519 ed25519 06
+# Version 0.23 knows no Ed448 and no X448.
+fails_everywhere "generate X25519" "pkcs11-tool 0.23 says a wrong length of the curve's name"
+run "generate X25519" generate EC:curve25519 x25519 09
 
 for_decryption() {
     user --keypairgen --key-type rsa:2048 --label decrypts --id 07 --usage-decrypt --usage-wrap
@@ -112,6 +128,35 @@ sign_ed25519() {
 }
 run "sign Ed25519" sign_ed25519
 
+formats() {
+    for format in rs sequence openssl; do
+        user --sign --id 02 --mechanism ECDSA --signature-format "$format" \
+            --input-file "$WORK/digest" --output-file "$WORK/signature"
+        user --verify --id 02 --mechanism ECDSA --signature-format "$format" \
+            --input-file "$WORK/digest" --signature-file "$WORK/signature" |
+            grep 'Signature is valid'
+    done
+}
+run "--signature-format" formats
+
+# No mechanism is one of hardware, so none is found where the tool looks for one itself.
+allow_sw() {
+    if user --sign --id 01 --input-file "$DATA" >"$WORK/out" 2>&1; then exit 1; fi
+    grep 'Sign mechanism not supported' "$WORK/out"
+    user --allow-sw --sign --id 01 --input-file "$DATA" >"$WORK/out" 2>&1 || true
+    grep 'Using signature algorithm' "$WORK/out"
+}
+run "--allow-sw" allow_sw
+
+hash() {
+    user --hash --mechanism "$1" --input-file "$DATA" --output-file "$WORK/hash"
+    openssl dgst -binary "-$2" "$DATA" | cmp - "$WORK/hash"
+}
+run "hash SHA-1" hash SHA-1 sha1
+run "hash SHA-256" hash SHA256 sha256
+run "hash SHA-512" hash SHA512 sha512
+run "hash by the number of a mechanism" hash 0x00000260 sha384
+
 decrypt_rsa() {
     public 07
     openssl pkeyutl -encrypt -pubin -keyform DER -inkey "$WORK/pub.07" -in "$DATA" \
@@ -140,6 +185,15 @@ aes() {
     user --list-objects --type secrkey | grep aes
 }
 run "generate AES" aes
+
+secret() {
+    user --keygen --key-type "$1" --label "$2" --id "$3"
+    user --list-objects --type secrkey | grep "$2"
+}
+run "generate a generic secret" secret GENERIC:64 generic 14
+run "generate AES of 24 bytes" secret AES:24 aes24 15
+fails_everywhere "generate 3DES" "pkcs11-tool gives a length, which such a key does not have"
+run "generate 3DES" secret DES3:24 des3 16
 
 aes_crypt() {
     iv=000102030405060708090a0b0c0d0e0f
@@ -201,6 +255,117 @@ write() {
 }
 run "write, read and delete objects" write
 
+# object TYPE LABEL: what is listed of an object.
+object() {
+    user --list-objects --type "$1" | sed -n "/label: *'*$2'*$/,/^[A-Z]/p"
+}
+
+set_id() {
+    user --keygen --key-type AES:16 --label moved --id 50
+    user --set-id 51 --type secrkey --id 50
+    object secrkey moved | grep 'ID: *51'
+}
+run "--set-id" set_id
+
+# Of the login for each use the tool takes care.
+always_auth() {
+    user --keypairgen --key-type rsa:2048 --label asks --id 52 --usage-sign --always-auth
+    object privkey asks | grep 'always authenticate'
+    sign 52 SHA256-RSA-PKCS "$DATA"
+    public 52
+    openssl dgst -sha256 -verify "$WORK/pub.52" -keyform DER -signature "$WORK/signature" "$DATA"
+}
+run "--always-auth" always_auth
+
+# With no operation that waits for it there is no such login.
+context_specific() {
+    if tool --token-label box --login --login-type context-specific --pin "$PIN" --list-objects \
+        >"$WORK/out" 2>&1; then exit 1; fi
+    grep CKR_OPERATION_NOT_INITIALIZED "$WORK/out"
+}
+run "--login-type context-specific" context_specific
+
+sensitive() {
+    user --keygen --key-type AES:16 --label hidden --id 53 --sensitive
+    object secrkey hidden | grep 'Access: *sensitive'
+    user --keypairgen --key-type rsa:2048 --label leaves --id 54 --usage-sign --private --extractable
+    object privkey leaves | grep 'Access:' >"$WORK/access"
+    if grep 'never extractable' "$WORK/access"; then exit 1; fi
+}
+run "--sensitive and --extractable" sensitive
+
+private() {
+    user --write-object "$DATA" --type data --label seen
+    user --write-object "$DATA" --type data --label unseen --private
+    tool --token-label box --list-objects --type data >"$WORK/list"
+    grep "'seen'" "$WORK/list"
+    if grep "'unseen'" "$WORK/list"; then exit 1; fi
+    object data unseen | grep private
+}
+run "--private" private
+
+allowed() {
+    user --keypairgen --key-type rsa:2048 --label single --id 55 --usage-sign \
+        --allowed-mechanisms SHA256-RSA-PKCS
+    sign 55 SHA256-RSA-PKCS "$DATA"
+    if sign 55 SHA512-RSA-PKCS "$DATA"; then exit 1; fi
+}
+run "--allowed-mechanisms" allowed
+
+certificate() {
+    openssl req -x509 -newkey rsa:2048 -nodes -keyout "$WORK/from.pem" -out "$WORK/from.cert" \
+        -subj /CN=from -days 30
+    openssl x509 -in "$WORK/from.cert" -outform DER -out "$WORK/from.der"
+    openssl pkey -in "$WORK/from.pem" -outform DER -out "$WORK/from.key"
+}
+# CN=from, as a certificate has it.
+FROM=300f310d300b06035504030c0466726f6d
+by_name() {
+    certificate
+    user --write-object "$WORK/from.der" --type cert --id 56 --label from
+    for way in --subject --issuer; do
+        user --read-object --type cert "$way" "$FROM" --output-file "$WORK/back"
+        cmp "$WORK/from.der" "$WORK/back"
+    done
+}
+run "--subject and --issuer" by_name
+
+# The key has its subject from the certificate.
+attr_from() {
+    certificate
+    user --write-object "$WORK/from.key" --type privkey --attr-from "$WORK/from.der" --label from \
+        --id 57 --usage-sign
+    user --sign --id 57 --mechanism SHA256-RSA-PKCS --input-file "$DATA" \
+        --output-file "$WORK/signature"
+    openssl x509 -in "$WORK/from.cert" -pubkey -noout >"$WORK/from.pub"
+    openssl dgst -sha256 -verify "$WORK/from.pub" -signature "$WORK/signature" "$DATA"
+}
+run "--attr-from" attr_from
+
+# The tool heeds it for certificates alone.
+undestroyable() {
+    certificate
+    user --write-object "$WORK/from.der" --type cert --id 58 --label stays --undestroyable
+    if user --delete-object --type cert --id 58; then exit 1; fi
+    object cert stays | grep stays
+}
+run "--undestroyable" undestroyable
+
+by_index() {
+    user --write-object "$DATA" --type data --label twice
+    user --write-object "$DATA" --type data --label twice
+    user --delete-object --type data --label twice --object-index 1
+    test "$(user --list-objects --type data | grep -c "'twice'")" -eq 1
+}
+run "--object-index" by_index
+
+by_identifier() {
+    user --write-object "$DATA" --type data --label numbered --application-id 1.3.6.1.4.1
+    user --read-object --type data --application-id 1.3.6.1.4.1 --output-file "$WORK/back"
+    cmp "$DATA" "$WORK/back"
+}
+run "--application-id" by_identifier
+
 change_pin() {
     user --change-pin --new-pin changed-pin
     tool --token-label box --login --pin changed-pin --change-pin --new-pin "$PIN"
@@ -214,6 +379,36 @@ wrong_pin() {
 }
 run "a wrong PIN" wrong_pin
 
+change_so_pin() {
+    tool --token-label box --login --login-type so --so-pin "$1" --change-pin --new-pin "$2"
+}
+so_pin() {
+    change_so_pin "$SO_PIN" changed-so-pin
+    if change_so_pin "$SO_PIN" other-so-pin; then exit 1; fi
+    change_so_pin changed-so-pin "$SO_PIN"
+}
+run "change the SO PIN" so_pin
+
+# PKCS #11 has no PUK: the SO gives a new PIN. What the tool calls unlocking is for smart cards.
+given_pin() {
+    tool --token-label box --login --login-type so --so-pin "$SO_PIN" --init-pin --new-pin given-pin
+    if user --list-objects; then exit 1; fi
+    tool --token-label box --login --pin given-pin --change-pin --new-pin "$PIN"
+    user --list-objects
+}
+run "the SO gives a new PIN" given_pin
+unlock_pin() {
+    if tool --token-label box --unlock-pin --puk "$SO_PIN" --new-pin "$PIN" >"$WORK/out" 2>&1; then
+        exit 1
+    fi
+    grep CKR_PIN_INCORRECT "$WORK/out"
+    if tool --token-label box --unlock-pin --login --login-type context-specific --puk "$SO_PIN" \
+        --new-pin "$PIN" >"$WORK/out" 2>&1; then exit 1; fi
+    grep CKR_OPERATION_NOT_INITIALIZED "$WORK/out"
+    user --list-objects
+}
+run "--unlock-pin is refused" unlock_pin
+
 random() {
     tool --token-label box --generate-random 64 --output-file "$WORK/random"
     test "$(wc -c <"$WORK/random")" -eq 64
@@ -225,6 +420,17 @@ builtin_test() {
 }
 softhsm2_fails "--test" "OAEP is SHA-1 only (#474)"
 run "--test" builtin_test
+
+moz_cert() {
+    certificate
+    user --moz-cert "$WORK/from.der"
+}
+run "--moz-cert" moz_cert
+
+hotplug() {
+    tool --test-hotplug </dev/null
+}
+run "--test-hotplug" hotplug
 
 test_ec() {
     user --session-rw --test-ec --key-type EC:prime256v1 --label tested --id 30
