@@ -9,6 +9,8 @@
 mod document;
 mod functions;
 mod mechanisms;
+#[cfg(test)]
+mod named;
 mod objects;
 mod separation;
 
