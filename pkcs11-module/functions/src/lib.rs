@@ -29,7 +29,6 @@ use strongroom_types::{
     ObjectHandle, Output, Params, Placed, Result, Room, SessionHandle, SessionInfo, SlotId,
     SlotInfo, TokenInfo, UserType, Value, ck,
 };
-use zeroize::Zeroizing;
 
 use crate::remote::Request;
 use crate::serve::Answer;
@@ -183,6 +182,20 @@ pub struct MessageOutput {
     pub placed: Vec<Placed>,
 }
 
+/// A row of the table, as a document tells of it.
+pub struct Row {
+    /// What stands for the function on the wire.
+    pub number: u16,
+    /// The standard's name.
+    pub name: &'static str,
+    /// The name and the type of each argument, in the order of the wire.
+    pub arguments: &'static [(&'static str, &'static str)],
+    /// The type of the reply.
+    pub reply: &'static str,
+    /// What there is to know of it, in the words of rustdoc.
+    pub about: &'static str,
+}
+
 /// The table. A number stands for its function for ever; a function that changes gets a new row.
 macro_rules! table {
     ($make:ident) => {
@@ -198,7 +211,7 @@ macro_rules! table {
             /// `C_GetTokenInfo`.
             4 C_GetTokenInfo: fn token_info(slot: SlotId) -> TokenInfo;
             /// `C_WaitForSlotEvent`, which waits for some moments if it may block: whoever waits for longer
-            /// asks again after [`Error::NoEvent`], as [`wait_for_event`] does.
+            /// asks again after `CKR_NO_EVENT`.
             5 C_WaitForSlotEvent: fn wait_for_slot_event(block: bool) -> SlotId;
             /// `C_GetMechanismList`.
             6 C_GetMechanismList: fn mechanism_list(slot: SlotId) -> Vec<MechanismType>;
@@ -300,7 +313,7 @@ macro_rules! table {
             /// `C_SeedRandom`.
             52 C_SeedRandom: fn seed_random(session: SessionHandle, seed: &[u8]) -> ();
             /// `C_GenerateRandom`: this many bytes.
-            53 C_GenerateRandom: fn generate_random(session: SessionHandle, len: usize) -> Zeroizing<Vec<u8>>;
+            53 C_GenerateRandom: fn generate_random(session: SessionHandle, len: usize) -> Bytes;
 
             /// `C_LoginUser`: a login with the name of a user.
             60 C_LoginUser: fn login_user(session: SessionHandle, user: UserType, pin: &[u8], name: &[u8]) -> ();
@@ -402,12 +415,12 @@ macro_rules! table {
 }
 
 macro_rules! declare {
-    ($($(#[$doc:meta])* $number:literal $c_name:ident: fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $reply:ty;)*) => {
+    ($($(#[doc = $doc:literal])* $number:literal $c_name:ident: fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $reply:ty;)*) => {
         /// The functions of chapter 5, without pointers. Sessions, handles and logins belong to the
         /// application that calls; there is one implementor for each.
         pub trait Cryptoki: Host + Send + Sync {
             $(
-                $(#[$doc])*
+                $(#[doc = $doc])*
                 ///
                 /// # Errors
                 ///
@@ -416,8 +429,14 @@ macro_rules! declare {
             )*
         }
 
-        /// The rows of the table: a number that never changes, and the standard's name.
-        pub const ROWS: &[(u16, &str)] = &[$(($number, stringify!($c_name)),)*];
+        /// The rows of the table, for the documents.
+        pub const ROWS: &[Row] = &[$(Row {
+            number: $number,
+            name: stringify!($c_name),
+            arguments: &[$((stringify!($arg), stringify!($ty)),)*],
+            reply: stringify!($reply),
+            about: concat!($($doc),*),
+        },)*];
 
         /// Whether a row's first argument is a session.
         const IN_SESSION: &[(u16, bool)] = &[$(($number, in_session(stringify!($($arg)*))),)*];

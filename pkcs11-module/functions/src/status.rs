@@ -160,9 +160,9 @@ mod tests {
 
     #[test]
     fn a_function_of_the_table_works() {
-        for (_, name) in ROWS {
-            let function = FUNCTIONS.iter().find(|function| function.name == *name).unwrap();
-            assert_eq!(function.status, Status::Works, "{name}");
+        for row in ROWS {
+            let function = FUNCTIONS.iter().find(|function| function.name == row.name).unwrap();
+            assert_eq!(function.status, Status::Works, "{}", row.name);
         }
     }
 
@@ -175,6 +175,6 @@ mod tests {
 
     #[test]
     fn numbers_are_unique() {
-        assert!(ROWS.is_sorted_by(|(a, _), (b, _)| a < b));
+        assert!(ROWS.is_sorted_by(|one, next| one.number < next.number));
     }
 }

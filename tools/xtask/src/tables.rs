@@ -1,4 +1,4 @@
-//! `tables`: the parts of README.md and CONFORMANCE.md that are written down elsewhere.
+//! `tables`: the parts of README.md, CONFORMANCE.md and PROTOCOL.md that are written down elsewhere.
 
 use crate::failure::Result;
 use crate::process::{cargo, run_and_quote as start};

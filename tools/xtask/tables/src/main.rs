@@ -1,5 +1,5 @@
-//! Writes the tables of README.md and CONFORMANCE.md that the code already knows, between the marks that
-//! say where.
+//! Writes the tables of README.md, CONFORMANCE.md and PROTOCOL.md that the code already knows, between the
+//! marks that say where.
 //!
 //! `--check` changes nothing, and fails if a table is not as it should be. A file that is
 //! missing is begun, with the marks in it.
@@ -13,6 +13,7 @@ mod mechanisms;
 mod named;
 mod objects;
 mod separation;
+mod wire;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,10 @@ const DOCUMENTS: &[Document] = &[
     Document {
         path: "pkcs11-module/CONFORMANCE.md",
         sections: &[Section { name: "separation", text: separation::table }],
+    },
+    Document {
+        path: "tools/strongroomd/PROTOCOL.md",
+        sections: &[Section { name: "wire", text: wire::table }],
     },
 ];
 
