@@ -50,9 +50,15 @@ const PATIENCE: Duration = Duration::from_secs(180);
 enum Configured {
     /// Its own, whichever that is.
     Itself,
+    /// Those by which it has the habits of SoftHSM2: a `softhsm2.conf` and nothing else, or a daemon whose
+    /// configuration says so.
+    Compatible,
     /// A `softhsm2.conf` and nothing else: the module stands in SoftHSM2's place.
     AsSoftHsm2,
 }
+
+/// Why what is asked of a module in SoftHSM2's place is not asked of the client of a daemon.
+const NO_DAEMON: &str = "a softhsm2.conf alone leads to no daemon";
 
 /// Runs a test.
 pub fn case<F: Fn(&World)>(softhsm2: SoftHsm2, body: F) {
@@ -65,7 +71,19 @@ pub fn table<R, F: Fn(&World, &R)>(rows: &[(&str, SoftHsm2, R)], body: F) {
     run(type_name::<F>(), Configured::Itself, rows, body);
 }
 
-/// Runs a test on a module that finds a `softhsm2.conf` and nothing else.
+/// Runs a test on a module with the habits of SoftHSM2.
+pub fn case_compatible<F: Fn(&World)>(softhsm2: SoftHsm2, body: F) {
+    let rows = &[("", softhsm2, ())];
+    run(type_name::<F>(), Configured::Compatible, rows, |world, ()| body(world));
+}
+
+/// The same on every row.
+pub fn table_compatible<R, F: Fn(&World, &R)>(rows: &[(&str, SoftHsm2, R)], body: F) {
+    run(type_name::<F>(), Configured::Compatible, rows, body);
+}
+
+/// Runs a test on a module that finds a `softhsm2.conf` and nothing else. There is no daemon then, so the
+/// client of one is not asked.
 pub fn case_as_softhsm2<F: Fn(&World)>(softhsm2: SoftHsm2, body: F) {
     let rows = &[("", softhsm2, ())];
     run(type_name::<F>(), Configured::AsSoftHsm2, rows, |world, ()| body(world));
@@ -120,6 +138,7 @@ enum Outcome {
     Pass,
     Fail(String),
     Crash(String),
+    NotRun,
 }
 
 impl Outcome {
@@ -128,18 +147,37 @@ impl Outcome {
             Self::Pass => "pass",
             Self::Fail(_) => "fail",
             Self::Crash(_) => "crash",
+            Self::NotRun => "not run",
+        }
+    }
+
+    /// What was said.
+    fn told(&self) -> &str {
+        match self {
+            Self::Pass | Self::NotRun => "",
+            Self::Fail(message) | Self::Crash(message) => message,
         }
     }
 }
 
 fn parent<R>(name: &str, configured: Configured, rows: &[(&str, SoftHsm2, R)]) {
     let module = module_path();
+    let full = |row: &str| match row {
+        "" => name.to_owned(),
+        row => format!("{name} [{row}]"),
+    };
+    if configured == Configured::AsSoftHsm2 && daemon_path().is_some() {
+        for (row, ..) in rows {
+            record(&module, &full(row), &Outcome::NotRun, NO_DAEMON);
+        }
+        return;
+    }
     let softhsm2 = probe(name, &module);
     let mut bad = Vec::new();
     for ((row, expected, _), (outcome, output)) in
         rows.iter().zip(outcomes(name, configured, &module, rows.len()))
     {
-        let full = if row.is_empty() { name.to_owned() } else { format!("{name} [{row}]") };
+        let full = full(row);
         let (complaint, reason) = judge(softhsm2, *expected, &outcome);
         record(&module, &full, &outcome, &reason);
         if let Some(complaint) = complaint {
@@ -151,10 +189,7 @@ fn parent<R>(name: &str, configured: Configured, rows: &[(&str, SoftHsm2, R)]) {
 
 /// Says what is wrong with an outcome, if anything is, and what the table says of it.
 fn judge(softhsm2: bool, expected: SoftHsm2, outcome: &Outcome) -> (Option<String>, String) {
-    let told = match outcome {
-        Outcome::Pass => String::new(),
-        Outcome::Fail(message) | Outcome::Crash(message) => message.clone(),
-    };
+    let told = outcome.told().to_owned();
     if !softhsm2 {
         let complaint = (*outcome != Outcome::Pass).then(|| told.clone());
         return (complaint, told);
@@ -184,11 +219,7 @@ fn record(module: &Path, name: &str, outcome: &Outcome, reason: &str) {
     };
     let path = directory.join(format!("{stem}.tsv"));
     let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    let told = match outcome {
-        Outcome::Pass => "",
-        Outcome::Fail(message) | Outcome::Crash(message) => message,
-    };
-    let line = format!("{name}\t{}\t{reason}\t{told}\n", outcome.word());
+    let line = format!("{name}\t{}\t{reason}\t{}\n", outcome.word(), outcome.told());
     let file = OpenOptions::new().create(true).append(true).open(path);
     file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the table of results");
 }
@@ -293,29 +324,30 @@ fn child_command(
         .env(REPORT, report)
         .env("RUST_BACKTRACE", "0")
         .env("SOFTHSM2_CONF", softhsm2);
-    match configured {
-        Configured::Itself => {
-            let path = directory.join("strongroom.toml");
-            let store = store.join("strongroom");
-            let socket = directory.join("strongroom.sock");
-            let text = format!(
-                "legacy = true\n[store]\npath = {store:?}\n[daemon]\nsocket = {socket:?}\n"
-            );
-            fs::write(&path, text).expect("strongroom.toml");
-            command.env("STRONGROOM_CONF", path);
-            // SoftHSM2's file has no place for a daemon, so its tests have none.
-            if daemon_path().is_some() {
-                command.env(SOCKET, socket);
-            }
+    let own = match configured {
+        Configured::Itself => true,
+        Configured::Compatible => daemon_path().is_some(),
+        Configured::AsSoftHsm2 => false,
+    };
+    if own {
+        let path = directory.join("strongroom.toml");
+        let store = store.join("strongroom");
+        let socket = directory.join("strongroom.sock");
+        let compatible = configured == Configured::Compatible;
+        let text = format!(
+            "legacy = true\ncompatible = {compatible}\n[store]\npath = {store:?}\n\
+             [daemon]\nsocket = {socket:?}\n"
+        );
+        fs::write(&path, text).expect("strongroom.toml");
+        command.env("STRONGROOM_CONF", path);
+        if daemon_path().is_some() {
+            command.env(SOCKET, socket);
         }
+    } else {
         // Nor under the home directory of whoever runs the test.
-        Configured::AsSoftHsm2 => {
-            command.env("HOME", directory);
-            for variable in
-                ["STRONGROOM_CONF", "STRONGROOM_LOG", "XDG_CONFIG_HOME", "XDG_DATA_HOME"]
-            {
-                command.env_remove(variable);
-            }
+        command.env("HOME", directory);
+        for variable in ["STRONGROOM_CONF", "STRONGROOM_LOG", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
+            command.env_remove(variable);
         }
     }
     command

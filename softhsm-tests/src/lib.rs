@@ -27,7 +27,9 @@ pub mod rv;
 pub mod template;
 pub mod world;
 
-pub use harness::{SoftHsm2, case, case_as_softhsm2, table, table_as_softhsm2};
+pub use harness::{
+    SoftHsm2, case, case_as_softhsm2, case_compatible, table, table_as_softhsm2, table_compatible,
+};
 pub use raw::{
     Dual, In, InitArgs, Mechanism, Message, Module, PLENTY, Param, Room, Template, Word, address,
 };

@@ -1,12 +1,12 @@
 //! The habits of SoftHSM2 that its clients rely on, on modules that find a `softhsm2.conf` and
-//! nothing else. Those of forks and of the settings have files of their own.
+//! nothing else, or are clients of a daemon that has them. Those of forks and of the settings have files of their own.
 
 use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::{Fails, Passes};
 use strongroom_softhsm_tests::world::{blank_slot, slot_of, slots, text};
 use strongroom_softhsm_tests::{
     In, InitArgs, LABEL, Mechanism, PLENTY, Param, Room, Rv, SO_PIN, Session, Template, USER_PIN,
-    Word, case_as_softhsm2, merge, t, table_as_softhsm2,
+    Word, case_compatible, merge, t, table_compatible,
 };
 
 use crate::keys;
@@ -29,7 +29,7 @@ fn restart(session: &Session<'_>) {
 
 #[test]
 fn a_free_slot_comes_last() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let module = world.started();
         for count in 0..3 {
             let all = slots(module);
@@ -54,7 +54,7 @@ fn a_free_slot_comes_last() {
 /// The URIs in people's configurations have the names, and programs ask more of a newer version.
 #[test]
 fn names_and_versions_of_softhsm2() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let session = world.public();
         let module = session.module;
         let info = module.info().expect("C_GetInfo");
@@ -76,7 +76,7 @@ fn names_and_versions_of_softhsm2() {
 
 #[test]
 fn the_slot_of_a_token_follows_from_its_serial_number() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let session = world.user();
         let module = session.module;
         restart(&session);
@@ -93,7 +93,7 @@ fn the_slot_of_a_token_follows_from_its_serial_number() {
 
 #[test]
 fn a_token_is_initialised_again() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let session = world.user();
         let module = session.module;
         session.create(&[keys::data("data"), t![CKA_TOKEN => true]].concat()).expect("an object");
@@ -113,7 +113,7 @@ fn a_token_is_initialised_again() {
 
 #[test]
 fn there_are_no_slot_events() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let module = world.module();
         let not = CKR_CRYPTOKI_NOT_INITIALIZED;
         assert_eq!(module.wait_for_any_slot_event(CKF_DONT_BLOCK), not);
@@ -134,7 +134,7 @@ fn a_digest_outlives_bad_calls() {
         ("C_DigestFinal without a length", Passes, 3),
         ("C_DigestInit again", Passes, 4),
     ];
-    table_as_softhsm2(rows, |world, bad| {
+    table_compatible(rows, |world, bad| {
         let session = world.user();
         let (module, handle) = (session.module, session.handle);
         let expected = session.digest(CKM_SHA256, b"what is digested").expect("a digest");
@@ -156,7 +156,7 @@ fn a_digest_outlives_bad_calls() {
 
 #[test]
 fn who_is_not_logged_in_logs_out() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let session = world.public();
         assert_eq!(session.logout(), Rv::OK);
         assert_eq!(session.login(CKU_USER, USER_PIN), Rv::OK);
@@ -168,7 +168,7 @@ fn who_is_not_logged_in_logs_out() {
 
 #[test]
 fn the_size_of_an_object_is_not_told() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let session = world.user();
         let data = session.create(&keys::data("data")).expect("an object");
         let size = session.module.object_size(session.handle, data);
@@ -180,7 +180,7 @@ fn the_size_of_an_object_is_not_told() {
 
 #[test]
 fn the_last_of_two_values_counts() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let session = world.user();
         let twice = t![
             CKA_CLASS => CKO_DATA, CKA_PRIVATE => false,
@@ -208,7 +208,7 @@ fn what_is_fixed_is_not_set_to_what_it_is() {
         ("CKA_LABEL", Passes, (CKA_LABEL, false)),
         ("CKA_ID", Passes, (CKA_ID, false)),
     ];
-    table_as_softhsm2(rows, |world, (attribute, fixed)| {
+    table_compatible(rows, |world, (attribute, fixed)| {
         let session = world.user();
         let key = session.generate(CKM_AES_KEY_GEN, &keys::aes()).expect("a key");
         let value = session.get(key, *attribute).expect("its value");
@@ -223,7 +223,7 @@ fn what_is_not_sensitive_any_more() {
         ("CKA_SENSITIVE", Passes, (CKA_SENSITIVE, true)),
         ("CKA_EXTRACTABLE", Passes, (CKA_EXTRACTABLE, false)),
     ];
-    table_as_softhsm2(rows, |world, (attribute, guarded)| {
+    table_compatible(rows, |world, (attribute, guarded)| {
         let session = world.user();
         let key = session.create(&keys::secret(CKK_GENERIC_SECRET, &[1; 32])).expect("a key");
         assert_eq!(session.set(key, &t![*attribute => *guarded]), Rv::OK);
@@ -235,7 +235,7 @@ fn what_is_not_sensitive_any_more() {
 
 #[test]
 fn keys_without_a_list_have_an_empty_list_of_mechanisms() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let session = world.user();
         let key = session.generate(CKM_AES_KEY_GEN, &keys::aes()).expect("a key");
         assert_eq!(session.get(key, CKA_ALLOWED_MECHANISMS), Ok(Vec::new()));
@@ -267,7 +267,7 @@ fn bad_parameters_of_oaep() {
         ("SHA-1 with a label", Passes, oaep(CKM_SHA_1, CKG_MGF1_SHA1, 1, label)),
         ("a label of no bytes", Passes, oaep(CKM_SHA_1, CKG_MGF1_SHA1, 1, In::Null(5))),
     ];
-    table_as_softhsm2(rows, |world, mechanism| {
+    table_compatible(rows, |world, mechanism| {
         let session = world.user();
         let (public, private) = keys::rsa(&session, 2048);
         assert_eq!(session.encrypt_init(*mechanism, public), CKR_ARGUMENTS_BAD);
@@ -284,7 +284,7 @@ fn bad_parameters_of_oaep() {
 
 #[test]
 fn oaep_decrypts_without_a_source() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let session = world.user();
         let (public, private) = keys::rsa(&session, 2048);
         let named = oaep(CKM_SHA_1, CKG_MGF1_SHA1, CKZ_DATA_SPECIFIED, In::NONE);
@@ -303,7 +303,7 @@ fn private_keys_of_any_length_under_aes_key_wrap() {
         ("P-256", Passes, CKK_EC),
         ("Ed25519", Fails("its Edwards keys are not wrapped; mended since"), CKK_EC_EDWARDS),
     ];
-    table_as_softhsm2(rows, |world, kind| {
+    table_compatible(rows, |world, kind| {
         let session = world.user();
         let wrapping = session.generate(CKM_AES_KEY_GEN, &keys::aes()).expect("a key");
         let open = t![CKA_SIGN => true, CKA_EXTRACTABLE => true];
@@ -332,7 +332,7 @@ fn private_keys_of_any_length_under_aes_key_wrap() {
 fn keys_for_x25519_by_the_mechanism_for_edwards_curves() {
     let rows =
         &[("by name", Passes, PRINTABLE_CURVE25519), ("by identifier", Passes, keys::X25519)];
-    table_as_softhsm2(rows, |world, params| {
+    table_compatible(rows, |world, params| {
         let session = world.user();
         let pair = || {
             let public = t![CKA_EC_PARAMS => *params];
@@ -369,7 +369,7 @@ fn what_is_old_is_there() {
         ("SHA-1 with RSA", Passes, CKM_SHA1_RSA_PKCS),
         ("RSA of 1024 bits", Passes, CKM_RSA_PKCS_KEY_PAIR_GEN),
     ];
-    table_as_softhsm2(rows, |world, mechanism| {
+    table_compatible(rows, |world, mechanism| {
         let session = world.user();
         let info = session.module.mechanism_info(session.slot, *mechanism).expect("its info");
         match *mechanism {
@@ -414,7 +414,7 @@ fn keys_are_private_and_closed_unless_they_say_otherwise() {
         ("CKA_SENSITIVE", Fails(OPEN), (CKA_SENSITIVE, true)),
         ("CKA_DERIVE", Passes, (CKA_DERIVE, false)),
     ];
-    table_as_softhsm2(rows, |world, (attribute, value)| {
+    table_compatible(rows, |world, (attribute, value)| {
         let session = world.user();
         let public = t![CKA_MODULUS_BITS => 2048_u64, CKA_PUBLIC_EXPONENT => &[1, 0, 1]];
         let pair = session.pair(CKM_RSA_PKCS_KEY_PAIR_GEN, &public, &[]);
@@ -431,7 +431,7 @@ fn dates_of_keys_are_kept() {
         ("the first", Fails(LATER), (b"20200101", b"")),
         ("none", Passes, (b"", b"")),
     ];
-    table_as_softhsm2(rows, |world, (start, end)| {
+    table_compatible(rows, |world, (start, end)| {
         let session = world.user();
         let dates = t![CKA_START_DATE => *start, CKA_END_DATE => *end];
         let public = t![CKA_MODULUS_BITS => 2048_u64, CKA_PUBLIC_EXPONENT => &[1, 0, 1]];
@@ -458,7 +458,7 @@ fn arguments_that_can_not_be_read_end_an_encryption() {
         ("C_DecryptUpdate, null data", Fails(LATER), 6),
         ("C_DecryptUpdate, no length", Fails(LATER), 7),
     ];
-    table_as_softhsm2(rows, |world, case| {
+    table_compatible(rows, |world, case| {
         let session = world.user();
         let (module, handle) = (session.module, session.handle);
         let key = session.generate(CKM_AES_KEY_GEN, &keys::aes()).expect("a key");
@@ -494,7 +494,7 @@ fn keys_of_another_type() {
         ("RSA for EdDSA", Fails(NOT_LOOKED_AT), (CKM_EDDSA, CKK_RSA)),
         ("EC for EdDSA", Fails(NOT_LOOKED_AT), (CKM_EDDSA, CKK_EC)),
     ];
-    table_as_softhsm2(rows, |world, (mechanism, kind)| {
+    table_compatible(rows, |world, (mechanism, kind)| {
         let session = world.user();
         let (public, private) = match *kind {
             CKK_RSA => keys::rsa(&session, 2048),
@@ -511,7 +511,7 @@ fn keys_of_another_type() {
 
 #[test]
 fn templates_that_are_null() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let session = world.user();
         let made = session.module.create_object(session.handle, Template::Null(2));
         assert_eq!(only_rv(made), CKR_ARGUMENTS_BAD);
@@ -525,7 +525,7 @@ fn templates_that_are_null() {
 
 #[test]
 fn pins_that_are_null() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let session = world.user();
         let (module, handle) = (session.module, session.handle);
         for len in [0, 4] {
@@ -550,7 +550,7 @@ fn pins_that_are_null() {
 
 #[test]
 fn data_that_is_too_short_for_a_key() {
-    case_as_softhsm2(Passes, |world| {
+    case_compatible(Passes, |world| {
         let session = world.user();
         let base = session.generate(CKM_AES_KEY_GEN, &merge(&keys::aes(), &t![CKA_DERIVE => true]));
         let base = base.expect("a key");
@@ -574,7 +574,7 @@ fn secrets_of_ml_kem_are_cut() {
         ("768, 24 bytes", Fails(LATER), (CKP_ML_KEM_768, 24)),
         ("1024, 32 bytes", Fails(LATER), (CKP_ML_KEM_1024, 32)),
     ];
-    table_as_softhsm2(rows, |world, (set, len)| {
+    table_compatible(rows, |world, (set, len)| {
         let session = world.user();
         let (module, handle) = (session.module, session.handle);
         let set = t![CKA_PARAMETER_SET => *set];
@@ -604,7 +604,7 @@ fn secrets_of_ml_kem_are_cut() {
 
 #[test]
 fn what_ml_kem_refuses() {
-    case_as_softhsm2(Fails("there is no ML-KEM; it came since"), |world| {
+    case_compatible(Fails("there is no ML-KEM; it came since"), |world| {
         let session = world.user();
         let (module, handle) = (session.module, session.handle);
         let set = t![CKA_PARAMETER_SET => CKP_ML_KEM_512];
@@ -630,7 +630,7 @@ fn keys_put_together() {
         ("data and base", Fails(LATER), (CKM_CONCATENATE_DATA_AND_BASE, true)),
         ("base and data", Fails(LATER), (CKM_CONCATENATE_BASE_AND_DATA, false)),
     ];
-    table_as_softhsm2(rows, |world, (id, data_first)| {
+    table_compatible(rows, |world, (id, data_first)| {
         let session = world.user();
         let open = t![CKA_SENSITIVE => false, CKA_EXTRACTABLE => true];
         let base = merge(&keys::secret(CKK_AES, &[7; 16]), &open);
