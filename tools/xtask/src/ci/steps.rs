@@ -16,6 +16,12 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "packages", about: "Debian's packages", needs: &[], run: packages },
     Step { name: "format", about: "rustfmt has nothing to change", needs: &[], run: format },
     Step { name: "clippy", about: "no warning in any target", needs: &[], run: clippy },
+    Step {
+        name: "fuzz",
+        about: "what a fuzzer sends to the daemon's wires compiles",
+        needs: &["packages"],
+        run: fuzz,
+    },
     Step { name: "docs", about: "the documentation has no dead link", needs: &[], run: docs },
     Step { name: "tests", about: "unit and integration tests", needs: &["packages"], run: tests },
     Step {
@@ -38,7 +44,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "tables",
-        about: "the tables in README.md and CONFORMANCE.md",
+        about: "the tables in README.md, CONFORMANCE.md and PROTOCOL.md",
         needs: &[],
         run: tables::check,
     },
@@ -80,7 +86,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "daemon",
-        about: "the black-box tests on Strongroom as the client of a daemon",
+        about: "the black-box tests, and some programs, on Strongroom as the client of a daemon",
         needs: &["packages", "release"],
         run: black_box_daemon,
     },
@@ -135,6 +141,11 @@ fn format() -> Result {
 fn clippy() -> Result {
     let command = ["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny=warnings"];
     run(&mut cargo(command))
+}
+
+/// A workspace of its own. The fuzzer is LLVM's, in C++; to run it takes the nightly compiler.
+fn fuzz() -> Result {
+    run(&mut cargo(["check", "--locked", "--manifest-path=tools/fuzz/Cargo.toml"]))
 }
 
 fn docs() -> Result {
