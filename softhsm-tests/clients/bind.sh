@@ -25,37 +25,17 @@ generate EC:prime256v1 p256-zsk 04 >/dev/null
 generate EC:secp384r1 p384-ksk 05 >/dev/null
 generate EC:secp384r1 p384-zsk 06 >/dev/null
 
-# configure NAME [LINE]: OpenSSL's configuration, with a line for the provider.
-printf '%s' "$PIN" >"$WORK/pin"
-configure() {
-    cat >"$WORK/$1.cnf" <<CONF
-openssl_conf = init
-[init]
-providers = providers
-[providers]
-default = built_in
-pkcs11 = token
-[built_in]
-activate = 1
-[token]
-module = $PROVIDER
-pkcs11-module-path = $MODULE
-pkcs11-module-token-pin = file:$WORK/pin
-${2:-}
-activate = 1
-CONF
-}
-configure plain
+provider_configuration >"$WORK/plain.cnf"
 # SoftHSM2 crashes when it is told to end; and before, where the program's allocator is jemalloc, as
 # BIND's: the provider loads a module with RTLD_DEEPBIND, and then it gives back to the one what it has
 # from the other. That would be all that there is to see of it, so it gets what it needs.
 PRELOAD=
 case $SOFTHSM2 in
     yes)
-        configure openssl "pkcs11-module-quirks = no-deinit"
+        provider_configuration "pkcs11-module-quirks = no-deinit" >"$WORK/openssl.cnf"
         PRELOAD="libc.so.6 libstdc++.so.6"
         ;;
-    no) configure openssl ;;
+    no) provider_configuration >"$WORK/openssl.cnf" ;;
 esac
 
 with() {

@@ -199,6 +199,27 @@ pkcs11_provider() {
     PROVIDER=$(ls "$BACKPORTS"/usr/lib/*/ossl-modules/pkcs11.so 2>/dev/null | head -n 1)
 }
 
+# provider_configuration [LINES]: OpenSSL's configuration with that provider, and lines for it.
+provider_configuration() {
+    printf '%s' "$PIN" >"$WORK/pin"
+    cat <<CONF
+openssl_conf = init
+[init]
+providers = providers
+[providers]
+default = built_in
+pkcs11 = token
+[built_in]
+activate = 1
+[token]
+module = $PROVIDER
+pkcs11-module-path = $MODULE
+pkcs11-module-token-pin = file:$WORK/pin
+${1:-}
+activate = 1
+CONF
+}
+
 run() {
     name=$1
     shift

@@ -14,26 +14,12 @@ generate --key-type rsa:2048 --label rsa --id 01 --usage-sign --usage-decrypt >/
 generate --key-type EC:prime256v1 --label ec --id 02 --usage-sign --usage-derive >/dev/null
 generate --key-type EC:edwards25519 --label ed --id 03 --usage-sign >/dev/null
 
-# configure NAME [LINE]: the configuration, with a line for the provider.
-printf '%s' "$PIN" >"$WORK/pin"
+# configure NAME [LINE]: the configuration, with a line for the provider. What is generated is written
+# as a reference.
 configure() {
-    cat >"$WORK/$1.cnf" <<CONF
-openssl_conf = init
-[init]
-providers = providers
-[providers]
-default = built_in
-pkcs11 = token
-[built_in]
-activate = 1
-[token]
-module = $PROVIDER
-pkcs11-module-path = $MODULE
-pkcs11-module-token-pin = file:$WORK/pin
-# What is generated is written as a reference.
-pkcs11-module-encode-provider-uri-to-pem = true
-${2:-}
-activate = 1
+    provider_configuration "pkcs11-module-encode-provider-uri-to-pem = true
+${2:-}" >"$WORK/$1.cnf"
+    cat >>"$WORK/$1.cnf" <<CONF
 [req]
 distinguished_name = name
 [name]
