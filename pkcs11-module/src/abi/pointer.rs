@@ -8,7 +8,7 @@ use cryptoki_sys::{
 };
 use strongroom_types::{Error, Result};
 
-use super::CkUlong;
+use super::{CkUlong, MOST_BYTES};
 
 /// A pointer that the caller lets us read until the call returns.
 pub(crate) struct InPtr<'call, T>(*mut T, PhantomData<&'call T>);
@@ -129,6 +129,13 @@ impl<'call> InPtr<'call, u8> {
         Ok(unsafe { core::slice::from_raw_parts(self.0, len) })
     }
 
+    /// The same where many bytes are a mistake: a PIN, a signature, a wrapped key. What they are for
+    /// would copy or digest all of them before it finds out.
+    pub(crate) fn short_slice(&self, len: CkUlong) -> Result<&'call [u8]> {
+        let short = usize::try_from(len).is_ok_and(|len| len <= MOST_BYTES);
+        if short { self.slice(len) } else { Err(Error::ArgumentsBad) }
+    }
+
     /// The `N` bytes at this pointer.
     pub(crate) fn array<const N: usize>(&self) -> Result<[u8; N]> {
         self.cast::<[u8; N]>().read()
@@ -231,11 +238,19 @@ impl Bytes<'_> {
     }
 }
 
+/// No processor gives a process more addresses than this, so nothing is longer.
+const MOST_MEMORY: u64 = 1 << 56;
+
 /// A length that memory can have, in elements of `T`.
 pub(super) fn checked_len<T>(len: CkUlong) -> Result<usize> {
     let len = usize::try_from(len).map_err(|_| Error::ArgumentsBad)?;
     let bytes = len.checked_mul(size_of::<T>()).ok_or(Error::ArgumentsBad)?;
-    isize::try_from(bytes).map(|_| len).map_err(|_| Error::ArgumentsBad)
+    let bytes = isize::try_from(bytes).map_err(|_| Error::ArgumentsBad)?;
+    if u64::try_from(bytes).is_ok_and(|bytes| bytes <= MOST_MEMORY) {
+        Ok(len)
+    } else {
+        Err(Error::ArgumentsBad)
+    }
 }
 
 /// Types that C may hand us.
@@ -314,10 +329,13 @@ mod tests {
     #[test]
     fn lengths_that_memory_can_not_have_are_refused() {
         let mut byte = 0;
-        for len in [CkUlong::MAX, CkUlong::MAX / 2 + 1] {
+        for len in [CkUlong::MAX, CkUlong::MAX / 2 + 1, CkUlong::MAX / 2] {
             assert_eq!(input(&mut byte).slice(len), Err(Error::ArgumentsBad));
         }
         assert_eq!(checked_len::<CK_ATTRIBUTE>(CkUlong::MAX / 4), Err(Error::ArgumentsBad));
+        let more = CkUlong::try_from(MOST_BYTES + 1).unwrap();
+        assert_eq!(input(&mut byte).short_slice(more), Err(Error::ArgumentsBad));
+        assert_eq!(input(&mut byte).short_slice(1), Ok([0].as_slice()));
     }
 
     #[test]

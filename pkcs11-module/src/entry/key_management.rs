@@ -82,7 +82,7 @@ functions! {
         let session = session(handle);
         let key = module.read(session, key.place())?;
         let mechanism = module.read(session, mechanism.mechanism(layouts))?;
-        let wrapped = module.read(session, wrapped.slice(wrapped_len))?;
+        let wrapped = module.read(session, wrapped.short_slice(wrapped_len))?;
         let template = module.read(session, template.template(count))?;
         let unwrapping_key = object(unwrapping_key);
         key.put(narrow(module.unwrap_key(session, mechanism, unwrapping_key, wrapped, template)?.0)?)
@@ -127,7 +127,7 @@ functions! {
         let session = session(handle);
         let key = module.read(session, key.place())?;
         let call = module.read(session, mechanism.mechanism(message_layouts))?;
-        let wrapped = module.read(session, wrapped.slice(wrapped_len))?;
+        let wrapped = module.read(session, wrapped.short_slice(wrapped_len))?;
         let template = module.read(session, template.template(count))?;
         let associated = module.read(session, associated.slice(associated_len))?;
         let with = object(unwrapping_key);
@@ -205,7 +205,7 @@ functions! {
         let template = module.read(session, template.template(count))?;
         // SoftHSM2 takes one that is null for an empty one, which it refuses.
         let len = if compatible() && ciphertext.is_null() { 0 } else { ciphertext_len };
-        let ciphertext = module.read(session, ciphertext.slice(len))?;
+        let ciphertext = module.read(session, ciphertext.short_slice(len))?;
         let private_key = object(private_key);
         let made = module.decapsulate_key(session, mechanism, private_key, template, ciphertext)?;
         key.put(narrow(made.0)?)

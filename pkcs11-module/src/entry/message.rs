@@ -318,7 +318,7 @@ functions! {
         let session = session(handle);
         module.read(session, no_parameter(parameter_len))?;
         let data = module.read(session, data.slice(data_len))?;
-        let signature = module.read(session, signature.slice(signature_len))?;
+        let signature = module.read(session, signature.short_slice(signature_len))?;
         module.verify_message(session, data, signature)
     }
 
@@ -349,7 +349,7 @@ functions! {
         module.read(session, no_parameter(parameter_len))?;
         let part = module.read(session, part.slice(part_len))?;
         let last = !signature.is_null();
-        let signature = module.read(session, signature.slice(signature_len))?;
+        let signature = module.read(session, signature.short_slice(signature_len))?;
         module.verify_message_next(session, part, last.then_some(signature))
     }
 

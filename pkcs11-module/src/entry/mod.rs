@@ -69,5 +69,5 @@ fn read_pin<'call>(pin: &InPtr<'call, u8>, len: CkUlong) -> Result<&'call [u8]> 
     if compatible() && pin.is_null() {
         return Err(Error::ArgumentsBad);
     }
-    pin.slice(len)
+    pin.short_slice(len)
 }

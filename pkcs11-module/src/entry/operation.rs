@@ -21,6 +21,12 @@ pub(super) type Target<'call> = (OutPtr<'call, u8>, OutPtr<'call, CkUlong>);
 pub(super) type Start =
     fn(&Application, SessionHandle, Option<MechanismCall>, ObjectHandle) -> Result<()>;
 
+/// A step that takes bytes and gives bytes.
+type Transform = fn(&Application, SessionHandle, &[u8], Room) -> Result<Output>;
+
+/// A step that takes bytes.
+type Absorb = fn(&Application, SessionHandle, &[u8]) -> Result<()>;
+
 /// An operation, as the function that starts it.
 #[derive(Clone, Copy)]
 pub(super) struct Operation(pub(super) Start);
@@ -44,13 +50,34 @@ impl Operation {
         self,
         handle: CkUlong,
         (data, len): Input<'_>,
+        target: Target<'_>,
+        step: Transform,
+    ) -> Result<()> {
+        self.transform_what(handle, data.slice(len), target, step)
+    }
+
+    /// The same with a signature, of which no key has a long one.
+    pub(super) fn recover(
+        self,
+        handle: CkUlong,
+        (signature, len): Input<'_>,
+        target: Target<'_>,
+        step: Transform,
+    ) -> Result<()> {
+        self.transform_what(handle, signature.short_slice(len), target, step)
+    }
+
+    fn transform_what(
+        self,
+        handle: CkUlong,
+        input: Result<&[u8]>,
         (buffer, room): Target<'_>,
-        step: fn(&Application, SessionHandle, &[u8], Room) -> Result<Output>,
+        step: Transform,
     ) -> Result<()> {
         let (module, session) = (module()?, session(handle));
         let out = self.read(&module, session, OutBuf::new(buffer, room))?;
-        let data = self.read(&module, session, data.slice(len))?;
-        let output = step(&*module, session, data, out.room())?;
+        let input = self.read(&module, session, input)?;
+        let output = step(&*module, session, input, out.room())?;
         out.settle(output)
     }
 
@@ -59,11 +86,25 @@ impl Operation {
         self,
         handle: CkUlong,
         (data, len): Input<'_>,
-        step: fn(&Application, SessionHandle, &[u8]) -> Result<()>,
+        step: Absorb,
     ) -> Result<()> {
+        self.absorb_what(handle, data.slice(len), step)
+    }
+
+    /// The same with a signature, of which no key has a long one.
+    pub(super) fn conclude(
+        self,
+        handle: CkUlong,
+        (signature, len): Input<'_>,
+        step: Absorb,
+    ) -> Result<()> {
+        self.absorb_what(handle, signature.short_slice(len), step)
+    }
+
+    fn absorb_what(self, handle: CkUlong, input: Result<&[u8]>, step: Absorb) -> Result<()> {
         let (module, session) = (module()?, session(handle));
-        let data = self.read(&module, session, data.slice(len))?;
-        step(&*module, session, data)
+        let input = self.read(&module, session, input)?;
+        step(&*module, session, input)
     }
 
     /// A step that takes two byte strings.
@@ -76,7 +117,7 @@ impl Operation {
     ) -> Result<()> {
         let (module, session) = (module()?, session(handle));
         let data = self.read(&module, session, data.slice(data_len))?;
-        let other = self.read(&module, session, other.slice(other_len))?;
+        let other = self.read(&module, session, other.short_slice(other_len))?;
         step(&*module, session, data, other)
     }
 

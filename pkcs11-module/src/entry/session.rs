@@ -74,7 +74,7 @@ functions! {
     ) {
         let module = module()?;
         let session = session(handle);
-        let state = module.read(session, state.slice(state_len))?;
+        let state = module.read(session, state.short_slice(state_len))?;
         let keys = (object(encryption_key), object(authentication_key));
         module.set_operation_state(session, state, keys.0, keys.1)
     }
@@ -99,7 +99,7 @@ functions! {
         let module = module()?;
         let session = session(handle);
         let pin = module.read(session, read_pin(&pin, pin_len))?;
-        let name = module.read(session, name.slice(name_len))?;
+        let name = module.read(session, name.short_slice(name_len))?;
         module.login_user(session, UserType(wide(user)), pin, name)
     }
 

@@ -38,7 +38,7 @@ functions! {
 
     /// Ends a multiple-part verification.
     fn C_VerifyFinal(session: CkUlong, signature: InPtr<'_, u8>, signature_len: CkUlong) {
-        VERIFY.absorb(session, (signature, signature_len), <Application>::verify_final)
+        VERIFY.conclude(session, (signature, signature_len), <Application>::verify_final)
     }
 
     /// Starts a verification that recovers the data; without a mechanism, ends it.
@@ -55,7 +55,7 @@ functions! {
         data_len: OutPtr<'_, CkUlong>,
     ) {
         let (input, target) = ((signature, signature_len), (data, data_len));
-        VERIFY_RECOVER.transform(session, input, target, <Application>::verify_recover)
+        VERIFY_RECOVER.recover(session, input, target, <Application>::verify_recover)
     }
 
     /// Starts a verification of a signature that is there already; without a mechanism, ends it.
@@ -69,7 +69,7 @@ functions! {
         let module = module()?;
         let session = session(handle);
         let mechanism = module.read(session, mechanism.optional_mechanism(layouts))?;
-        let signature = module.read(session, signature.slice(signature_len))?;
+        let signature = module.read(session, signature.short_slice(signature_len))?;
         module.verify_signature_init(session, mechanism, object(key), signature)
     }
 
