@@ -7,6 +7,7 @@
 //!
 //! - [`harness`]: runs each test in a child process with an empty store of its own, so that a
 //!   crash is an outcome like any other, and writes the outcome to a table.
+//! - [`batch`]: runs thousands of cases in forked children, and counts what came of them.
 //! - [`world`]: the store, the module, a token with two PINs, and sessions on it.
 //! - [`daemon`]: where the module is to be the client of one, a daemon for each test.
 //! - [`raw`]: the calls as C makes them, null pointers and all. The only unsafe code.
@@ -20,6 +21,7 @@
     reason = "a test fails by panicking"
 )]
 
+pub mod batch;
 pub mod daemon;
 pub mod harness;
 pub mod raw;
@@ -31,7 +33,8 @@ pub use harness::{
     SoftHsm2, case, case_as_softhsm2, case_compatible, table, table_as_softhsm2, table_compatible,
 };
 pub use raw::{
-    Dual, In, InitArgs, Mechanism, Message, Module, PLENTY, Param, Room, Template, Word, address,
+    Dual, In, InitArgs, Mechanism, Memory, Message, Module, PLENTY, Param, Room, Template, Word,
+    address, vast,
 };
 pub use rv::{FUNCTIONS, Rv};
 pub use template::{Attribute, Value, merge};

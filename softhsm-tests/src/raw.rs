@@ -1,17 +1,19 @@
-//! The calls of a PKCS#11 module, as C sees them: the one file with `unsafe`, and `raw/later.rs`,
-//! which has the functions since 3.0.
+//! The calls of a PKCS#11 module, as C sees them: the one file with `unsafe`, with `raw/later.rs`,
+//! which has the functions since 3.0, and `raw/words.rs`, which calls any function by its name.
 //!
 //! Everything here is safe to call. What a C caller may get wrong is expressed as data: a null
 //! pointer with a length ([`In::Null`]), a buffer of any size ([`Room`]), a missing length, a
 //! handle that nobody gave out. What would be undefined behaviour in the *caller* (a length beyond
-//! a real buffer) cannot be expressed. Every buffer handed out has a margin behind it, which must
-//! be untouched afterwards.
+//! a real buffer) cannot be expressed but in `raw/words.rs`. Every buffer handed out has a margin
+//! behind it, which must be untouched afterwards.
 
 #![allow(unsafe_code, reason = "a function list of C is called here, and nowhere else")]
 
 mod later;
+mod words;
 
 pub use later::Message;
+pub use words::{Memory, alarm, go_on_in_a_child, vast};
 
 use std::any::Any;
 use std::cell::Cell;

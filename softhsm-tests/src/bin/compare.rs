@@ -3,7 +3,8 @@
 //! `compare libsofthsm2 libstrongroom_pkcs11` reads `<name>.tsv` of each, from the directory of
 //! results, and replaces what stands between the two markers in `softhsm-tests/README.md`. The first is
 //! the measure: it fails if another does not pass what that passes. With `--check` in front it says
-//! that much, and writes nothing.
+//! that much, and writes nothing. Between two other markers it puts the figures of bad input, from
+//! `<name>.bad-input.tsv`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -11,10 +12,17 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fs};
 
+use strongroom_softhsm_tests::batch::figures;
 use strongroom_softhsm_tests::harness::results;
 
 const BEGIN: &str = "<!-- results: begin -->";
 const END: &str = "<!-- results: end -->";
+const FIGURES_BEGIN: &str = "<!-- bad input: begin -->";
+const FIGURES_END: &str = "<!-- bad input: end -->";
+
+/// The modules of which there may be figures of bad input, whichever are compared: the same module
+/// answers in another way through a daemon.
+const FIGURES: &[&str] = &["libsofthsm2", "libstrongroom_pkcs11", "strongroom-remote"];
 
 /// The outcome and the reason of each test of a module. The last line of a name counts.
 type Results = BTreeMap<String, (String, String)>;
@@ -58,10 +66,43 @@ fn compare(names: &[String], check: bool) -> Result<(), String> {
 fn write(modules: &[(&str, Results)]) -> Result<(), String> {
     let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
     let text = fs::read_to_string(&readme).map_err(|error| error.to_string())?;
-    let (head, rest) = text.split_once(BEGIN).ok_or("README.md has no first marker")?;
-    let (_, tail) = rest.split_once(END).ok_or("README.md has no last marker")?;
-    let text = format!("{head}{BEGIN}\n{}\n{END}{tail}", markdown(modules));
+    let text = between(&text, BEGIN, END, &markdown(modules))?;
+    let text = between(&text, FIGURES_BEGIN, FIGURES_END, &bad_input())?;
     fs::write(&readme, text).map_err(|error| error.to_string())
+}
+
+/// The text with this between the two markers.
+fn between(text: &str, begin: &str, end: &str, new: &str) -> Result<String, String> {
+    let absent = |marker| format!("README.md has no {marker}");
+    let (head, rest) = text.split_once(begin).ok_or_else(|| absent(begin))?;
+    let (_, tail) = rest.split_once(end).ok_or_else(|| absent(end))?;
+    Ok(format!("{head}{begin}\n{new}\n{end}{tail}"))
+}
+
+/// The figures of each module, side by side: cases tried, crashes, hangs, wrong codes, changed states.
+fn bad_input() -> String {
+    let modules: Vec<_> = FIGURES
+        .iter()
+        .filter_map(|name| figures(&results(), name).map(|figures| (*name, figures)))
+        .collect();
+    let mut text =
+        "\n| Module | Cases | Tried | Crashes | Hangs | Wrong codes | Changed states |\n\
+                    |---|---|---:|---:|---:|---:|---:|\n"
+            .to_owned();
+    for (name, parts) in modules {
+        let mut all = [0; 5];
+        for (part, numbers) in &parts {
+            row(&mut text, name, part, numbers);
+            all.iter_mut().zip(numbers).for_each(|(sum, number)| *sum += number);
+        }
+        row(&mut text, name, "all", &all);
+    }
+    text
+}
+
+fn row(text: &mut String, module: &str, part: &str, numbers: &[usize; 5]) {
+    let numbers = numbers.map(|number| number.to_string()).join(" | ");
+    let _ = writeln!(text, "| {module} | {part} | {numbers} |");
 }
 
 /// What the first module passes and another does not.
