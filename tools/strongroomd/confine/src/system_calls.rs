@@ -5,7 +5,7 @@ use std::env::consts::ARCH;
 
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter,
-    SeccompRule, apply_filter_all_threads,
+    SeccompRule, apply_filter_all_threads, sock_filter,
 };
 
 /// Calls that the daemon never makes and that whoever takes it over would: programs, other
@@ -60,15 +60,16 @@ static REFUSED_IF: &[(i64, u8, SeccompCmpOp, u64)] = &[
     // No network: none but Unix sockets.
     (libc::SYS_socket, 0, SeccompCmpOp::Ne, UNIX),
     (libc::SYS_socketpair, 0, SeccompCmpOp::Ne, UNIX),
-    // No memory that is written and run, and none that becomes what is run.
-    (libc::SYS_mmap, 2, SeccompCmpOp::MaskedEq(WRITE_AND_EXEC), WRITE_AND_EXEC),
+    // Nothing is run but what was there at the start: no memory that was written, and no file.
+    (libc::SYS_mmap, 2, SeccompCmpOp::MaskedEq(EXEC), EXEC),
     (libc::SYS_mprotect, 2, SeccompCmpOp::MaskedEq(EXEC), EXEC),
+    (libc::SYS_shmat, 2, SeccompCmpOp::MaskedEq(SHM_EXEC), SHM_EXEC),
     // No child process, which would have a copy of the memory: threads only.
     (libc::SYS_clone, 0, SeccompCmpOp::MaskedEq(THREAD), 0),
 ];
 
-const WRITE_AND_EXEC: u64 = 0x2 | 0x4;
 const EXEC: u64 = 0x4;
+const SHM_EXEC: u64 = 0o100_000;
 const UNIX: u64 = 1;
 const THREAD: u64 = 0x1_0000;
 
@@ -76,9 +77,13 @@ const THREAD: u64 = 0x1_0000;
 /// where a filter does not see them.
 static ABSENT: &[i64] = &[libc::SYS_clone3];
 
+/// On x86-64 the same calls have numbers with this bit, by which a program of x32 makes them, where the
+/// kernel knows any. No other call has it.
+const OTHER_NUMBERS: u32 = 0x4000_0000;
+
 /// The calls are refused from now on, in all threads.
 pub(crate) fn restrict() -> Result<(), String> {
-    for filter in [refused(), absent()] {
+    for filter in [Ok(by_other_numbers()), refused(), absent()] {
         let filter = filter.map_err(|error| error.to_string())?;
         apply_filter_all_threads(&filter).map_err(|error| error.to_string())?;
     }
@@ -94,6 +99,22 @@ fn refused() -> Result<BpfProgram, seccompiler::BackendError> {
     });
     let rules = always.chain(by_argument).collect::<Result<_, _>>()?;
     filter(rules, libc::EPERM)
+}
+
+/// A list has one call in each row, so these are refused by instructions of our own.
+fn by_other_numbers() -> BpfProgram {
+    const LOAD: u16 = 0x20;
+    const JUMP_IF_AT_LEAST: u16 = 0x35;
+    const RETURN: u16 = 0x06;
+    /// Where the number of a call is in what a filter sees of it.
+    const NUMBER: u32 = 0;
+    let step = |code, k| sock_filter { code, jt: 0, jf: 0, k };
+    vec![
+        step(LOAD, NUMBER),
+        sock_filter { jf: 1, ..step(JUMP_IF_AT_LEAST, OTHER_NUMBERS) },
+        step(RETURN, SeccompAction::Errno(libc::EPERM.unsigned_abs()).into()),
+        step(RETURN, SeccompAction::Allow.into()),
+    ]
 }
 
 fn absent() -> Result<BpfProgram, seccompiler::BackendError> {

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::ptr::null_mut;
 use std::{env, io, thread};
 
-use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap_anonymous, mprotect};
+use rustix::mm::{MapFlags, MprotectFlags, ProtFlags, mmap, mmap_anonymous, mprotect};
 use rustix::process::{
     DumpableBehavior, Resource, Rlimit, dumpable_behavior, getrlimit, setrlimit,
 };
@@ -49,6 +49,21 @@ static TRIALS: &[Trial] = &[
     refused("traces its parent", |_| trace_the_parent()),
     refused("has memory that is written and run", |_| memory_that_is_written_and_run()),
     refused("makes code of what it wrote", |_| memory_that_becomes_code()),
+    refused("runs code out of a file of its own", |state| {
+        fs::write(state.join("code"), [0xc3; 4096])?;
+        let file = File::open(state.join("code"))?;
+        let readable = ProtFlags::READ | ProtFlags::EXEC;
+        // SAFETY: new memory, which nobody uses.
+        unsafe { mmap(null_mut(), 4096, readable, MapFlags::PRIVATE, &file, 0) }?;
+        Ok(())
+    }),
+    refused("makes a call by the number of x32", |_| {
+        // SAFETY: asks for the number of the process, if for anything.
+        match unsafe { libc::syscall(libc::SYS_getpid | 0x4000_0000) } {
+            -1 => Err(io::Error::last_os_error()),
+            _ => Ok(()),
+        }
+    }),
     refused("makes a child process", |_| make_a_child()),
     possible("writes its own files", |state| {
         fs::write(state.join("own"), "content")?;
