@@ -5,7 +5,8 @@
 //! What is measured are rows: [`rows`] says what a row is, [`signatures`], [`basics`] and
 //! [`objects`] have them. [`client`] is the C program that a module is loaded by, [`token`] what
 //! it needs first, [`clock`] how it counts. [`report`] writes what came out: [`table`], [`chart`]
-//! and [`targets`]. [`instructions`] counts without a clock, for machines that are busy.
+//! and [`targets`], with the [`reasons`] where one is missed. [`instructions`] counts without a
+//! clock, for machines that are busy.
 
 mod basics;
 mod chart;
@@ -14,6 +15,7 @@ mod clock;
 mod compare;
 mod instructions;
 mod objects;
+mod reasons;
 mod report;
 mod rows;
 mod sides;

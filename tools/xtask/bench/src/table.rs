@@ -90,7 +90,7 @@ impl Measured {
     }
 }
 
-fn header(text: &mut String, cells: &[&str], words: usize) {
+pub(crate) fn header(text: &mut String, cells: &[&str], words: usize) {
     line(text, &cells.iter().map(|cell| (*cell).to_owned()).collect::<Vec<_>>());
     let rule = (0..cells.len()).map(|column| if column < words { "---" } else { "--:" });
     text.push_str(&format!("|{}|\n", rule.collect::<Vec<_>>().join("|")));
@@ -127,7 +127,7 @@ fn missing() -> String {
 }
 
 /// Commas between groups of three digits.
-fn thousands(digits: &str) -> String {
+pub(crate) fn thousands(digits: &str) -> String {
     let mut text = String::new();
     for (place, digit) in digits.chars().enumerate() {
         if place > 0 && (digits.len() - place).is_multiple_of(3) {
