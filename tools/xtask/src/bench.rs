@@ -11,9 +11,17 @@ use crate::{debian, release};
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Measure for a shorter time, and with up to 1,000 objects instead of 100,000; the documents
-    /// stay as they are
+    /// stay as they are. Some minutes instead of half an hour
     #[arg(long)]
     quick: bool,
+    /// Instead of comparing: eight threads do everything at once, on a token with 100,000 objects
+    /// and with 10,000 sessions open, and memory and latency must stay flat. Ten minutes in the
+    /// process that calls, and ten by the daemon; with --quick two seconds each, on a small token
+    #[arg(long, conflicts_with_all = ["only", "row", "peers"])]
+    soak: bool,
+    /// How many minutes a soak takes each way; the documents are renewed by ten or more
+    #[arg(long, requires = "soak", conflicts_with = "quick")]
+    minutes: Option<u32>,
     /// This part alone
     #[arg(long, value_parser = ["operations", "find", "life"])]
     only: Option<String>,
@@ -43,6 +51,9 @@ const CEILING: &str = "tools/xtask/bench/ceiling.json";
 /// Measures.
 pub(crate) fn run(args: &Args) -> Result {
     debian::install(&debian::CI.iter().collect::<Vec<_>>())?;
+    if args.soak {
+        return soak(args.quick, args.minutes);
+    }
     let mut command = measure("compare")?;
     command.arg("--docs=docs");
     command.args(args.quick.then_some("--quick"));
@@ -52,6 +63,14 @@ pub(crate) fn run(args: &Args) -> Result {
     if let Some(module) = &args.peers {
         command.arg("--kryoptic").arg(module);
     }
+    start(&mut command)
+}
+
+/// Does everything at once, for minutes.
+fn soak(quick: bool, minutes: Option<u32>) -> Result {
+    let mut command = measure("soak")?;
+    command.arg("--docs=docs").args(quick.then_some("--quick"));
+    command.args(minutes.map(|minutes| format!("--minutes={minutes}")));
     start(&mut command)
 }
 
@@ -67,6 +86,12 @@ pub(crate) fn instructions(args: &Instructions) -> Result {
 /// Holds the module against the ceiling.
 pub(crate) fn check() -> Result {
     instructions(&Instructions { write: false, profile: false })
+}
+
+/// Does everything at once, for two seconds each way.
+pub(crate) fn check_soak() -> Result {
+    debian::install(&debian::CI.iter().collect::<Vec<_>>())?;
+    soak(true, None)
 }
 
 /// The program that measures, with the release.

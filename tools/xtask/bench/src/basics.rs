@@ -17,9 +17,9 @@ use crate::token::Token;
 
 static DATA: [u8; 1 << 16] = [0x5a; 1 << 16];
 const IV: &[u8] = &[7; 12];
-const HMAC: Mechanism = Mechanism::plain(CKM_SHA256_HMAC);
+pub(crate) const HMAC: Mechanism = Mechanism::plain(CKM_SHA256_HMAC);
 const SHA256: Mechanism = Mechanism::plain(CKM_SHA256);
-const GCM: Mechanism = Mechanism { id: CKM_AES_GCM, parameter: Parameter::Gcm(IV) };
+pub(crate) const GCM: Mechanism = Mechanism { id: CKM_AES_GCM, parameter: Parameter::Gcm(IV) };
 const RSA: Mechanism = Mechanism::plain(CKM_RSA_PKCS);
 
 /// The rows.
@@ -59,7 +59,11 @@ fn data(length: usize) -> Result<&'static [u8]> {
 }
 
 /// Generates a secret key that is a token object.
-fn secret(token: &Token, mechanism: CK_MECHANISM_TYPE, use_: CK_ATTRIBUTE_TYPE) -> Result<Object> {
+pub(crate) fn secret(
+    token: &Token,
+    mechanism: CK_MECHANISM_TYPE,
+    use_: CK_ATTRIBUTE_TYPE,
+) -> Result<Object> {
     let template = [
         (CKA_TOKEN, Value::True),
         (CKA_PRIVATE, Value::True),

@@ -68,7 +68,7 @@ struct Pace {
     counts: &'static [u32],
 }
 
-const WHOLE: Pace = Pace { rounds: 7, milliseconds: 80, counts: &[10, 1_000, 10_000, 100_000] };
+const WHOLE: Pace = Pace { rounds: 15, milliseconds: 80, counts: &[10, 1_000, 10_000, 100_000] };
 const QUICK: Pace = Pace { rounds: 3, milliseconds: 20, counts: &[10, 1_000] };
 
 /// What SoftHSM2 is measured up to. Each object of its token is a file, every search reads all of

@@ -6,20 +6,24 @@
 //! [`objects`] have them. [`client`] is the C program that a module is loaded by, [`token`] what
 //! it needs first, [`clock`] how it counts. [`report`] writes what came out: [`table`], [`chart`]
 //! and [`targets`], with the [`reasons`] where one is missed. [`instructions`] counts without a
-//! clock, for machines that are busy.
+//! clock, for machines that are busy. [`soak`] does a [`mix`] of everything for minutes, with a
+//! [`histogram`] of how long each step takes.
 
 mod basics;
 mod chart;
 mod client;
 mod clock;
 mod compare;
+mod histogram;
 mod instructions;
+mod mix;
 mod objects;
 mod reasons;
 mod report;
 mod rows;
 mod sides;
 mod signatures;
+mod soak;
 mod subject;
 mod table;
 mod targets;
@@ -48,6 +52,8 @@ enum Command {
     Compare(compare::Options),
     /// Counts the instructions of the hot path, and compares them with the ceiling
     Instructions(instructions::Options),
+    /// Does everything at once for minutes, and shows whether memory and latency are flat
+    Soak(soak::Options),
     /// A module that does what it is told
     #[command(hide = true)]
     Subject(Store),
@@ -63,6 +69,9 @@ enum Command {
     /// Does a row so many times
     #[command(hide = true)]
     Repeat(instructions::Repeat),
+    /// Does everything at once
+    #[command(hide = true)]
+    Endure(soak::Endure),
 }
 
 /// A module, and how many objects the token holds that the environment tells it of.
@@ -90,6 +99,7 @@ fn run(command: Command) -> Result {
     match command {
         Command::Compare(options) => compare::run(&options),
         Command::Instructions(options) => instructions::run(&options),
+        Command::Soak(options) => soak::run(&options),
         Command::Subject(store) => subject::module(&store.module, store.objects),
         Command::Library => subject::bare(),
         Command::Fill(store) => objects::fill(&store.module, store.objects),
@@ -98,5 +108,6 @@ fn run(command: Command) -> Result {
             Ok(())
         }
         Command::Repeat(repeat) => instructions::repeat(&repeat),
+        Command::Endure(endure) => soak::endure(&endure),
     }
 }

@@ -4,13 +4,12 @@ use std::path::Path;
 
 use cryptoki_sys::*;
 
+use crate::basics::HMAC;
 use crate::client::{Attribute, Mechanism, Object, Value};
 use crate::rows::{Part, Row, Turn, each, part};
 use crate::signatures::{Key, P256};
 use crate::token::Token;
 use crate::{Result, clock};
-
-const HMAC: Mechanism = Mechanism::plain(CKM_SHA256_HMAC);
 
 /// The rows. Those that end the login come last.
 pub(crate) fn rows(objects: u32) -> Vec<Row> {
@@ -137,7 +136,8 @@ fn label(number: u32) -> Vec<u8> {
     format!("key {number}").into_bytes()
 }
 
-fn id(number: u32) -> Vec<u8> {
+/// The identifier of one of the objects that a token is filled with.
+pub(crate) fn id(number: u32) -> Vec<u8> {
     number.to_be_bytes().to_vec()
 }
 

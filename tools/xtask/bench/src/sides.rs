@@ -130,7 +130,12 @@ impl Place {
     /// The memory of the process that has the keys, in bytes.
     pub(crate) fn memory(&self, subject: &mut Subject) -> Result<f64> {
         let own = subject.ask(subject::MEMORY)?;
-        self.daemon.as_ref().map_or(Ok(own), |daemon| subject::memory(daemon.child.id()))
+        Ok(self.daemon_memory()?.unwrap_or(own))
+    }
+
+    /// The memory of the daemon, if one serves, in bytes.
+    pub(crate) fn daemon_memory(&self) -> Result<Option<f64>> {
+        self.daemon.as_ref().map(|daemon| subject::memory(daemon.child.id())).transpose()
     }
 }
 
@@ -221,6 +226,9 @@ fn socket(folder: &Path) -> PathBuf {
     env::temp_dir().join(format!("strongroom-bench-{}-{name}.sock", std::process::id()))
 }
 
+/// So many sessions may one application have at the daemon, for a soak to have 10,000.
+const SESSIONS: u32 = 16_384;
+
 /// An empty store, as every module is told of its own.
 fn configure(folder: &Path) -> Result {
     if folder.exists() {
@@ -233,7 +241,8 @@ fn configure(folder: &Path) -> Result {
         (
             "strongroom.toml",
             format!(
-                "[store]\npath = \"store\"\n[seal]\nfile = \"seal.key\"\n[daemon]\nsocket = {:?}\n",
+                "[store]\npath = \"store\"\n[seal]\nfile = \"seal.key\"\n\
+                 [daemon]\nsocket = {:?}\napplication_sessions = {SESSIONS}\n",
                 socket(folder)
             ),
         ),

@@ -10,7 +10,7 @@ use aws_lc_rs::signature::{
 use cryptoki_sys::*;
 
 use crate::Result;
-use crate::client::{Mechanism, Object, Parameter, Value};
+use crate::client::{Mechanism, Object, Parameter, Session, Value};
 use crate::rows::{Bare, Part, Row, each};
 use crate::token::Token;
 
@@ -156,6 +156,11 @@ pub(crate) fn rows() -> Vec<Row> {
 impl Key {
     /// Generates a pair of token objects.
     pub(crate) fn generate(self, token: &Token) -> Result<(Object, Object)> {
+        self.generate_in(token, token.session()?)
+    }
+
+    /// The same, in the session of a thread.
+    pub(crate) fn generate_in(self, token: &Token, session: Session) -> Result<(Object, Object)> {
         let (mechanism, parameters) = match self {
             Self::Ec(mechanism, curve) => (mechanism, (CKA_EC_PARAMS, Value::Bytes(curve))),
             Self::Rsa(bits) => (CKM_RSA_PKCS_KEY_PAIR_GEN, (CKA_MODULUS_BITS, Value::Ulong(bits))),
@@ -178,7 +183,7 @@ impl Key {
             private.push((CKA_DERIVE, Value::True));
         }
         let mechanism = Mechanism::plain(mechanism);
-        token.module.generate_pair(token.session()?, mechanism, &public, &private)
+        token.module.generate_pair(session, mechanism, &public, &private)
     }
 }
 

@@ -126,6 +126,12 @@ pub(super) const STEPS: &[Step] = &[
         needs: &["packages", "release"],
         run: bench::check,
     },
+    Step {
+        name: "soak",
+        about: "eight threads do everything at once, for seconds",
+        needs: &["packages", "release"],
+        run: bench::check_soak,
+    },
     Step { name: "miri", about: "the unsafe code of the edge under Miri", needs: &[], run: miri },
     Step { name: "deny", about: "licenses, sources, advisories", needs: &[], run: deny },
 ];
