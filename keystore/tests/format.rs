@@ -1,7 +1,7 @@
 //! The format is what FORMAT.md says, and what was written once opens for ever.
 //!
-//! The fixture was made by `make_fixture` at format 1; it is never made again, unless a new
-//! format gets a fixture of its own beside it.
+//! The fixtures were made by `make_fixtures`, one at each format; none is ever made again, unless a new
+//! format gets a fixture of its own beside them.
 
 #![allow(
     clippy::indexing_slicing,
@@ -25,16 +25,40 @@ use aws_lc_rs::{
 };
 use common::{NAME, Place, SO_PIN, USER_PIN, create, first, id, private, public};
 use rusqlite::Connection;
-use strongroom_keystore::{Change, Role, Severity, Store, Term, Token};
+use strongroom_keystore::{Change, KeyPolicy, Role, Severity, Store, Term, Token};
 
-const LABEL: [u8; 32] = *b"fixture of format 1             ";
-const SERIAL: &[u8; 16] = b"f1c5000000000001";
+/// A token of each format.
+struct Fixture {
+    format: u8,
+    label: [u8; 32],
+    serial: [u8; 16],
+    policy: KeyPolicy,
+}
+
+const FIXTURES: [Fixture; 2] = [
+    Fixture {
+        format: 1,
+        label: *b"fixture of format 1             ",
+        serial: *b"f1c5000000000001",
+        policy: KeyPolicy::Standard,
+    },
+    Fixture {
+        format: 2,
+        label: *b"fixture of format 2             ",
+        serial: *b"f1c5000000000002",
+        policy: KeyPolicy::Strict,
+    },
+];
+
 const SEAL_KEY: &[u8; 32] = b"not a secret: key of the fixture";
 const TERMS: [Term<'_>; 2] =
     [Term { name: NAME, value: b"a name" }, Term { name: 0x8000_0001, value: b"" }];
 
-fn fixture() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/fixture/format-1.db")
+impl Fixture {
+    fn path(&self) -> PathBuf {
+        let name = format!("tests/fixture/format-{}.db", self.format);
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
+    }
 }
 
 fn put_seal_key(place: &Place) {
@@ -45,12 +69,18 @@ fn put_seal_key(place: &Place) {
 }
 
 #[test]
-#[ignore = "makes the fixture, which is done once per format"]
-fn make_fixture() {
+#[ignore = "makes the fixtures that are not there, which is done once per format"]
+fn make_fixtures() {
+    FIXTURES.iter().filter(|fixture| !fixture.path().exists()).for_each(make);
+}
+
+fn make(fixture: &Fixture) {
     let place = Place::new();
     put_seal_key(&place);
-    let store = place.store();
-    let token = store.create_with_serial(SERIAL, &LABEL, SO_PIN).unwrap();
+    let mut config = place.config();
+    config.policy = fixture.policy;
+    let store = Store::open(&config).unwrap();
+    let token = store.create_with_serial(&fixture.serial, &fixture.label, SO_PIN).unwrap();
     let so = token.unlock(Role::SecurityOfficer, SO_PIN).unwrap();
     token.set_user_pin(&so, USER_PIN).unwrap();
     let changes = [
@@ -63,14 +93,15 @@ fn make_fixture() {
     let change = Change::Replace { id, revision: 1, private, body: &body, terms: &TERMS[1..] };
     token.commit(Some(&so), &[change]).unwrap();
     token.verify(Role::User, b"wrong").unwrap_err();
-    fs::create_dir_all(fixture().parent().unwrap()).unwrap();
-    store.backup(&token, &fixture()).unwrap();
+    fs::create_dir_all(fixture.path().parent().unwrap()).unwrap();
+    store.backup(&token, &fixture.path()).unwrap();
 }
 
-/// The content of the fixture, through the front door.
-fn check(store: &Store, token: &Token) {
+/// The content of a fixture, through the front door.
+fn check(fixture: &Fixture, store: &Store, token: &Token) {
     let status = token.status().unwrap();
-    assert_eq!((status.label, &status.serial), (LABEL, SERIAL));
+    assert_eq!((status.label, status.serial), (fixture.label, fixture.serial));
+    assert_eq!(token.policy().unwrap(), fixture.policy);
     assert!(status.user_pin_set);
     let so = token.unlock(Role::SecurityOfficer, SO_PIN).unwrap();
     let user = token.unlock(Role::User, USER_PIN).unwrap();
@@ -89,26 +120,30 @@ fn check(store: &Store, token: &Token) {
 }
 
 #[test]
-fn the_fixture_is_restored() {
-    let place = Place::new();
-    put_seal_key(&place);
-    let store = place.store();
-    let token = store.restore(&fixture(), false).unwrap();
-    check(&store, &token);
+fn the_fixtures_are_restored() {
+    for fixture in &FIXTURES {
+        let place = Place::new();
+        put_seal_key(&place);
+        let store = place.store();
+        let token = store.restore(&fixture.path(), false).unwrap();
+        check(fixture, &store, &token);
+    }
 }
 
 #[test]
-fn the_fixture_opens_in_place() {
-    let place = Place::new();
-    put_seal_key(&place);
-    let token = place.store().restore(&fixture(), false).unwrap();
-    let path = place.database(&token);
-    place.store().remove(&token).unwrap();
-    fs::copy(fixture(), &path).unwrap();
-    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-    let store = place.store();
-    let token: Arc<Token> = first(&store);
-    check(&store, &token);
+fn the_fixtures_open_in_place() {
+    for fixture in &FIXTURES {
+        let place = Place::new();
+        put_seal_key(&place);
+        let token = place.store().restore(&fixture.path(), false).unwrap();
+        let path = place.database(&token);
+        place.store().remove(&token).unwrap();
+        fs::copy(fixture.path(), &path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        let store = place.store();
+        let token: Arc<Token> = first(&store);
+        check(fixture, &store, &token);
+    }
 }
 
 fn hmac_of(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
@@ -136,17 +171,23 @@ fn open(key: &[u8], label: &str, context: &[u8], blob: &[u8]) -> Vec<u8> {
     text[4..4 + len].to_vec()
 }
 
-/// Reads the fixture by FORMAT.md alone, with none of the crate's code.
 #[test]
 fn the_format_is_what_its_document_says() {
-    let uri = format!("file:{}?immutable=1", fixture().display());
+    FIXTURES.iter().for_each(read_by_document);
+}
+
+/// Reads a fixture by FORMAT.md alone, with none of the crate's code.
+fn read_by_document(fixture: &Fixture) {
+    let uri = format!("file:{}?immutable=1", fixture.path().display());
     let sql = Connection::open(uri).unwrap();
     let blob = |query: &str| sql.query_row(query, [], |row| row.get::<_, Vec<u8>>(0)).unwrap();
     let number = |query: &str| sql.query_row(query, [], |row| row.get::<_, u64>(0)).unwrap();
     assert_eq!(number("PRAGMA application_id"), 0x5352_4b53);
     assert_eq!(number("PRAGMA user_version"), 1);
     let token = blob("SELECT token FROM header");
-    assert_eq!(token[..8], [0xf1, 0xc5, 0, 0, 0, 0, 0, 1]);
+    assert_eq!(token[..8], [0xf1, 0xc5, 0, 0, 0, 0, 0, fixture.format]);
+    let format = u32::from(fixture.format);
+    assert_eq!(number("SELECT format FROM header"), u64::from(format));
 
     // The seal.
     let seal = hmac_of(b"strongroom seal 1", &[SEAL_KEY]);
@@ -155,11 +196,12 @@ fn the_format_is_what_its_document_says() {
 
     // The header.
     let version = number("SELECT version FROM header").to_le_bytes();
-    let context = [token.as_slice(), &1_u32.to_le_bytes(), &version, &column].concat();
+    let context = [token.as_slice(), &format.to_le_bytes(), &version, &column].concat();
     let key = expand(&seal, &[b"header", &token]);
     let head = open(&key, "header", &context, &blob("SELECT sealed FROM header"));
-    assert_eq!(head.len(), 144);
-    assert_eq!((&head[..32], &head[32..48]), (LABEL.as_slice(), SERIAL.as_slice()));
+    let policy: &[u8] = if format == 1 { &[] } else { &[1] };
+    assert_eq!((head.len(), &head[144..]), (144 + policy.len(), policy));
+    assert_eq!((&head[..32], &head[32..48]), (&fixture.label[..], &fixture.serial[..]));
     assert_eq!((&head[48..52], &head[52..56]), (&[1, 0, 0, 0][..], &[1, 0, 0, 0][..]));
 
     // The user's slot, and the master key in it.
