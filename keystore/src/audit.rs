@@ -28,9 +28,11 @@ impl Token {
     pub(crate) fn audit(&self) -> Result<()> {
         let keys = Arc::clone(&self.known()?.keys);
         let (header, count, sum) = self.sum_up(&keys, |_| true)?;
-        let head = Head::open(&*self.seal_keys(&header)?, &header)?;
+        let head = Head::open(&*self.seal_keys(&header)?, &header);
+        let head = head.map_err(|error| self.damaged(error))?;
         if (head.count, head.sum) != (count, sum) {
-            return Err(Error::Corrupt("objects are missing, or were put back in an older state"));
+            let what = "objects are missing, or were put back in an older state";
+            return Err(self.damaged(Error::Corrupt(what.into())));
         }
         self.audited.store(header.version, Ordering::Release);
         Ok(())

@@ -15,8 +15,8 @@ pub enum Error {
     WrongPin,
     /// Too many wrong PINs in a row, and the configuration sets `pin.lockout`.
     PinLocked,
-    /// What is stored was damaged or tampered with; the text names what.
-    Corrupt(&'static str),
+    /// What is stored was damaged or tampered with; the text names what, and in which file.
+    Corrupt(Damage),
     /// The object is not at the expected revision, or exists already.
     Conflict,
     /// No such object or token.
@@ -54,6 +54,40 @@ pub enum Error {
     Unsupported(String),
     /// The operating system or the engine failed.
     Io(io::Error),
+}
+
+/// What was damaged or tampered with.
+#[derive(Debug)]
+pub struct Damage {
+    what: &'static str,
+    file: Option<PathBuf>,
+}
+
+impl From<&'static str> for Damage {
+    fn from(what: &'static str) -> Self {
+        Self { what, file: None }
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.file {
+            Some(file) => write!(f, "{}: {}", file.display(), self.what),
+            None => f.write_str(self.what),
+        }
+    }
+}
+
+impl Error {
+    /// Says which file is damaged, unless that was said.
+    pub(crate) fn in_file(self, name: impl FnOnce() -> PathBuf) -> Self {
+        match self {
+            Self::Corrupt(Damage { what, file: None }) => {
+                Self::Corrupt(Damage { what, file: Some(name()) })
+            }
+            other => other,
+        }
+    }
 }
 
 impl fmt::Display for Error {

@@ -95,7 +95,7 @@ impl Head {
         let context = context(header);
         let binding = Binding { label: "header", context: &context };
         let body = sealed::open(keys.header()?, &binding, &header.sealed, DAMAGED)?;
-        Self::decode(header.format, &mut Reader(&body)).ok_or(Error::Corrupt(DAMAGED))
+        Self::decode(header.format, &mut Reader(&body)).ok_or(Error::Corrupt(DAMAGED.into()))
     }
 
     fn encode(&self) -> Vec<u8> {

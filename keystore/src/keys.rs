@@ -242,6 +242,6 @@ impl SealColumn {
             Some((&INSIDE, key)) => key.try_into().ok().map(|key| Self::Inside(Key::new(key))),
             _ => None,
         };
-        column.ok_or(Error::Corrupt("the header of the token is damaged"))
+        column.ok_or(Error::Corrupt("the header of the token is damaged".into()))
     }
 }

@@ -48,7 +48,7 @@ mod transfer;
 pub use self::{
     check::{Finding, Severity},
     config::{Config, ConfigError, KeyPolicy},
-    error::{Error, Result},
+    error::{Damage, Error, Result},
     gate::{Quiesced, quiesce},
     locks::{Kind, Locks, Opener},
     login::Unlocked,

@@ -254,7 +254,8 @@ impl Lock {
         let context = self.context();
         let binding = Binding { label: "seal", context: &context };
         let key = sealed::open(ring.key(0)?, &binding, &self.sealed, DAMAGED)?;
-        let key: &[u8; LEN] = key.as_slice().try_into().map_err(|_| Error::Corrupt(DAMAGED))?;
+        let key: &[u8; LEN] =
+            key.as_slice().try_into().map_err(|_| Error::Corrupt(DAMAGED.into()))?;
         Secret::new(LEN, |page| page.copy_from_slice(key)).map_err(error::io)
     }
 
@@ -266,7 +267,7 @@ impl Lock {
                 sealed::extract("strongroom lock 1", stretched.as_slice())
             }
             (Opener::Key(key), None) => sealed::extract("strongroom lock 1", key),
-            _ => return Err(Error::Corrupt(DAMAGED)),
+            _ => return Err(Error::Corrupt(DAMAGED.into())),
         };
         let context = self.context();
         let [seal, commitment] = ["seal", "commitment"]

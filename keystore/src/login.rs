@@ -267,7 +267,7 @@ impl Token {
                 waited = true;
                 continue;
             }
-            return self.attempt(&known, role, slot, pin);
+            return self.attempt(&known, role, slot, pin).map_err(|error| self.damaged(error));
         }
     }
 
@@ -275,7 +275,7 @@ impl Token {
         match self.place(known, role, slot.revision).unwrap(&slot.sealed, pin) {
             Ok((master, pin)) => {
                 if keys::master_name(&master, self.id) != known.head.master {
-                    return Err(Error::Corrupt("a PIN slot holds the key of another token"));
+                    return Err(Error::Corrupt("a PIN slot holds the key of another token".into()));
                 }
                 self.forgive(known, role, &slot);
                 Ok(Opened { slot, epoch: known.head.epoch, master, pin })

@@ -158,10 +158,12 @@ impl Token {
             return Err(if row.private {
                 Error::Locked
             } else {
-                Error::Corrupt("an object of an earlier life of the token is back")
+                self.damaged(Error::Corrupt(
+                    "an object of an earlier life of the token is back".into(),
+                ))
             });
         }
-        let body = keys.open(id, &row)?;
+        let body = keys.open(id, &row).map_err(|error| self.damaged(error))?;
         Ok(Record { private: row.private, revision: row.revision, body })
     }
 

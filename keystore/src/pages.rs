@@ -2,7 +2,7 @@
 //!
 //! Three kinds, each behind a safe interface: a page for secrets (kept out of swap and core dumps,
 //! emptied in a forked child), the large blocks of Argon2 (given back to the system at once,
-//! because a `malloc` keeps them in the host application), and a word shared with other
+//! because a `malloc` keeps them in the host application), and two words shared with other
 //! processes.
 
 use std::{
@@ -186,9 +186,18 @@ impl AsMut<[Block]> for Blocks {
     }
 }
 
-/// One word in a file, shared by every process that maps the file.
+/// The words at the beginning of a file, shared by every process that maps it.
+#[repr(C)]
+struct Words {
+    /// Odd while a commit is under way, even and new after it.
+    generation: AtomicU64,
+    /// The highest version that a commit was acknowledged with.
+    acknowledged: AtomicU64,
+}
+
+/// What every process that maps the file sees at once.
 pub(crate) struct SharedWord {
-    start: NonNull<AtomicU64>,
+    start: NonNull<Words>,
 }
 
 // SAFETY: the mapping is only used as an atomic, which threads may share.
@@ -221,12 +230,22 @@ impl SharedWord {
 
     /// The word now.
     pub(crate) fn load(&self) -> u64 {
-        self.word().load(Ordering::Acquire)
+        self.words().generation.load(Ordering::Acquire)
+    }
+
+    /// The highest version that a commit was acknowledged with, as far as the file remembers.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        self.words().acknowledged.load(Ordering::Acquire)
+    }
+
+    /// Remembers a version, before its commit is acknowledged.
+    pub(crate) fn acknowledge(&self, version: u64) {
+        self.words().acknowledged.fetch_max(version, Ordering::AcqRel);
     }
 
     /// Makes the word odd: a commit is under way.
     pub(crate) fn begin(&self) {
-        self.word().fetch_or(1, Ordering::AcqRel);
+        self.words().generation.fetch_or(1, Ordering::AcqRel);
     }
 
     /// Makes the word even and new: the commit is over. The word may be even already, because
@@ -234,12 +253,13 @@ impl SharedWord {
     pub(crate) fn end(&self) {
         let next = |word: u64| Some((word | 1).wrapping_add(1));
         // The closure always has a next word.
-        let _ = self.word().fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+        let generation = &self.words().generation;
+        let _ = generation.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
     }
 
-    fn word(&self) -> &AtomicU64 {
+    fn words(&self) -> &Words {
         // SAFETY: the mapping lives as long as `self`, is page-aligned, and is used by every
-        // process as this atomic only; any value is one of its values.
+        // process as these atomics only; any value is one of theirs.
         unsafe { self.start.as_ref() }
     }
 }
@@ -299,6 +319,9 @@ mod tests {
         other.end();
         assert_eq!(one.load() % 2, 0);
         assert_ne!(one.load(), between);
+        one.acknowledge(7);
+        one.acknowledge(5);
+        assert_eq!(other.acknowledged(), 7);
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Place<'_> {
         let context = self.outer();
         let binding = Binding { label: "slot", context: &context };
         let inner = sealed::open(self.keys.wrap()?, &binding, sealed, DAMAGED)?;
-        let inner = Inner::parse(&inner).ok_or(Error::Corrupt(DAMAGED))?;
+        let inner = Inner::parse(&inner).ok_or(Error::Corrupt(DAMAGED.into()))?;
         let key = PinKey::derive(inner.cost, inner.salt, self.token, self.role, pin)?;
         let context = self.inner();
         let head = head(inner.cost, &inner.salt);
@@ -130,7 +130,7 @@ impl Place<'_> {
         let binding = Binding { label: "master", context: &context };
         let master = sealed::open(key.ring.key(0)?, &binding, inner.blob, DAMAGED)?;
         let master =
-            <&[u8; 32]>::try_from(master.as_slice()).map_err(|_| Error::Corrupt(DAMAGED))?;
+            <&[u8; 32]>::try_from(master.as_slice()).map_err(|_| Error::Corrupt(DAMAGED.into()))?;
         let mut copy = Key::new([0; 32]);
         copy.copy_from_slice(master);
         Ok((copy, key))
@@ -172,7 +172,7 @@ pub(crate) fn stretch(cost: Cost, salt: &[u8; 16], pin: &[u8]) -> Result<Key> {
         return Err(Error::OutOfMemory);
     }
     let params =
-        Params::new(memory, passes, lanes, Some(32)).map_err(|_| Error::Corrupt(DAMAGED))?;
+        Params::new(memory, passes, lanes, Some(32)).map_err(|_| Error::Corrupt(DAMAGED.into()))?;
     let blocks = Blocks::new(params.block_count()).map_err(error::io)?;
     let mut key = Key::new([0; 32]);
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)

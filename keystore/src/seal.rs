@@ -82,7 +82,9 @@ impl SealSource {
                     .into(),
             ));
         };
-        let key = Arc::new(self.attempt(|| Locks::read(locks)?.open(opener))?);
+        let open =
+            || Locks::read(locks)?.open(opener).map_err(|error| error.in_file(|| locks.clone()));
+        let key = Arc::new(self.attempt(open)?);
         if self.kept().replace(key).is_none() {
             self.era.fetch_add(1, Ordering::SeqCst);
         }

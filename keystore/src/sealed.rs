@@ -127,7 +127,7 @@ pub(crate) fn open(
     blob: &[u8],
     what: &'static str,
 ) -> Result<Zeroizing<Vec<u8>>> {
-    let damaged = || Error::Corrupt(what);
+    let damaged = || Error::Corrupt(what.into());
     let (head, text) = blob.split_at_checked(2 + RANDOM).ok_or_else(damaged)?;
     let (kind, random) = head.split_at_checked(2).ok_or_else(damaged)?;
     if kind != [FORMAT, ALGORITHM] {

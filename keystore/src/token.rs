@@ -219,7 +219,7 @@ impl Token {
     pub(crate) fn reread(&self) -> Result<Arc<Known>> {
         let header = self.backend.header()?;
         let keys = self.seal_keys(&header)?;
-        let head = Head::open(&keys, &header)?;
+        let head = Head::open(&keys, &header).map_err(|error| self.damaged(error))?;
         let public = self.public_keys(&keys, head.born)?;
         Ok(self.keep(Known { version: header.version, seal: header.seal, head, keys, public }))
     }
@@ -260,13 +260,15 @@ impl Token {
             return Err(Error::TooNew { format: header.format });
         }
         if header.token != self.id {
-            return Err(Error::Corrupt("the token file bears the name of another token"));
+            let what = "the token file bears the name of another token";
+            return Err(self.damaged(Error::Corrupt(what.into())));
         }
         let mut kept = lock(&self.keys);
         if let Some((_, keys)) = kept.as_ref().filter(|(seal, _)| *seal == header.seal) {
             return Ok(Arc::clone(keys));
         }
-        let keys = Arc::new(derive(&self.seal, header)?);
+        let keys = derive(&self.seal, header).map_err(|error| self.damaged(error))?;
+        let keys = Arc::new(keys);
         *kept = Some((header.seal.clone(), Arc::clone(&keys)));
         drop(kept);
         self.forget_if_sealed();
@@ -301,13 +303,22 @@ impl Token {
         Err(Error::Busy)
     }
 
+    /// Says of damage in which file it is.
+    pub(crate) fn damaged(&self, error: Error) -> Error {
+        error.in_file(|| self.file.path())
+    }
+
     /// Reads a slot, which must be the one that the header vouches for.
     pub(crate) fn slot(&self, known: &Known, role: Role) -> Result<Slot> {
+        self.vouched(known, role).map_err(|error| self.damaged(error))
+    }
+
+    fn vouched(&self, known: &Known, role: Role) -> Result<Slot> {
         let expected = known.head.slot_tag(role).ok_or(Error::NotInitialized)?;
         let slot = self.backend.slot(role)?;
-        let slot = slot.ok_or(Error::Corrupt("a PIN slot of the token is missing"))?;
+        let slot = slot.ok_or(Error::Corrupt("a PIN slot of the token is missing".into()))?;
         if sealed::tag_of(&slot.sealed) != expected {
-            return Err(Error::Corrupt("a PIN slot of the token was replaced by another"));
+            return Err(Error::Corrupt("a PIN slot of the token was replaced by another".into()));
         }
         check_attempts(&known.keys, role, &slot)?;
         Ok(slot)
@@ -360,7 +371,7 @@ fn check_attempts(keys: &SealKeys, role: Role, slot: &Slot) -> Result<()> {
     if sealed::equal(&mac, &right) {
         Ok(())
     } else {
-        Err(Error::Corrupt("the counter of wrong PINs was tampered with"))
+        Err(Error::Corrupt("the counter of wrong PINs was tampered with".into()))
     }
 }
 

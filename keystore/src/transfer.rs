@@ -36,7 +36,7 @@ impl Store {
     /// [`Error::Full`] or [`Error::Io`] if the store cannot be written.
     pub fn restore(&self, from: &Path, replace: bool) -> Result<Arc<Token>> {
         let from = std::path::absolute(from).map_err(crate::error::io)?;
-        let backup = self.open_backup(&from)?;
+        let backup = self.open_backup(&from).map_err(|error| error.in_file(|| from.clone()))?;
         let id = backup.token;
         if !self.names()?.contains(&id) {
             self.make_dir()?;
@@ -50,7 +50,7 @@ impl Store {
         let token = self.token(id)?;
         let turn = token.backend.turn()?;
         // Above both: nobody must take the restored state for one that he has seen.
-        let present = token.backend.version().unwrap_or_default();
+        let present = token.backend.version().unwrap_or_default().max(token.file.acknowledged());
         let header = self.above(&backup, present.max(backup.version))?;
         token.file.take_from(&from, &header)?;
         drop(turn);
@@ -73,7 +73,7 @@ impl Store {
         }
         let count = u64::try_from(marks.len()).unwrap_or(u64::MAX);
         if (head.count, head.sum) != (count, sum) || head.serial != serial(header.token) {
-            return Err(Error::Corrupt("the backup is not whole"));
+            return Err(Error::Corrupt("the backup is not whole".into()));
         }
         Ok(header)
     }

@@ -435,6 +435,90 @@ fn a_full_disk_leaves_everything_intact() {
     assert_sound(&place);
 }
 
+/// Guesses once.
+#[test]
+#[ignore = "a process of another test"]
+fn guesser_once() {
+    let token = first(&Place::of_parent().store());
+    assert!(matches!(token.verify(Role::User, b"bad"), Err(Error::WrongPin)));
+}
+
+#[test]
+fn wrong_pins_of_many_processes_are_all_counted() {
+    let place = Place::new();
+    let (_store, token, _user) = place.token();
+    let children: Vec<_> = (0..8).map(|_| place.start("guesser_once", "")).collect();
+    for mut child in children {
+        assert!(child.wait().unwrap().success());
+    }
+    let sql = rusqlite::Connection::open(place.database(&token)).unwrap();
+    let fails = "SELECT fails FROM slot WHERE role=1";
+    assert_eq!(sql.query_row(fails, [], |row| row.get::<_, i64>(0)).unwrap(), 8);
+    drop(sql);
+    token.unlock(Role::User, USER_PIN).unwrap();
+}
+
+/// Makes backups and takes them in again, until it is killed, and says so after each.
+#[test]
+#[ignore = "a process of another test"]
+fn mover() {
+    let place = Place::of_parent();
+    let store = place.store();
+    let token = first(&store);
+    let user = token.unlock(Role::User, USER_PIN).unwrap();
+    let mut out = std::io::stdout();
+    let base = argument().parse::<u64>().unwrap() << 32;
+    for number in base.. {
+        token.commit(Some(&user), &[create(number, true, &[7; 5000], &term(b"x"))]).unwrap();
+        let backup = place.path(&format!("backup-{number}.db"));
+        store.backup(&token, &backup).unwrap();
+        writeln!(out, "\nbacked up {number}").unwrap();
+        out.flush().unwrap();
+        store.restore(&backup, true).unwrap();
+        writeln!(out, "\nrestored {number}").unwrap();
+        out.flush().unwrap();
+    }
+}
+
+#[test]
+fn backups_and_restores_that_are_killed_are_whole_or_not_there() {
+    let place = Place::new();
+    let (store, token, _user) = place.token();
+    for round in 1..=6_u64 {
+        let mut child = place.start("mover", &round.to_string());
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let said = |line: &String| line.starts_with("backed up ") || line.starts_with("restored ");
+        let words = 1 + usize::try_from(round).unwrap();
+        let mut heard: Vec<String> =
+            lines.by_ref().map_while(Result::ok).filter(said).take(words).collect();
+        thread::sleep(Duration::from_micros(1700 * round));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        heard.extend(lines.map_while(Result::ok).filter(said));
+        // The token is whole, with all that was there when a backup was acknowledged.
+        assert_sound(&place);
+        let user = token.unlock(Role::User, USER_PIN).unwrap();
+        let found = find_all(&token, &user);
+        let number = |line: &str| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap();
+        let backups: Vec<u64> = heard
+            .iter()
+            .filter(|line| line.starts_with("backed"))
+            .map(|line| number(line))
+            .collect();
+        assert!(!backups.is_empty());
+        assert!(backups.iter().all(|number| found.contains(&id(*number))));
+        // So is each backup that was acknowledged; the next may be cut short, and is refused then.
+        let last = backups.last().unwrap();
+        store.restore(&place.path(&format!("backup-{last}.db")), true).unwrap();
+        let cut = place.path(&format!("backup-{}.db", last + 1));
+        match store.restore(&cut, true) {
+            Ok(_) | Err(Error::NotFound | Error::Corrupt(_)) => {}
+            Err(error) => panic!("{error}"),
+        }
+        assert_sound(&place);
+    }
+}
+
 /// Guesses until it is killed.
 #[test]
 #[ignore = "a process of another test"]

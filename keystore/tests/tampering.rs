@@ -225,6 +225,88 @@ fn wiping_private_objects_does_not_make_a_tampered_token_whole() {
     victim.assert_noticed();
 }
 
+/// A store whose database was put back as it was before its last commit, and that commit's object.
+fn rolled_back() -> (Place, std::path::PathBuf) {
+    let Victim { place, store, token, user } = Victim::new();
+    let path = place.database(&token);
+    let (old, log) = (place.path("old.db"), path.with_extension("db-wal"));
+    drop((store, token, user));
+    // Nobody has the token open, so everything is in the database.
+    assert!(!log.exists());
+    std::fs::copy(&path, &old).unwrap();
+    let store = place.store();
+    let token = common::first(&store);
+    let user = token.unlock(Role::User, USER_PIN).unwrap();
+    token.commit(Some(&user), &[create(4, true, b"four", &[])]).unwrap();
+    drop((store, token, user));
+    std::fs::copy(&old, &path).unwrap();
+    (place, path)
+}
+
+#[test]
+fn an_older_file_in_the_place_of_the_token_is_noticed() {
+    let (place, path) = rolled_back();
+    let token = common::first(&place.store());
+    let error = token.status().unwrap_err().to_string();
+    assert!(error.contains("acknowledged are missing"), "{error}");
+    assert!(error.starts_with(path.to_str().unwrap()), "{error}");
+    assert!(matches!(token.unlock(Role::User, USER_PIN), Err(Error::Corrupt(_))));
+    // Whoever wants it all the same does what the text says.
+    std::fs::remove_file(path.with_extension("gen")).unwrap();
+    let token = common::first(&place.store());
+    let user = token.unlock(Role::User, USER_PIN).unwrap();
+    assert!(token.load(Some(&user), id(1)).is_ok());
+    assert!(matches!(token.load(Some(&user), id(4)), Err(Error::NotFound)));
+}
+
+#[test]
+fn a_backup_brings_a_token_back_that_was_rolled_back() {
+    let (place, path) = rolled_back();
+    let backup = place.path("backup.db");
+    std::fs::copy(place.path("old.db"), &backup).unwrap();
+    let store = place.store();
+    let token = store.restore(&backup, true).unwrap();
+    token.unlock(Role::User, USER_PIN).unwrap();
+    // And one of which there is nothing but what it left beside its database.
+    drop((store, token));
+    std::fs::remove_file(&path).unwrap();
+    let token = place.store().restore(&backup, false).unwrap();
+    token.unlock(Role::User, USER_PIN).unwrap();
+}
+
+#[test]
+fn a_log_that_was_cut_or_damaged_loses_nothing_in_silence() {
+    let place = Place::new();
+    let (store, token, user) = place.token();
+    for number in 1..4 {
+        token.commit(Some(&user), &[create(number, true, b"x", &[])]).unwrap();
+    }
+    let (path, other) = (place.database(&token), Place::new());
+    let log = std::fs::read(path.with_extension("db-wal")).unwrap();
+    let name = |end: &str| path.with_extension(end).file_name().unwrap().to_owned();
+    // As the machine leaves it that stops now.
+    std::fs::create_dir(other.path("store")).unwrap();
+    std::fs::create_dir(other.path("seal")).unwrap();
+    std::fs::copy(place.path("seal/seal.key"), other.path("seal/seal.key")).unwrap();
+    let put = |log: &[u8]| {
+        for end in ["db", "gen"] {
+            std::fs::copy(path.with_extension(end), other.path("store").join(name(end))).unwrap();
+        }
+        let _ = std::fs::remove_file(other.path("store").join(name("db-shm")));
+        std::fs::write(other.path("store").join(name("db-wal")), log).unwrap();
+        common::first(&other.store()).status()
+    };
+    put(&log).unwrap();
+    let mut damaged = log.clone();
+    let middle = log.len() / 2;
+    damaged[middle] ^= 1;
+    for log in [&log[..log.len() - 1], &log[..middle], &log[..10], &[], &damaged] {
+        let error = put(log).unwrap_err().to_string();
+        assert!(error.contains("acknowledged are missing"), "{error}");
+    }
+    drop((store, token, user));
+}
+
 #[test]
 fn another_token_under_the_same_name_is_no_substitute() {
     let victim = Victim::new();

@@ -5,7 +5,8 @@
 //! starve for seconds), and `.gen`, one page that all processes map, whose first word says whether
 //! anything changed: odd while a commit is under way, even and new after it. A writer that was
 //! killed leaves it odd, and readers ask the database until the next commit; a word never hides a
-//! commit that returned.
+//! commit that returned. Its second word is the highest version that was acknowledged: a token with a
+//! lower one has lost commits, since its log was damaged or an older file put in its place.
 //!
 //! Locks, outermost first: gate, queue of writers in the process, lock file, connection.
 
@@ -18,6 +19,8 @@ mod write;
 
 use std::{
     fs::TryLockError,
+    io,
+    path::PathBuf,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
@@ -27,7 +30,9 @@ use std::{
 };
 
 use arc_swap::ArcSwapOption;
-use rusqlite::{Connection, ErrorCode, OptionalExtension, TransactionBehavior, params};
+use rusqlite::{
+    Connection, ErrorCode, OptionalExtension, Transaction, TransactionBehavior, params,
+};
 use rustix::fs::{FallocateFlags, fallocate};
 
 pub(crate) use self::connection::FRESH;
@@ -40,6 +45,10 @@ use crate::{
     pages::SharedWord,
 };
 
+/// Why a version below an acknowledged one is none to go on with, and how to do so all the same.
+const LOST: &str = "commits that were acknowledged are missing, because its log was damaged or an \
+                    older file put in its place (to go on with what is left, remove the file beside \
+                    it that ends in .gen)";
 /// How long a writer queues.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -73,8 +82,16 @@ impl Sqlite {
         })
     }
 
-    /// Runs an access with the connection, which it opens if need be.
+    /// Runs an access with the connection; a failure says of which file.
     fn with<T>(&self, access: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
+        self.access(access).map_err(|error| match error {
+            Error::Io(error) => self.failed(&error),
+            error => error.in_file(|| self.path()),
+        })
+    }
+
+    /// Runs an access with the connection, which it opens if need be.
+    fn access<T>(&self, access: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
         let _entry = gate::enter();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         if open.as_mut().is_some_and(|open| !open.current(&self.files)) {
@@ -89,6 +106,25 @@ impl Sqlite {
             *open = None;
         }
         outcome
+    }
+
+    /// Says of a failure of the system where it was, and what to do.
+    fn failed(&self, error: &io::Error) -> Error {
+        let path = self.path();
+        let text =
+            format!("{}: {error} (look at the disk, then run `strongroom check`)", path.display());
+        Error::Io(io::Error::new(error.kind(), text))
+    }
+
+    /// The database.
+    pub(crate) fn path(&self) -> PathBuf {
+        self.files.database()
+    }
+
+    /// The highest version that is known to have been acknowledged.
+    pub(crate) fn acknowledged(&self) -> u64 {
+        let word = self.word.load();
+        word.as_ref().map_or_else(|| self.files.acknowledged(), |word| word.acknowledged())
     }
 
     fn connect(&self) -> Result<Open> {
@@ -109,17 +145,21 @@ impl Sqlite {
         Ok(open)
     }
 
-    /// Runs a commit, whose transaction holds the write lock, with the shared word odd.
-    fn announced<T>(&self, commit: impl FnOnce() -> T) -> T {
+    /// Commits a transaction, which holds the write lock, with the shared word odd; and notes the
+    /// version, if it has a new one.
+    fn announced(&self, tx: Transaction<'_>, version: Option<u64>) -> Result<()> {
         let word = self.word.load_full();
         if let Some(word) = &word {
             word.begin();
         }
-        let outcome = commit();
+        let outcome = tx.commit();
         if let Some(word) = &word {
+            if let (Ok(()), Some(version)) = (&outcome, version) {
+                word.acknowledge(version);
+            }
             word.end();
         }
-        outcome
+        outcome.map_err(failure)
     }
 
     fn query<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
@@ -169,7 +209,15 @@ impl Backend for Sqlite {
     }
 
     fn header(&self) -> Result<Header> {
-        self.query(read::header)
+        self.with(|open| {
+            // First, because it may rise while the header is read.
+            let acknowledged = self.acknowledged();
+            let header = read::header(&open.sql).map_err(failure)?;
+            if header.version < acknowledged {
+                return Err(Error::Corrupt(LOST.into()));
+            }
+            Ok(header)
+        })
     }
 
     fn slot(&self, role: Role) -> Result<Option<Slot>> {
@@ -221,7 +269,7 @@ impl Backend for Sqlite {
             if read::walk(&tx, each).map_err(failure)? {
                 Ok(header)
             } else {
-                Err(Error::Corrupt("the search tags do not belong to the objects"))
+                Err(Error::Corrupt("the search tags do not belong to the objects".into()))
             }
         })
     }
@@ -276,7 +324,7 @@ impl Backend for Sqlite {
             }
             write::put_header(&tx, &batch.header)?;
             write::log_change(&tx, batch).map_err(failure)?;
-            self.announced(|| tx.commit()).map_err(failure)
+            self.announced(tx, Some(batch.header.version))
         })
     }
 
@@ -300,7 +348,7 @@ impl Backend for Sqlite {
             if rows != 1 {
                 return Ok(false);
             }
-            self.announced(|| tx.commit()).map(|()| true).map_err(failure)
+            self.announced(tx, None).map(|()| true)
         })
     }
 
@@ -339,14 +387,14 @@ fn failure(error: rusqlite::Error) -> Error {
         rusqlite::Error::FromSqlConversionFailure(..)
         | rusqlite::Error::InvalidColumnType(..)
         | rusqlite::Error::IntegralValueOutOfRange(..) => {
-            return Error::Corrupt("the token file holds a value of a wrong type");
+            return Error::Corrupt("the token file holds a value of a wrong type".into());
         }
         _ => return Error::Io(std::io::Error::other(error)),
     };
     match code {
         ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked => Error::Busy,
         ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => {
-            Error::Corrupt("the token file is damaged")
+            Error::Corrupt("the token file is damaged".into())
         }
         ErrorCode::DiskFull => Error::Full,
         ErrorCode::ReadOnly | ErrorCode::PermissionDenied => Error::ReadOnly,

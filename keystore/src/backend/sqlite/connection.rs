@@ -127,11 +127,13 @@ impl Mode {
         match fs::metadata(files.database()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(Error::NotFound),
             Err(error) => Err(error::io(error)),
-            Ok(file) if !file.is_file() => Err(Error::Corrupt("the token is not a regular file")),
-            // What is mounted read-only, a secret of a container for one, may consist of links.
-            Ok(_) if linked && files.writable() => {
-                Err(Error::Corrupt("the token is a symbolic link, which leads its locks astray"))
+            Ok(file) if !file.is_file() => {
+                Err(Error::Corrupt("the token is not a regular file".into()))
             }
+            // What is mounted read-only, a secret of a container for one, may consist of links.
+            Ok(_) if linked && files.writable() => Err(Error::Corrupt(
+                "the token is a symbolic link, which leads its locks astray".into(),
+            )),
             Ok(_) if files.writable() => Ok(Self::ReadWrite),
             Ok(_) if log_is_there(files) => Ok(Self::ReadOnly),
             Ok(_) => Ok(Self::Frozen),
@@ -199,7 +201,7 @@ pub(super) fn identify(sql: &Connection) -> Result<()> {
         sql.pragma_query_value(None, pragma, |row| row.get::<_, i64>(0)).map_err(failure)
     };
     if number("application_id")? != i64::from(schema::APPLICATION) {
-        return Err(Error::Corrupt("the file is no token"));
+        return Err(Error::Corrupt("the file is no token".into()));
     }
     let format = u32::try_from(number("user_version")?).unwrap_or(u32::MAX);
     if format > SCHEMA {

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs::{self, File, OpenOptions, Permissions},
     io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt},
     path::{Path, PathBuf},
     sync::{Mutex, PoisonError},
 };
@@ -82,10 +82,18 @@ impl Files {
         }
     }
 
-    /// Only while no database lies there.
+    /// The highest version that was acknowledged, for who may only read; 0 if nobody knows.
+    pub(super) fn acknowledged(&self) -> u64 {
+        let mut word = [0; 8];
+        let read =
+            read_beside(&self.generation()).and_then(|file| file.read_exact_at(&mut word, 8));
+        read.map_or(0, |()| u64::from_ne_bytes(word))
+    }
+
+    /// What is left of a token that was here, only while no database lies there.
     pub(super) fn remove_logs(&self) {
         if !self.database().exists() {
-            for path in [self.log(), self.index()] {
+            for path in [self.log(), self.index(), self.generation()] {
                 let _ = fs::remove_file(path);
             }
         }
@@ -183,7 +191,7 @@ impl Presence {
         let file = match files.beside(&path).or_else(|_| read_beside(&path)) {
             Ok(file) => file,
             Err(error) if Errno::from_io_error(&error) == Some(Errno::LOOP) => {
-                return Err(Error::Corrupt("the lock file of the token is a symbolic link"));
+                return Err(Error::Corrupt("the lock file of the token is a symbolic link".into()));
             }
             Err(_) => return Ok(None),
         };

@@ -104,8 +104,12 @@ fn place(files: &Files, draft: &Path) -> Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(Error::Conflict),
         outcome => outcome.map_err(error::io)?,
     }
-    fs::remove_file(draft).map_err(error::io)?;
-    sync_dir(files.dir())
+    let durable = sync_dir(files.dir());
+    if durable.is_err() {
+        // Who hears of a failure must not find the token all the same.
+        let _ = fs::remove_file(files.database());
+    }
+    durable
 }
 
 /// Makes an empty file with exactly these permissions; a conflict if the name is taken.
@@ -134,6 +138,6 @@ pub(super) fn verify(sql: &Connection, schema: &str) -> Result<()> {
     if same {
         Ok(())
     } else {
-        Err(Error::Corrupt("the file is no token, or its tables were changed"))
+        Err(Error::Corrupt("the file is no token, or its tables were changed".into()))
     }
 }

@@ -59,7 +59,7 @@ impl Sqlite {
                 .map_err(failure)
                 .and_then(|tx| {
                     fill(&tx, header)?;
-                    self.announced(|| tx.commit()).map_err(failure)
+                    self.announced(tx, Some(header.version))
                 });
             let detached = open.sql.execute_batch("DETACH source").map_err(failure);
             taken.and(detached)
@@ -84,7 +84,7 @@ impl Sqlite {
                  DELETE FROM change;",
             )
             .map_err(failure)?;
-            self.announced(|| tx.commit()).map_err(failure)?;
+            self.announced(tx, None)?;
             // Readers may hold the checkpoint up; what is left of the log is sealed rows.
             let _ = open.sql.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
             Ok(())
@@ -137,7 +137,7 @@ pub(crate) fn inspect(from: &Path, each: &mut dyn FnMut(ObjectId, &Mark)) -> Res
     schema::verify(&sql, "main")?;
     let header = read::header(&sql).map_err(failure)?;
     if !read::walk(&sql, each).map_err(failure)? {
-        return Err(Error::Corrupt("the search tags do not belong to the objects"));
+        return Err(Error::Corrupt("the search tags do not belong to the objects".into()));
     }
     Ok(header)
 }
