@@ -15,6 +15,10 @@ use std::time::{Duration, Instant};
 /// How long a thread stays awake at most: about what it costs to wake both sides.
 const MOMENT: Duration = Duration::from_micros(100);
 
+/// How many stay awake at most, however many processors there are: who would keep them awake for
+/// nothing shall not have the machine.
+const FEW: usize = 4;
+
 /// The threads of a process that wait.
 #[derive(Debug)]
 pub struct Watch {
@@ -40,10 +44,10 @@ impl Drop for Awake<'_> {
 }
 
 impl Default for Watch {
-    /// One that keeps half of the processors awake, and none if there is but one.
+    /// One that keeps half of the processors awake, but few, and none if there is but one.
     fn default() -> Self {
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        Self { most: processors / 2, awake: AtomicUsize::new(0) }
+        Self { most: (processors / 2).min(FEW), awake: AtomicUsize::new(0) }
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use strongroom_functions::{Cryptoki, Direction, Facts, Found, Host, MessageOutput, Operation};
-use strongroom_keystore::{Config, Role, Store};
+use strongroom_keystore::{Config, ObjectId, Role, Store};
 use strongroom_mechanisms::{BLOCK, Policy, StateKey, is_open};
 use strongroom_types::{
     Attribute, Attributes, Bytes, Class, Derived, Error, MechanismCall, MechanismInfo,
@@ -31,6 +31,7 @@ use crate::session::{Session, Sessions};
 use crate::slot::Slots;
 use crate::sync::{lock, read};
 use crate::template::{Author, Change, Draft, Origin, changed};
+use crate::token::Token;
 
 /// How many of the objects that a search finds are read for what can not change of them: what nobody
 /// asks for afterwards has been read in vain.
@@ -135,29 +136,30 @@ impl Application {
     /// The object of a handle, if the session may see it.
     pub(crate) fn object(&self, session: &Session, handle: ObjectHandle) -> Result<Arc<Object>> {
         let token = &session.token;
-        // A token that can not say its version is asked for the object all the same, and says why.
-        let moment = token.stored.version().ok().map(|version| Moment {
-            version,
-            token: token.losses(),
-            handles: self.handles.losses(),
-        });
-        let recalled = moment.and_then(|moment| session.recall.get(handle, moment));
-        if let Some(object) = recalled {
+        let moment = Moment { token: token.losses(), handles: self.handles.losses() };
+        if let Some((object, version)) = session.recall.get(handle, moment)
+            && version.is_none_or(|seen| token.stored.version().is_ok_and(|now| now == seen))
+        {
             return Ok(object);
         }
-        let object = self.look(session, handle)?;
-        if let Some(moment) = moment {
-            session.recall.put(handle, moment, &object, || token.losses());
-        }
-        Ok(object)
-    }
-
-    /// The same, by a look at what all threads share.
-    fn look(&self, session: &Session, handle: ObjectHandle) -> Result<Arc<Object>> {
         let place = self.handles.place(handle)?;
         if place.slot != session.slot.id {
             return Err(Error::ObjectHandleInvalid);
         }
+        // A session object asks nothing of the keystore.
+        let version = match place.home {
+            Home::Session => None,
+            Home::Keystore | Home::Token => token.stored.version().ok(),
+        };
+        let object = self.at(session, &place)?;
+        if object.is_key() && (version.is_some() || place.home == Home::Session) {
+            session.recall.put(handle, moment, version, &object, || token.losses());
+        }
+        Ok(object)
+    }
+
+    /// The object at a place, if the session may see it.
+    fn at(&self, session: &Session, place: &Place) -> Result<Arc<Object>> {
         match place.home {
             Home::Keystore => session.token.token_object(&place.id),
             Home::Session => session.token.session_object(&place.id),
@@ -165,6 +167,13 @@ impl Application {
                 let own = self.own.find(&session.token.stored, &place.id);
                 own.map(Arc::new).ok_or(Error::ObjectHandleInvalid)
             }
+        }
+    }
+
+    /// Has no session hold on to objects that are gone.
+    pub(crate) fn forget_everywhere(&self, token: &Arc<Token>, ids: &[ObjectId]) {
+        if !ids.is_empty() {
+            self.sessions.each_of(token, |session| session.recall.forget_objects(ids));
         }
     }
 
@@ -541,6 +550,7 @@ impl Cryptoki for Application {
         }
         session.token.remove(&found)?;
         self.handles.forget_one(object);
+        self.forget_everywhere(&session.token, &[found.id]);
         Ok(())
     }
 

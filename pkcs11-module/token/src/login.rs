@@ -129,6 +129,8 @@ impl Application {
             token.log_out(&mut presence);
             self.handles.forget(|place| place.slot == session.slot.id);
         }
+        drop(presence);
+        self.forget_everywhere(token, &gone);
         Ok(())
     }
 

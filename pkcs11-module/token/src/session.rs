@@ -190,6 +190,16 @@ impl Sessions {
         self.that(|session| Arc::ptr_eq(&session.token, token))
     }
 
+    /// Does something with each session with a token. It waits for nothing.
+    pub(crate) fn each_of(&self, token: &Arc<Token>, act: impl Fn(&Session)) {
+        for part in &self.parts {
+            let part = read(&part.0);
+            part.values()
+                .filter(|session| Arc::ptr_eq(&session.token, token))
+                .for_each(|it| act(it));
+        }
+    }
+
     /// All there are.
     pub(crate) fn all(&self) -> Vec<Arc<Session>> {
         self.that(|_| true)

@@ -189,7 +189,10 @@ impl Token {
     pub(crate) fn remove(&self, object: &Object) -> Result<()> {
         if object.attributes.is(attribute::TOKEN) {
             let delete = [Change::Delete { id: object.id }];
-            return self.stored.commit(self.keys().as_deref(), &delete).map_err(storage);
+            let deleted = self.stored.commit(self.keys().as_deref(), &delete).map_err(storage);
+            // No session may remember what it has found before.
+            self.lose();
+            return deleted;
         }
         write(&self.session_objects).remove(&object.id).ok_or(Error::ObjectHandleInvalid)?;
         self.lose();
