@@ -7,7 +7,7 @@ use strongroom_awslc::ccm::Ccm;
 use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, mechanism};
 
 use crate::aes::{self, Aes, Refusal};
-use crate::failure::or;
+use crate::failure::{or, param};
 use crate::sealed::{self, Terms as _};
 use crate::{Aead, Key, Mechanism, message};
 
@@ -104,7 +104,7 @@ impl Terms {
             && matches!(tag_len, 4 | 6 | 8 | 10 | 12 | 14 | 16)
             && aad.len() <= LONGEST;
         if !counts || !fits(data_len, nonce.len()) {
-            return Err(Error::MechanismParamInvalid);
+            return Err(param("ulDataLen, ulNonceLen, ulAADLen or ulMACLen can not be so in CCM"));
         }
         let (nonce, aad) = (Bytes::new(nonce.to_vec()), Bytes::new(aad.to_vec()));
         Ok(Self { data_len, nonce, aad, tag_len })

@@ -7,7 +7,7 @@ use strongroom_awslc::cipher::{BLOCK, Direction, Mode, Running};
 use strongroom_types::{Bytes, Error, Field, Param, Params, Result, mechanism};
 
 use crate::aes::{self, Aes, Refusal};
-use crate::failure::or;
+use crate::failure::{or, param};
 use crate::{Cipher, Key, Mechanism};
 
 /// The rows of this family. The parameter is `CK_AES_CTR_PARAMS`: how many bits of the counter
@@ -23,8 +23,9 @@ fn start(key: &Key, params: &Params, refusal: Refusal) -> Result<Counting> {
         return Err(Error::MechanismParamInvalid);
     };
     let block: [u8; BLOCK] =
-        block.as_slice().try_into().map_err(|_| Error::MechanismParamInvalid)?;
-    let left = bytes_left(*bits, u128::from_be_bytes(block)).ok_or(Error::MechanismParamInvalid)?;
+        block.as_slice().try_into().map_err(|_| param("cb has not 16 bytes"))?;
+    let left = bytes_left(*bits, u128::from_be_bytes(block))
+        .ok_or_else(|| param("ulCounterBits is not between 1 and 128"))?;
     let keyed = Aes::of(key)?.keyed(Mode::Ctr, Direction::Encrypt)?;
     let running = keyed.start(&block, false).map_err(or(Error::MechanismParamInvalid))?;
     Ok(Counting { running, left, refusal })

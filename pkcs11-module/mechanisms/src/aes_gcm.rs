@@ -9,7 +9,7 @@ use strongroom_awslc::gcm::TAG;
 use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, mechanism};
 
 use crate::aes::{self, Aes, Refusal};
-use crate::failure::or;
+use crate::failure::{or, param};
 use crate::mac::{Cut, Mac};
 use crate::sealed::{self, Terms as _};
 use crate::{Aead, Cipher, Key, Mechanism, message};
@@ -56,7 +56,7 @@ const GCM: Mechanism = Mechanism {
 fn gmac(key: &Key, params: &Params) -> Result<(Gmac, usize)> {
     let terms = Terms::read(params)?;
     if !terms.aad.is_empty() {
-        return Err(Error::MechanismParamInvalid);
+        return Err(param("there is pAAD, and the data are what is authenticated"));
     }
     Ok((Gmac(terms.start(key, Direction::Encrypt)?), terms.tag_len))
 }
@@ -210,7 +210,7 @@ impl sealed::Terms for Terms {
 
 fn check_iv(iv: &[u8]) -> Result<()> {
     if iv.is_empty() || iv.len() > LONGEST_IV {
-        return Err(Error::MechanismParamInvalid);
+        return Err(param("ulIvLen is zero, or too large"));
     }
     Ok(())
 }
@@ -221,7 +221,7 @@ fn tag_len(bits: u64) -> Result<usize> {
         32 | 64 | 96 | 104 | 112 | 120 | 128 => {
             usize::try_from(bits / 8).map_err(|_| Error::MechanismParamInvalid)
         }
-        _ => Err(Error::MechanismParamInvalid),
+        _ => Err(param("ulTagBits is no length of a tag of GCM")),
     }
 }
 
@@ -232,7 +232,7 @@ fn check_iv_bits(bits: u64, iv: &[u8]) -> Result<()> {
     if bits == 0 || len.checked_mul(8) == Some(bits) {
         Ok(())
     } else {
-        Err(Error::MechanismParamInvalid)
+        Err(param("ulIvBits is not the length of the IV"))
     }
 }
 

@@ -39,7 +39,12 @@ fn halves(value: &[u8]) -> (&[u8], &[u8]) {
 fn complete(key: &mut Attributes) -> Result<()> {
     KIND.complete(key)?;
     let (data, tweak) = halves(key.need(attribute::VALUE)?);
-    if awslc::equal(data, tweak) { Err(Error::AttributeValueInvalid) } else { Ok(()) }
+    match awslc::equal(data, tweak) {
+        true => {
+            Err(Error::AttributeValueInvalid.since("CKA_VALUE has two halves that are the same"))
+        }
+        false => Ok(()),
+    }
 }
 
 /// `CKK_AES_XTS`.

@@ -14,7 +14,7 @@ use strongroom_types::{
 };
 
 use crate::aes::Refusal;
-use crate::failure::or;
+use crate::failure::{or, or_since, param};
 use crate::hash;
 use crate::nonce_aad::{self, Construction, Terms};
 use crate::secret::Kind;
@@ -97,7 +97,8 @@ struct ChaChaPoly1305;
 impl ChaChaPoly1305 {
     fn key(key: &Key, nonce: &[u8]) -> Result<ChaChaKey> {
         let ChaCha(value) = key.material()?;
-        ChaChaKey::new(value, nonce.len()).map_err(or(Error::MechanismParamInvalid))
+        ChaChaKey::new(value, nonce.len())
+            .map_err(or_since(Error::MechanismParamInvalid, "ulNonceLen is no length of a nonce"))
     }
 }
 
@@ -153,7 +154,7 @@ impl Stream {
         let all = [counter.as_slice(), nonce.as_slice()].concat();
         let fits = matches!((counter.len(), nonce.len()), (4, 12) | (8, 8));
         let (Some(block), Some(nonce), true) = (all.first_chunk(), all.last_chunk(), fits) else {
-            return Err(Error::MechanismParamInvalid);
+            return Err(param("blockCounterBits and ulNonceBits do not go together"));
         };
         let ChaCha(value) = key.material()?;
         let block = u32::from_le_bytes(*block);

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use strongroom_awslc::digest::Shake;
 use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, ck};
 
+use crate::failure::param;
 use crate::hash::{self, Function, Hash};
 use crate::parameter_set::{Primitive, Private, Public};
 use crate::whole::{Direct, Hashed, Signer, Single, Verifier};
@@ -90,6 +91,9 @@ static PRE_HASHES: &[PreHash] = &[
     PreHash { function: Function::Shake(Shake::Shake256, 64), arc: 12 },
 ];
 
+/// Why nothing is hashed first.
+const NO_HASH: &str = "hash is no hash function that goes with the mechanism";
+
 impl PreHash {
     fn of_arc(arc: u8) -> Result<&'static Self> {
         PRE_HASHES.iter().find(|known| known.arc == arc).ok_or(Error::GeneralError)
@@ -97,12 +101,12 @@ impl PreHash {
 
     /// By the number of the digest mechanism. There is none for a SHAKE.
     fn of_mechanism(id: u64) -> Result<&'static Self> {
-        let hash = Hash::of_mechanism(id).ok_or(Error::MechanismParamInvalid)?;
+        let hash = Hash::of_mechanism(id).ok_or_else(|| param(NO_HASH))?;
         let known = PRE_HASHES.iter().find(|known| match known.function {
             Function::Hash(other) => other.id == hash.id,
             Function::Shake(..) => false,
         });
-        known.ok_or(Error::MechanismParamInvalid)
+        known.ok_or_else(|| param(NO_HASH))
     }
 
     /// Its object identifier in DER.
@@ -184,7 +188,7 @@ fn read(params: &Params) -> Result<(u64, &[u8])> {
 
 /// What goes before the message.
 fn before(context: &[u8], hash: Option<&PreHash>) -> Result<Bytes> {
-    let len = u8::try_from(context.len()).map_err(|_| Error::MechanismParamInvalid)?;
+    let len = u8::try_from(context.len()).map_err(|_| param("ulContextLen is more than 255"))?;
     let mut before = Bytes::new(vec![u8::from(hash.is_some()), len]);
     before.extend_from_slice(context);
     if let Some(hash) = hash {
@@ -214,7 +218,8 @@ impl<S: Scheme> Signing<S> {
     fn start(key: &Arc<Key>, params: &Params, hash: Option<&'static PreHash>) -> Result<Self> {
         let Private { primitive, .. } = key.material::<Private<S>>()?;
         let (variant, context) = read(params)?;
-        let hedge = Hedge::read(variant).ok_or(Error::MechanismParamInvalid)?;
+        let hedge =
+            Hedge::read(variant).ok_or_else(|| param("hedgeVariant is none of the standard's"))?;
         Ok(Self { key: key.clone(), primitive, before: before(context, hash)?, hash, hedge })
     }
 }

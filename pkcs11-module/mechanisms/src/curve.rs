@@ -184,8 +184,8 @@ impl Curve {
             .iter()
             .find(|curve| curve.key_type == key_type && curve.is_called(params))
             .ok_or_else(|| match AnyRef::from_der(params) {
-                Ok(_) => Error::CurveNotSupported,
-                Err(_) => Error::DomainParamsInvalid,
+                Ok(_) => other_curve(),
+                Err(_) => Error::DomainParamsInvalid.since("CKA_EC_PARAMS is no DER"),
             })
     }
 
@@ -252,11 +252,12 @@ impl Curve {
 /// same: on a private key it is computed.
 pub(crate) fn set_point(key: &mut Attributes, curve: &Curve, point: &[u8]) -> Result<()> {
     let der = AnyRef::new(Tag::OctetString, point).and_then(|octets| octets.to_der());
-    let der = der.map_err(|_| Error::AttributeValueInvalid)?;
+    let der = der.map_err(|_| no_point())?;
     if let Some(given) = given(key, attribute::EC_POINT) {
-        let compressed = curve.bare_point(given).ok_or(Error::AttributeValueInvalid)?;
+        let compressed = curve.bare_point(given).ok_or_else(no_point)?;
         if !same(curve, compressed, point) {
-            return Err(Error::TemplateInconsistent);
+            return Err(Error::TemplateInconsistent
+                .since("CKA_EC_POINT is not the point that belongs to the key"));
         }
     }
     key.set(attribute::EC_POINT, der.as_slice());
@@ -273,6 +274,20 @@ pub(crate) fn same(curve: &Curve, given: &[u8], point: &[u8]) -> bool {
         }
         _ => given == point,
     }
+}
+
+/// Why bytes are no key.
+pub(crate) const NO_POINT: &str = "CKA_EC_POINT is no point of the curve";
+pub(crate) const NO_PRIVATE_KEY: &str = "CKA_VALUE is no private key of the curve";
+
+/// A point that is none.
+pub(crate) fn no_point() -> Error {
+    Error::AttributeValueInvalid.since(NO_POINT)
+}
+
+/// A curve that is none of those that keys of the type can be on.
+pub(crate) fn other_curve() -> Error {
+    Error::CurveNotSupported.since("CKA_EC_PARAMS names no curve that keys of this type have here")
 }
 
 /// The value of an attribute that a template may leave out, or empty.

@@ -13,7 +13,7 @@ use strongroom_types::{
 };
 
 use crate::ecdh::trailing;
-use crate::failure::or;
+use crate::failure::{or, or_since};
 use crate::number_key::{self, number};
 use crate::{Derivation, Inputs, KeyTypeRow, Mechanism, Parsed, public_key_info};
 
@@ -90,16 +90,24 @@ static PRIVATE: &[Rule] = rules! {
     DERIVE: Bool(true), MODIFIABLE;
 };
 
+/// Why there is no group.
+const NO_GROUP: &str = "CKA_PRIME and CKA_BASE make no group";
+
 /// The group of a key.
 fn group(key: &Attributes) -> Result<Group<'_>> {
     let group = Group { prime: key.need(attribute::PRIME)?, base: key.need(attribute::BASE)? };
-    let bits = group.bits().map_err(or(Error::DomainParamsInvalid))?;
-    if (SHORTEST..=*SIZES.end()).contains(&bits) { Ok(group) } else { Err(Error::KeySizeRange) }
+    let bits = group.bits().map_err(or_since(Error::DomainParamsInvalid, NO_GROUP))?;
+    let why = || format!("CKA_PRIME has {bits} bits");
+    match (SHORTEST..=*SIZES.end()).contains(&bits) {
+        true => Ok(group),
+        false => Err(Error::KeySizeRange.because(why)),
+    }
 }
 
 fn private(key: &Attributes) -> Result<PrivateKey> {
     let value = key.need(attribute::VALUE)?;
-    PrivateKey::from_value(group(key)?, value).map_err(or(Error::AttributeValueInvalid))
+    let why = "CKA_VALUE is not between 1 and CKA_PRIME";
+    PrivateKey::from_value(group(key)?, value).map_err(or_since(Error::AttributeValueInvalid, why))
 }
 
 /// The number of bits that write a number.
@@ -114,7 +122,8 @@ fn complete(key: &mut Attributes) -> Result<()> {
         Some(Class::PUBLIC_KEY) => {
             let value = key.need(attribute::VALUE)?;
             let checked = group(key)?.check_public(value);
-            checked.map_err(or(Error::AttributeValueInvalid))?;
+            let why = "CKA_VALUE is no public value of this group";
+            checked.map_err(or_since(Error::AttributeValueInvalid, why))?;
             value.to_vec()
         }
         Some(Class::PRIVATE_KEY) => {
@@ -123,7 +132,8 @@ fn complete(key: &mut Attributes) -> Result<()> {
             private.public().map_err(or(Error::FunctionFailed))?
         }
         Some(Class::DOMAIN_PARAMETERS) => {
-            let bits = group(key)?.bits().map_err(or(Error::DomainParamsInvalid))?;
+            let bits =
+                group(key)?.bits().map_err(or_since(Error::DomainParamsInvalid, NO_GROUP))?;
             key.set(attribute::PRIME_BITS, bits);
             return Ok(());
         }
@@ -150,7 +160,10 @@ fn parse(key: &Attributes) -> Result<Parsed> {
 /// A safe prime: half of what is before it is a prime as well.
 fn generate_parameters(_: &Params, parameters: &mut Attributes) -> Result<()> {
     let bits = parameters.need(attribute::PRIME_BITS)?;
-    let (prime, base) = generate_group(bits).map_err(or(Error::AttributeValueInvalid))?;
+    let (prime, base) = generate_group(bits).map_err(or_since(
+        Error::AttributeValueInvalid,
+        "CKA_PRIME_BITS is no size of a prime here",
+    ))?;
     parameters.set(attribute::PRIME, prime.as_slice());
     parameters.set(attribute::BASE, base.as_slice());
     Ok(())
@@ -160,11 +173,13 @@ fn generate(_: &Params, public: &mut Attributes, private: &mut Attributes) -> Re
     let group = group(public)?;
     let bits = private.get(attribute::VALUE_BITS);
     // Twice the strength of the smallest group (SP 800-56A, 5.6.1.1.1), and no more than the prime.
-    let most = group.bits().map_err(or(Error::DomainParamsInvalid))?;
+    let most = group.bits().map_err(or_since(Error::DomainParamsInvalid, NO_GROUP))?;
     if bits.is_some_and(|bits| !(SHORTEST_VALUE..=most).contains(&bits)) {
-        return Err(Error::AttributeValueInvalid);
+        let why = || format!("CKA_VALUE_BITS is not between {SHORTEST_VALUE} and {most}");
+        return Err(Error::AttributeValueInvalid.because(why));
     }
-    let key = PrivateKey::generate(group, bits).map_err(or(Error::DomainParamsInvalid))?;
+    let key = PrivateKey::generate(group, bits)
+        .map_err(or_since(Error::DomainParamsInvalid, NO_GROUP))?;
     private.set(attribute::PRIME, group.prime);
     private.set(attribute::BASE, group.base);
     private.set(attribute::VALUE, key.value().map_err(or(Error::FunctionFailed))?);
@@ -178,7 +193,10 @@ const SHORTEST_VALUE: u64 = 224;
 
 fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
     let key = inputs.key.material::<PrivateKey>()?;
-    let secret = key.agree(inputs.params.bytes()?).map_err(or(Error::MechanismParamInvalid))?;
+    let secret = key.agree(inputs.params.bytes()?).map_err(or_since(
+        Error::MechanismParamInvalid,
+        "the parameter is no public value of this group",
+    ))?;
     trailing(secret, wanted)
 }
 

@@ -15,7 +15,7 @@ use strongroom_types::{
 };
 
 use crate::dh::bit_len;
-use crate::failure::or;
+use crate::failure::{or, or_since};
 use crate::number_key::{self, number};
 use crate::public_from_private::shared;
 use crate::whole::{Direct, Hashed, Signer, Verifier};
@@ -109,6 +109,9 @@ static PRIVATE: &[Rule] = rules! {
     VALUE: Absent, NEEDED_BY_CREATE, NOT_BY_GENERATE, NOT_BY_UNWRAP, SECRET;
 };
 
+/// Why there is no group.
+const NO_GROUP: &str = "CKA_PRIME, CKA_SUBPRIME and CKA_BASE make no group";
+
 /// The domain parameters of a key.
 fn group(key: &Attributes) -> Result<Group<'_>> {
     let group = Group {
@@ -116,21 +119,27 @@ fn group(key: &Attributes) -> Result<Group<'_>> {
         subprime: key.need(attribute::SUBPRIME)?,
         base: key.need(attribute::BASE)?,
     };
-    if SIZES.contains(&bit_len(group.prime)) { Ok(group) } else { Err(Error::KeySizeRange) }
+    let bits = bit_len(group.prime);
+    match SIZES.contains(&bits) {
+        true => Ok(group),
+        false => Err(Error::KeySizeRange.because(|| format!("CKA_PRIME has {bits} bits"))),
+    }
 }
 
 fn private(key: &Attributes) -> Result<PrivateKey> {
     let value = key.need(attribute::VALUE)?;
-    PrivateKey::from_value(group(key)?, value).map_err(or(Error::AttributeValueInvalid))
+    let why = "CKA_VALUE is not between 0 and CKA_SUBPRIME";
+    PrivateKey::from_value(group(key)?, value).map_err(or_since(Error::AttributeValueInvalid, why))
 }
 
 fn complete(key: &mut Attributes) -> Result<()> {
     let group = group(key)?;
-    group.check().map_err(or(Error::DomainParamsInvalid))?;
+    group.check().map_err(or_since(Error::DomainParamsInvalid, NO_GROUP))?;
     let value = match key.get(attribute::CLASS).map(Class) {
         Some(Class::PUBLIC_KEY) => {
             let value = key.need(attribute::VALUE)?;
-            group.check_public(value).map_err(or(Error::AttributeValueInvalid))?;
+            let why = "CKA_VALUE is no public value of this group";
+            group.check_public(value).map_err(or_since(Error::AttributeValueInvalid, why))?;
             value.to_vec()
         }
         Some(Class::PRIVATE_KEY) => private(key)?.public().map_err(or(Error::FunctionFailed))?,
@@ -164,9 +173,13 @@ fn generate_parameters(_: &Params, parameters: &mut Attributes) -> Result<()> {
     let bits = parameters.need(attribute::PRIME_BITS)?;
     let smaller = if bits < 2048 { 160 } else { 256 };
     if parameters.get(attribute::SUBPRIME_BITS).is_some_and(|wanted| wanted != smaller) {
-        return Err(Error::AttributeValueInvalid);
+        let why = || format!("CKA_SUBPRIME_BITS is not {smaller}, which goes with CKA_PRIME_BITS");
+        return Err(Error::AttributeValueInvalid.because(why));
     }
-    let new = Parameters::generate(bits).map_err(or(Error::AttributeValueInvalid))?;
+    let new = Parameters::generate(bits).map_err(or_since(
+        Error::AttributeValueInvalid,
+        "CKA_PRIME_BITS is no size of a prime here",
+    ))?;
     parameters.set(attribute::PRIME, new.prime.as_slice());
     parameters.set(attribute::SUBPRIME, new.subprime.as_slice());
     parameters.set(attribute::BASE, new.base.as_slice());
@@ -175,8 +188,9 @@ fn generate_parameters(_: &Params, parameters: &mut Attributes) -> Result<()> {
 
 fn generate(_: &Params, public: &mut Attributes, private: &mut Attributes) -> Result<()> {
     let group = group(public)?;
-    group.check().map_err(or(Error::DomainParamsInvalid))?;
-    let key = PrivateKey::generate(group).map_err(or(Error::DomainParamsInvalid))?;
+    group.check().map_err(or_since(Error::DomainParamsInvalid, NO_GROUP))?;
+    let key =
+        PrivateKey::generate(group).map_err(or_since(Error::DomainParamsInvalid, NO_GROUP))?;
     private.set(attribute::PRIME, group.prime);
     private.set(attribute::SUBPRIME, group.subprime);
     private.set(attribute::BASE, group.base);

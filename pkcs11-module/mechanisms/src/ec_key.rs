@@ -12,7 +12,7 @@ use strongroom_types::{
 use zeroize::Zeroizing;
 
 use crate::curve::{self, Curve, Group};
-use crate::failure::or;
+use crate::failure::{or, or_since};
 use crate::public_from_private::shared;
 use crate::{KeyTypeRow, Mechanism, Parsed, ec_structure, public_key_info};
 
@@ -141,20 +141,22 @@ fn signing(key: &ec::PrivateKey) -> Result<SigningKey> {
 /// The public key of a public key object: a point that is on the curve.
 fn public(curve: &Curve, key: &Attributes) -> Result<ec::PublicKey> {
     let point = key.need(attribute::EC_POINT)?;
-    let point = curve.bare_point(point).ok_or(Error::AttributeValueInvalid)?;
-    ec::PublicKey::from_point(group(curve)?, point).map_err(or(Error::AttributeValueInvalid))
+    let point = curve.bare_point(point).ok_or_else(curve::no_point)?;
+    ec::PublicKey::from_point(group(curve)?, point)
+        .map_err(or_since(Error::AttributeValueInvalid, curve::NO_POINT))
 }
 
 /// The private key of a private key object.
 fn private(curve: &Curve, key: &Attributes) -> Result<ec::PrivateKey> {
     let scalar = key.need(attribute::VALUE)?;
-    ec::PrivateKey::from_scalar(group(curve)?, scalar).map_err(or(Error::AttributeValueInvalid))
+    ec::PrivateKey::from_scalar(group(curve)?, scalar)
+        .map_err(or_since(Error::AttributeValueInvalid, curve::NO_PRIVATE_KEY))
 }
 
 fn group(curve: &Curve) -> Result<ec::Curve> {
     match curve.group {
         Group::Prime(group) => Ok(group),
-        Group::Rfc8410(_) => Err(Error::CurveNotSupported),
+        Group::Rfc8410(_) => Err(curve::other_curve()),
     }
 }
 

@@ -13,7 +13,7 @@ use strongroom_types::{
 
 use crate::curve::{CURVES, Curve, Group};
 use crate::ec_key::SHORTEST;
-use crate::failure::or;
+use crate::failure::{or, or_since, param};
 use crate::hash::{self, Hash};
 use crate::{Derivation, Encapsulated, Inputs, Key, Mechanism, curve, ec_key, montgomery};
 
@@ -91,7 +91,7 @@ fn unilateral(params: &Params) -> Result<(u64, &[u8])> {
         [Param::Ulong(kdf), Param::Bytes(shared), Param::Bytes(peer)] if peer.is_empty() => {
             Ok((*kdf, shared))
         }
-        _ => Err(Error::MechanismParamInvalid),
+        _ => Err(param("there is pPublicData, and the other side has no key yet")),
     }
 }
 
@@ -130,6 +130,9 @@ pub(crate) fn ephemeral(key: &Key) -> Result<(Vec<u8>, Bytes)> {
     }
 }
 
+/// Why nothing is agreed on.
+const NO_POINT: &str = "pPublicData is no point of the curve of the key";
+
 /// The shared secret with the point of such a pair. Here it is no parameter.
 pub(crate) fn agree_with_wrapped(key: &Key, peer: &[u8]) -> Result<Bytes> {
     agree(key, peer).map_err(|error| match error {
@@ -147,12 +150,12 @@ pub(crate) fn secret(
 ) -> Result<Bytes> {
     if kdf == ck!(CKD_NULL) {
         if !shared.is_empty() {
-            return Err(Error::MechanismParamInvalid);
+            return Err(param("there is pSharedData, and kdf is CKD_NULL"));
         }
         return trailing(agreed, wanted);
     }
     let row = KDFS.iter().find(|(id, ..)| *id == kdf);
-    let (_, form, hash) = row.ok_or(Error::MechanismParamInvalid)?;
+    let (_, form, hash) = row.ok_or_else(|| param("there is no such kdf here"))?;
     hashed(*form, hash, &agreed, shared, wanted.unwrap_or(hash.output_len()))
 }
 
@@ -162,17 +165,18 @@ pub(crate) fn agree(key: &Key, peer: &[u8]) -> Result<Bytes> {
         let montgomery::Private { algorithm, scalar } = key.material()?;
         let curve = CURVES.iter().find(|curve| curve.group == Group::Rfc8410(*algorithm));
         let secret = montgomery::agree(*algorithm, scalar, bare(curve, peer)?);
-        return secret.ok_or(Error::MechanismParamInvalid);
+        return secret.ok_or_else(|| param(NO_POINT));
     }
     let key = &key.material::<ec_key::Private>()?.key;
     let curve = CURVES.iter().find(|curve| curve.group == Group::Prime(key.curve()));
     let peer = PublicKey::from_point(key.curve(), bare(curve, peer)?);
-    key.agree(&peer.map_err(or(Error::MechanismParamInvalid))?).map_err(or(Error::FunctionFailed))
+    let peer = peer.map_err(or_since(Error::MechanismParamInvalid, NO_POINT))?;
+    key.agree(&peer).map_err(or(Error::FunctionFailed))
 }
 
 /// The peer's point, bare or in a DER OCTET STRING.
 fn bare<'a>(curve: Option<&Curve>, peer: &'a [u8]) -> Result<&'a [u8]> {
-    curve.and_then(|curve| curve.bare_point(peer)).ok_or(Error::MechanismParamInvalid)
+    curve.and_then(|curve| curve.bare_point(peer)).ok_or_else(|| param(NO_POINT))
 }
 
 /// The end of the secret: what is too long loses bytes at the leading end (6.3.18).

@@ -11,7 +11,7 @@ use strongroom_types::{
     attribute, mechanism, rules,
 };
 
-use crate::failure::or;
+use crate::failure::{or, param};
 use crate::public_from_private::shared;
 use crate::rfc8410::{self, Algorithm, array};
 use crate::whole::{Direct, Signer, Verifier};
@@ -113,7 +113,7 @@ fn parse(key: &Attributes) -> Result<Parsed> {
 
 fn generate(params: &Params, public: &mut Attributes, private: &mut Attributes) -> Result<()> {
     if !params.is_empty() {
-        return Err(Error::MechanismParamInvalid);
+        return Err(param("there is a parameter, which has no meaning here"));
     }
     rfc8410::generate(KeyType::EC_EDWARDS, public, private)
 }
@@ -133,7 +133,7 @@ impl Parameter {
         match params.as_slice() {
             [] => Ok(Self::Pure),
             [Param::Bool(_), Param::Bytes(context)] if context.len() > MAX_CONTEXT_LEN => {
-                Err(Error::MechanismParamInvalid)
+                Err(param("ulContextDataLen is more than 255"))
             }
             [Param::Bool(true), Param::Bytes(context)] => Ok(Self::Prehash(context.clone())),
             [Param::Bool(false), Param::Bytes(context)] if context.is_empty() => Ok(Self::Pure),

@@ -6,7 +6,7 @@ use strongroom_types::{Bytes, Error, Field, Param, Result, mechanism};
 
 use crate::aes::{self, Aes};
 use crate::derive::leading;
-use crate::failure::or;
+use crate::failure::{or, param};
 use crate::{Derivation, Inputs, Mechanism};
 
 /// The rows of this family.
@@ -50,7 +50,7 @@ pub(crate) fn by_keyed(
     wanted: Option<usize>,
 ) -> Result<Bytes> {
     if data.is_empty() || !data.len().is_multiple_of(block) {
-        return Err(Error::MechanismParamInvalid);
+        return Err(param("the data are empty, or not in whole blocks"));
     }
     let mut ciphertext = Bytes::default();
     let run = keyed.start(iv, false).and_then(|mut running| running.update(data, &mut ciphertext));

@@ -6,7 +6,7 @@ use strongroom_types::{Bytes, Error, MechanismType, Result, mechanism};
 
 use crate::derive::leading;
 use crate::failure::or;
-use crate::{Derivation, Inputs, Mechanism, hash};
+use crate::{Derivation, Inputs, Mechanism, hash, secret};
 
 /// The longest output of SHAKE that becomes a key, in bytes. The standard sets no limit.
 const LONGEST: usize = 65536;
@@ -55,7 +55,7 @@ const fn row(
 
 /// SHAKE has no natural length.
 fn shake(shake: Shake, inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
-    let wanted = wanted.ok_or(Error::TemplateIncomplete)?;
+    let wanted = wanted.ok_or_else(secret::no_len)?;
     if wanted > LONGEST {
         return Err(Error::KeySizeRange);
     }

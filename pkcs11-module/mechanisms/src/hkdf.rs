@@ -9,6 +9,7 @@ use strongroom_types::{
 };
 
 use crate::derive::{leading, value_of};
+use crate::failure::param;
 use crate::hash::Hash;
 use crate::prf::Prf;
 use crate::{Derivation, Heritage, Inputs, Makes, Mechanism};
@@ -58,22 +59,23 @@ fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
     else {
         return Err(Error::MechanismParamInvalid);
     };
-    let hash = Hash::of_mechanism(*hash).ok_or(Error::MechanismParamInvalid)?;
+    let hash = Hash::of_mechanism(*hash)
+        .ok_or_else(|| param("prfHashMechanism is no hash function of this token"))?;
     let input = inputs.value()?;
     if inputs.key.class() == Class::DATA {
         if input.len() != hash.output_len() {
             return Err(Error::KeySizeRange);
         }
         if !extracts || (*salt_type != SALT_KEY && salt.is_empty()) {
-            return Err(Error::MechanismParamInvalid);
+            return Err(param("bExtract is false, or there is no salt; a data object wants both"));
         }
     }
     match (*extracts, *expands) {
-        (false, false) => Err(Error::MechanismParamInvalid),
+        (false, false) => Err(param("bExtract and bExpand are both false")),
         (false, true) if !salt.is_empty() || ![SALT_NULL, SALT_DATA].contains(salt_type) => {
-            Err(Error::MechanismParamInvalid)
+            Err(param("there is a salt, and bExtract is false"))
         }
-        (true, false) if !info.is_empty() => Err(Error::MechanismParamInvalid),
+        (true, false) if !info.is_empty() => Err(param("there is pInfo, and bExpand is false")),
         (false, true) => expand(hash, input, info, wanted),
         (true, expands) => {
             let salt = match *salt_type {
@@ -82,7 +84,7 @@ fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
                     Bytes::new(value_of(&(inputs.other)(*salt_key)?)?.to_vec())
                 }
                 SALT_NULL if salt.is_empty() => Bytes::default(),
-                _ => return Err(Error::MechanismParamInvalid),
+                _ => return Err(param("ulSaltType does not go with what there is as a salt")),
             };
             // RFC 5869, 2.2. No salt is as many zeros as the digest has, which is what HMAC makes
             // of an empty key.

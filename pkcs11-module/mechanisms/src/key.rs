@@ -78,7 +78,10 @@ impl KeyTypeRow {
             Class::DOMAIN_PARAMETERS => self.parameters,
             _ => None,
         }
-        .ok_or(Error::TemplateInconsistent)
+        .ok_or_else(|| {
+            let why = || format!("no objects of CKA_KEY_TYPE {} have this CKA_CLASS", self.name);
+            Error::TemplateInconsistent.because(why)
+        })
     }
 }
 

@@ -137,7 +137,8 @@ pub static KEY_TYPES: &[&KeyTypeRow] = &[
 ///
 /// [`Error::AttributeValueInvalid`] if there is no such row: `CKA_KEY_TYPE` is wrong.
 pub fn key_type(id: KeyType) -> Result<&'static KeyTypeRow> {
-    KEY_TYPES.iter().copied().find(|row| row.id == id).ok_or(Error::AttributeValueInvalid)
+    let row = KEY_TYPES.iter().copied().find(|row| row.id == id);
+    row.ok_or_else(|| Error::AttributeValueInvalid.since("there is no such CKA_KEY_TYPE here"))
 }
 
 /// Fills memory with random bytes, from the generator that also makes the keys.

@@ -3,7 +3,7 @@
 use strongroom_awslc as awslc;
 use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result};
 
-use crate::failure::or;
+use crate::failure::{or, param};
 use crate::{Sign, Verify};
 
 /// `CK_MAC_GENERAL_PARAMS`: the length of the MAC in bytes.
@@ -16,7 +16,7 @@ pub(crate) fn general_len(params: &Params, whole: usize) -> Result<usize> {
     };
     match usize::try_from(*len) {
         Ok(len) if 0 < len && len <= whole => Ok(len),
-        _ => Err(Error::MechanismParamInvalid),
+        _ => Err(param("the length of the MAC is zero, or more than a whole one has")),
     }
 }
 

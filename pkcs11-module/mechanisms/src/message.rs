@@ -10,6 +10,7 @@ use std::sync::Arc;
 use strongroom_types::{Bytes, Error, Layout, Params, Placed, Result, ck};
 
 use crate::Key;
+use crate::failure::param;
 use crate::whole::keep;
 
 /// Authenticated encryption with associated data, as messages and authenticated wrapping use it.
@@ -188,7 +189,10 @@ impl Messages {
 impl Message {
     /// Each part comes with the parameter, which must stay what it was.
     fn check(&self, terms: &Terms) -> Result<()> {
-        if terms.nonce == self.nonce { Ok(()) } else { Err(Error::MechanismParamInvalid) }
+        match terms.nonce == self.nonce {
+            true => Ok(()),
+            false => Err(param("the nonce is another one than at the beginning of the message")),
+        }
     }
 }
 
@@ -286,7 +290,9 @@ impl Terms {
     /// The nonce of a key that is wrapped. Each would be the first that is counted.
     fn nonce_of_a_key(&self) -> Result<Bytes> {
         match self.generator {
-            COUNTER | COUNTER_XOR => Err(Error::MechanismParamInvalid),
+            COUNTER | COUNTER_XOR => {
+                Err(param("a key that is wrapped has no nonce that is counted"))
+            }
             _ => Nonces::default().next(self),
         }
     }
@@ -355,7 +361,7 @@ impl Nonces {
         let same = (first.fixed_bits, first.generator, first.nonce.len())
             == (terms.fixed_bits, terms.generator, terms.nonce.len());
         if !same {
-            return Err(Error::MechanismParamInvalid);
+            return Err(param("nonces are made in another way than that of the first message"));
         }
         if terms.generator == NO_GENERATE {
             return Ok(terms.nonce.clone());
@@ -366,7 +372,7 @@ impl Nonces {
         }
         let bits = u64::try_from(terms.nonce.len()).map_err(|_| Error::MechanismParamInvalid)? * 8;
         let free = bits.checked_sub(terms.fixed_bits).filter(|free| *free > 0);
-        let free = free.ok_or(Error::MechanismParamInvalid)?;
+        let free = free.ok_or_else(|| param("ulIvFixedBits leaves no bits to be made"))?;
         let mut made = Bytes::new(vec![0; terms.nonce.len()]);
         match terms.generator {
             // How is left to the token.
@@ -376,12 +382,12 @@ impl Nonces {
             COUNTER => count(&mut self.count, free, &mut made)?,
             COUNTER_XOR => {
                 if terms.nonce != first.nonce && terms.nonce != first.last {
-                    return Err(Error::MechanismParamInvalid);
+                    return Err(param("the nonce is neither the first one nor the last"));
                 }
                 count(&mut self.count, free, &mut made)?;
                 made.iter_mut().zip(first.nonce.iter()).for_each(|(made, base)| *made ^= base);
             }
-            _ => return Err(Error::MechanismParamInvalid),
+            _ => return Err(param("ivGenerator, or nonceGenerator, is none of the standard's")),
         }
         let mut fixed = terms.fixed_bits;
         for (made, given) in made.iter_mut().zip(terms.nonce.iter()) {

@@ -6,8 +6,8 @@ use strongroom_types::{Bytes, Error, KeyType, MechanismType, Result, ck, mechani
 use zeroize::Zeroizing;
 
 use crate::contextual::{Hedge, Scheme, hashed, hashing, pure};
-use crate::failure::or;
-use crate::parameter_set::{self, PUBLIC, ParameterSet, Primitive, SEEDED};
+use crate::failure::{or, or_since};
+use crate::parameter_set::{self, NO_KEY, PUBLIC, ParameterSet, Primitive, SEEDED};
 use crate::{KeyTypeRow, Mechanism};
 
 /// The key type.
@@ -58,7 +58,7 @@ impl Primitive for MlDsa {
     }
 
     fn public_key(&self, private: &[u8]) -> Result<Vec<u8>> {
-        self.public_of(private).map_err(or(Error::AttributeValueInvalid))
+        self.public_of(private).map_err(or_since(Error::AttributeValueInvalid, NO_KEY))
     }
 
     /// Any bytes of the right length are one (FIPS 204, algorithm 23).

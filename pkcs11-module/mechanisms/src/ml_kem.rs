@@ -7,8 +7,8 @@ use strongroom_types::{
     Bytes, Error, KeyType, MechanismType, Params, Result, ck, mechanism, rules,
 };
 
-use crate::failure::or;
-use crate::parameter_set::{self, ParameterSet, Primitive, Private, Public};
+use crate::failure::{or, or_since};
+use crate::parameter_set::{self, NO_KEY, ParameterSet, Primitive, Private, Public};
 use crate::{Encapsulated, Key, KeyTypeRow, Mechanism};
 
 /// The key type.
@@ -83,12 +83,12 @@ impl Primitive for MlKem {
     }
 
     fn public_key(&self, private: &[u8]) -> Result<Vec<u8>> {
-        self.public_of(private).map_err(or(Error::AttributeValueInvalid))
+        self.public_of(private).map_err(or_since(Error::AttributeValueInvalid, NO_KEY))
     }
 
     /// A key whose numbers are not reduced encapsulates nothing (FIPS 203, 7.2).
     fn check_public(&self, public: &[u8]) -> Result<()> {
         let tried = self.encapsulate(public);
-        tried.map(drop).map_err(or(Error::AttributeValueInvalid))
+        tried.map(drop).map_err(or_since(Error::AttributeValueInvalid, NO_KEY))
     }
 }

@@ -8,6 +8,7 @@ use strongroom_awslc::gcm::TAG;
 use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, ck};
 
 use crate::aes::Refusal;
+use crate::failure::param;
 use crate::{Aead, Key, Mechanism, message, sealed};
 
 /// The lengths of nonces in bits of which the standard speaks. Programs that give a length in bytes
@@ -83,7 +84,7 @@ impl<C: Construction> Terms<C> {
 
     fn new(nonce: &[u8], aad: &[u8]) -> Result<Self> {
         if !C::NONCES.contains(&nonce.len()) {
-            return Err(Error::MechanismParamInvalid);
+            return Err(param("ulNonceLen is no length of a nonce"));
         }
         let (nonce, aad) = (Bytes::new(nonce.to_vec()), Bytes::new(aad.to_vec()));
         Ok(Self { nonce, aad, construction: PhantomData })

@@ -33,7 +33,9 @@ struct PrivateKeyInfo<'a> {
 
 /// Numbers of a group, to be written: errors are `CKR_DOMAIN_PARAMS_INVALID`.
 pub(crate) fn number(bytes: &[u8]) -> Result<UintRef<'_>> {
-    UintRef::new(bytes).map_err(|_| Error::DomainParamsInvalid)
+    UintRef::new(bytes).map_err(|_| {
+        Error::DomainParamsInvalid.since("CKA_PRIME, CKA_SUBPRIME or CKA_BASE is too long")
+    })
 }
 
 /// The DER of the numbers of a group.
@@ -48,7 +50,8 @@ fn algorithm(identifier: ObjectIdentifier, parameters: &[u8]) -> Result<Algorith
 
 /// A number in DER.
 fn integer(value: &[u8]) -> Result<Bytes> {
-    encode(&UintRef::new(value).map_err(|_| Error::AttributeValueInvalid)?)
+    let number = UintRef::new(value);
+    encode(&number.map_err(|_| Error::AttributeValueInvalid.since("CKA_VALUE is too long"))?)
 }
 
 /// Writes the structure of a public key.

@@ -108,7 +108,11 @@ pub(crate) static UNSEEDED: &[Rule] = rules! {
 /// The parameter set that the template of a key names.
 fn set_of<P: Primitive>(key: &Attributes) -> Result<&'static ParameterSet<P>> {
     let number = key.need(attribute::PARAMETER_SET)?;
-    P::SETS.iter().find(|set| set.number == number).ok_or(Error::ParameterSetNotSupported)
+    let set = P::SETS.iter().find(|set| set.number == number);
+    set.ok_or_else(|| {
+        Error::ParameterSetNotSupported
+            .since("CKA_PARAMETER_SET is none that keys of this type have here")
+    })
 }
 
 fn complete<P: Primitive>(key: &mut Attributes) -> Result<()> {
@@ -124,10 +128,14 @@ fn complete<P: Primitive>(key: &mut Attributes) -> Result<()> {
     public_key_info::set(key, &plain_key::to_spki(set.identifier, &public)?)
 }
 
+/// Why bytes are no key.
+pub(crate) const OTHER_LEN: &str = "CKA_VALUE has not the length that its CKA_PARAMETER_SET has";
+pub(crate) const NO_KEY: &str = "CKA_VALUE is no key of its CKA_PARAMETER_SET";
+
 /// A public key that can be one.
 fn checked<'a, P: Primitive>(set: &ParameterSet<P>, value: &'a [u8]) -> Result<&'a [u8]> {
     if value.len() != set.primitive.public_len() {
-        return Err(Error::AttributeValueInvalid);
+        return Err(Error::AttributeValueInvalid.since(OTHER_LEN));
     }
     set.primitive.check_public(value)?;
     Ok(value)
@@ -142,11 +150,14 @@ fn add_value<P: Primitive>(set: &ParameterSet<P>, key: &mut Attributes) -> Resul
         return Ok(());
     };
     if seed.len() != set.primitive.seed_len() {
-        return Err(Error::AttributeValueInvalid);
+        return Err(Error::AttributeValueInvalid
+            .since("CKA_SEED has not the length that its CKA_PARAMETER_SET has"));
     }
     let (_, value) = set.primitive.expand(seed)?;
     match key.get(attribute::VALUE).filter(|given| !given.is_empty()) {
-        Some(given) if !strongroom_awslc::equal(given, &value) => Err(Error::TemplateInconsistent),
+        Some(given) if !strongroom_awslc::equal(given, &value) => {
+            Err(Error::TemplateInconsistent.since("CKA_VALUE does not follow from CKA_SEED"))
+        }
         _ => {
             key.set(attribute::VALUE, value);
             Ok(())

@@ -6,7 +6,7 @@ use strongroom_types::{
     Attributes, Error, Field, KeyType, Layout, Param, Params, Result, attribute, ck, mechanism,
 };
 
-use crate::failure::or;
+use crate::failure::{or_since, param};
 use crate::hash::{self, Hash};
 use crate::{Mechanism, secret};
 
@@ -41,6 +41,9 @@ static PRFS: &[(u64, &Hash)] = &[
     (ck!(CKP_PKCS5_PBKD2_HMAC_SHA512_256), &hash::SHA512_256),
 ];
 
+/// Why they are not counted.
+const ITERATIONS: &str = "iterations is zero, or more than 32 bits";
+
 fn generate(params: &Params, key: &mut Attributes) -> Result<()> {
     let [
         Param::Ulong(source),
@@ -55,23 +58,23 @@ fn generate(params: &Params, key: &mut Attributes) -> Result<()> {
     };
     // None of the functions here takes data.
     if *source != ck!(CKZ_SALT_SPECIFIED) || !prf_data.is_empty() {
-        return Err(Error::MechanismParamInvalid);
+        return Err(param("saltSource is not CKZ_SALT_SPECIFIED, or there is pPrfData"));
     }
-    let (_, hash) = PRFS.iter().find(|(id, _)| id == prf).ok_or(Error::MechanismParamInvalid)?;
-    let iterations = u32::try_from(*iterations).map_err(|_| Error::MechanismParamInvalid)?;
+    let (_, hash) =
+        PRFS.iter().find(|(id, _)| id == prf).ok_or_else(|| param("there is no such prf here"))?;
+    let iterations = u32::try_from(*iterations).map_err(|_| param(ITERATIONS))?;
     let value = pbkdf2::derive(hash.algorithm, password, salt, iterations, len(key)?);
-    key.set(attribute::VALUE, value.map_err(or(Error::MechanismParamInvalid))?);
+    key.set(attribute::VALUE, value.map_err(or_since(Error::MechanismParamInvalid, ITERATIONS))?);
     Ok(())
 }
 
 /// The length of the value: what the template says, or the only one that the key type has.
 fn len(key: &Attributes) -> Result<usize> {
     let fixed = crate::key_type(KeyType(key.need(attribute::KEY_TYPE)?))?.value_len;
-    let len = match (key.get(attribute::VALUE_LEN), fixed) {
-        (Some(len), _) if len > secret::LONGEST_GENERATED => Err(Error::AttributeValueInvalid),
-        (Some(len), _) => usize::try_from(len).map_err(|_| Error::AttributeValueInvalid),
+    match (key.get(attribute::VALUE_LEN), fixed) {
+        (Some(len), _) if len == 0 || len > secret::LONGEST_GENERATED => Err(secret::other_len()),
+        (Some(len), _) => usize::try_from(len).map_err(|_| secret::other_len()),
         (None, Some(fixed)) => Ok(fixed),
-        (None, None) => Err(Error::TemplateIncomplete),
-    }?;
-    if len == 0 { Err(Error::AttributeValueInvalid) } else { Ok(len) }
+        (None, None) => Err(secret::no_len()),
+    }
 }

@@ -5,7 +5,9 @@ use strongroom_types::{Attributes, Error, Result, attribute};
 /// Sets the attribute, unless the template had it, and then it must be the same.
 pub(crate) fn set(key: &mut Attributes, info: &[u8]) -> Result<()> {
     match key.get(attribute::PUBLIC_KEY_INFO) {
-        Some(given) if !given.is_empty() && given != info => Err(Error::TemplateInconsistent),
+        Some(given) if !given.is_empty() && given != info => {
+            Err(Error::TemplateInconsistent.since("CKA_PUBLIC_KEY_INFO is not that of the key"))
+        }
         _ => {
             key.set(attribute::PUBLIC_KEY_INFO, info);
             Ok(())

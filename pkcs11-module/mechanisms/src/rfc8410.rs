@@ -55,7 +55,7 @@ impl Algorithm {
 
 /// Bytes of a length that has been checked when the key was made.
 pub(crate) fn array<const N: usize>(bytes: &[u8]) -> Result<&[u8; N]> {
-    bytes.try_into().map_err(|_| Error::AttributeValueInvalid)
+    bytes.try_into().map_err(|_| Error::AttributeValueInvalid.since(curve::NO_PRIVATE_KEY))
 }
 
 /// Checks a key and puts it into the normal form.
@@ -76,7 +76,7 @@ pub(crate) fn curve(key: &Attributes, key_type: KeyType) -> Result<(&'static Cur
     let curve = Curve::of(key, key_type)?;
     match curve.group {
         Group::Rfc8410(algorithm) => Ok((curve, algorithm)),
-        Group::Prime(_) => Err(Error::CurveNotSupported),
+        Group::Prime(_) => Err(curve::other_curve()),
     }
 }
 
@@ -84,13 +84,16 @@ pub(crate) fn curve(key: &Attributes, key_type: KeyType) -> Result<(&'static Cur
 /// nothing, and agree on nothing.
 pub(crate) fn public<'a>(curve: &Curve, key: &'a Attributes) -> Result<&'a [u8]> {
     let point = key.need(attribute::EC_POINT)?;
-    curve.bare_point(point).ok_or(Error::AttributeValueInvalid)
+    curve.bare_point(point).ok_or_else(curve::no_point)
 }
 
 /// The seed or scalar of a private key object.
 pub(crate) fn private(algorithm: Algorithm, key: &Attributes) -> Result<&[u8]> {
     let value = key.need(attribute::VALUE)?;
-    if value.len() == algorithm.key_len() { Ok(value) } else { Err(Error::AttributeValueInvalid) }
+    match value.len() == algorithm.key_len() {
+        true => Ok(value),
+        false => Err(Error::AttributeValueInvalid.since(curve::NO_PRIVATE_KEY)),
+    }
 }
 
 /// Generates a pair on the curve that the public template names.

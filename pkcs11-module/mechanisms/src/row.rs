@@ -3,6 +3,7 @@
 use core::ops::RangeInclusive;
 use std::sync::Arc;
 
+use strongroom_types::attribute::{Attribute, Info, kind::Ulong};
 use strongroom_types::{
     Attributes, Bytes, Class, Error, KeyType, Layout, MechanismInfo, MechanismType, Params, Result,
     attribute, ck,
@@ -177,16 +178,22 @@ impl Mechanism {
     ///
     /// [`Error::AttributeValueInvalid`], or [`Error::CurveNotSupported`].
     pub fn check_wanted(&self, public: &Attributes) -> Result<()> {
-        let curve = self.keys.first().and_then(|key_type| Curve::of(public, *key_type).ok());
+        let curve = public.get(attribute::EC_PARAMS).zip(self.keys.first());
+        let curve = curve.and_then(|(params, key_type)| Curve::read(params, *key_type).ok());
         if curve.is_some_and(|curve| !self.key_size.contains(&curve.bits)) {
-            return Err(Error::CurveNotSupported);
+            let why = || self.other_size(attribute::EC_PARAMS.info);
+            return Err(Error::CurveNotSupported.because(why));
         }
+        let size = |size: Attribute<Ulong>| public.get(size).map(|bits| (size.info, bits));
         let prime = || public.get(attribute::PRIME).map(crate::dh::bit_len);
-        let sizes = [attribute::MODULUS_BITS, attribute::PRIME_BITS];
-        let wanted = sizes.into_iter().find_map(|size| public.get(size)).or_else(prime);
-        match wanted.is_none_or(|bits| self.key_size.contains(&bits)) {
-            true => Ok(()),
-            false => Err(Error::AttributeValueInvalid),
+        let wanted = size(attribute::MODULUS_BITS)
+            .or_else(|| size(attribute::PRIME_BITS))
+            .or_else(|| prime().map(|bits| (attribute::PRIME.info, bits)));
+        match wanted {
+            Some((by, bits)) if !self.key_size.contains(&bits) => {
+                Err(Error::AttributeValueInvalid.because(|| self.other_size(by)))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -236,11 +243,22 @@ impl Mechanism {
             keys => keys.contains(&key.key_type()),
         };
         if !takes {
-            return Err(Error::KeyTypeInconsistent);
+            let name = crate::key_type(key.key_type()).map_or("", |row| row.name);
+            let why = || format!("{} takes no keys of type {name}", self.name);
+            return Err(Error::KeyTypeInconsistent.because(why));
         }
         if !self.key_size.contains(&key.size()) {
-            return Err(Error::KeySizeRange);
+            let (least, most, size) = (self.key_size.start(), self.key_size.end(), key.size());
+            let why =
+                || format!("{} takes keys of {least} to {most}, and not of {size}", self.name);
+            return Err(Error::KeySizeRange.because(why));
         }
         Ok(())
+    }
+
+    /// Why no key of a size is made.
+    fn other_size(&self, by: &Info) -> String {
+        let (least, most) = (self.key_size.start(), self.key_size.end());
+        format!("{} is not of {least} to {most} bits, which {} makes", by.name, self.name)
     }
 }

@@ -10,7 +10,7 @@ use crate::failure::or;
 use crate::hash::{self, Hash};
 use crate::rsa_key::{SHORTEST, SIZES};
 use crate::whole::{Direct, Hashed, Signer, Transform, Verifier};
-use crate::{Cipher, Encapsulated, Key, Mechanism, Recover, Sign, Verify};
+use crate::{Cipher, Encapsulated, Key, Mechanism, Recover, Sign, Verify, secret};
 
 /// The bytes that PKCS#1 v1.5 needs for itself (RFC 8017, 7.2 and 9.2).
 const OVERHEAD: usize = 11;
@@ -346,7 +346,7 @@ pub(crate) fn transport(
     wanted: Option<usize>,
     wrap: impl FnOnce(&[u8]) -> Result<Bytes>,
 ) -> Result<Encapsulated> {
-    let len = wanted.ok_or(Error::TemplateIncomplete)?;
+    let len = wanted.ok_or_else(secret::no_len)?;
     if len > key.modulus_len() {
         return Err(Error::KeySizeRange);
     }

@@ -11,7 +11,7 @@ use strongroom_types::{
     rules,
 };
 
-use crate::failure::or;
+use crate::failure::{or, or_since};
 use crate::public_from_private::shared;
 use crate::{KeyTypeRow, Mechanism, Parsed, public_key_info};
 
@@ -108,21 +108,27 @@ fn parse(key: &Attributes) -> Result<Parsed> {
     }
 }
 
+/// Why numbers are no key.
+const NO_PUBLIC_KEY: &str = "CKA_MODULUS and CKA_PUBLIC_EXPONENT make no key";
+const NO_PRIVATE_KEY: &str = "CKA_PRIVATE_EXPONENT or a prime does not belong to CKA_MODULUS";
+
 /// The public key of a public key object.
 fn public(key: &Attributes) -> Result<PublicKey> {
     let modulus = number(key, attribute::MODULUS)?;
     let exponent = number(key, attribute::PUBLIC_EXPONENT)?;
-    PublicKey::new(modulus, exponent).map_err(or(Error::AttributeValueInvalid))
+    PublicKey::new(modulus, exponent).map_err(or_since(Error::AttributeValueInvalid, NO_PUBLIC_KEY))
 }
 
 /// The private key of a private key object, whose numbers have been found to belong together.
 fn private(key: &Attributes, exponent: &[u8]) -> Result<PrivateKey> {
     let components = components(key, exponent)?;
     // Numbers that can not even be those of a public key are wrong by themselves.
-    PublicKey::new(&components.modulus, exponent).map_err(or(Error::AttributeValueInvalid))?;
-    let private = PrivateKey::new(&components).map_err(or(Error::TemplateInconsistent))?;
+    PublicKey::new(&components.modulus, exponent)
+        .map_err(or_since(Error::AttributeValueInvalid, NO_PUBLIC_KEY))?;
+    let private = PrivateKey::new(&components)
+        .map_err(or_since(Error::TemplateInconsistent, NO_PRIVATE_KEY))?;
     if components.crt.is_none() {
-        private.check().map_err(or(Error::TemplateInconsistent))?;
+        private.check().map_err(or_since(Error::TemplateInconsistent, NO_PRIVATE_KEY))?;
     }
     Ok(private)
 }
@@ -134,7 +140,8 @@ fn with_usual_exponent(key: &Attributes) -> Result<PrivateKey> {
             found => return found,
         }
     }
-    Err(Error::TemplateIncomplete)
+    Err(Error::TemplateIncomplete
+        .since("CKA_PUBLIC_EXPONENT is missing, and is none of the usual ones"))
 }
 
 fn components(key: &Attributes, exponent: &[u8]) -> Result<Components> {
@@ -165,13 +172,17 @@ fn crt(key: &Attributes) -> Result<Option<Crt>> {
             coefficient: secret(qi),
         })),
         [None, None, None, None, None] => Ok(None),
-        _ => Err(Error::TemplateIncomplete),
+        _ => Err(Error::TemplateIncomplete.since(
+            "of CKA_PRIME_1, CKA_PRIME_2, CKA_EXPONENT_1, CKA_EXPONENT_2 and CKA_COEFFICIENT some are \
+             missing",
+        )),
     }
 }
 
 /// A number that must be there, without leading zeros.
 fn number(key: &Attributes, attribute: Attribute<kind::Bytes>) -> Result<&[u8]> {
-    optional(key, attribute).ok_or(Error::TemplateIncomplete)
+    let missing = || format!("{} is missing, or zero", attribute.info.name);
+    optional(key, attribute).ok_or_else(|| Error::TemplateIncomplete.because(missing))
 }
 
 /// A number without leading zeros; `None` for one that is empty, too.
@@ -203,16 +214,21 @@ fn set_private(key: &mut Attributes, private: &PrivateKey) -> Result<()> {
 /// Generates a key pair; the exponent is 65537 unless the template has another one.
 fn generate(_: &Params, public: &mut Attributes, private: &mut Attributes) -> Result<()> {
     let bits = public.need(attribute::MODULUS_BITS)?;
-    let bits = u32::try_from(bits).map_err(|_| Error::AttributeValueInvalid)?;
+    let bits = u32::try_from(bits)
+        .map_err(|_| Error::AttributeValueInvalid.since("CKA_MODULUS_BITS is too large"))?;
     let exponent = match public.get(attribute::PUBLIC_EXPONENT) {
         None => &[1, 0, 1],
         Some(_) => optional(public, attribute::PUBLIC_EXPONENT).unwrap_or_default(),
     };
     // AWS-LC would search in vain for primes that go with an even exponent.
     if exponent.len() > 4 || exponent == [1] || exponent.last().is_none_or(|last| last % 2 == 0) {
-        return Err(Error::AttributeValueInvalid);
+        return Err(Error::AttributeValueInvalid
+            .since("CKA_PUBLIC_EXPONENT is not an odd number from 3 on of at most 4 bytes"));
     }
-    let key = PrivateKey::generate(bits, exponent).map_err(or(Error::AttributeValueInvalid))?;
+    let key = PrivateKey::generate(bits, exponent).map_err(or_since(
+        Error::AttributeValueInvalid,
+        "CKA_MODULUS_BITS and CKA_PUBLIC_EXPONENT are of no key that can be made",
+    ))?;
     set_private(private, &key)?;
     for attribute in [attribute::MODULUS, attribute::PUBLIC_EXPONENT] {
         public.set(attribute, private.need(attribute)?);

@@ -7,7 +7,7 @@ use strongroom_types::{
     Bytes, Error, Field, KeyType, Layout, Param, Params, Result, ck, mechanism,
 };
 
-use crate::failure::or;
+use crate::failure::{or, param};
 use crate::hash::Hash;
 use crate::rsa::{modulus_len, private, public, transport};
 use crate::rsa_key::{SHORTEST, SIZES};
@@ -72,11 +72,12 @@ impl Padding {
         // Many programs leave the source out with the label.
         let no_label = *source == 0 && label.is_empty();
         if *source != ck!(CKZ_DATA_SPECIFIED) && !no_label {
-            return Err(Error::MechanismParamInvalid);
+            return Err(param("source is not CKZ_DATA_SPECIFIED"));
         }
         Ok(Self {
-            hash: Hash::of_mechanism(*hash).ok_or(Error::MechanismParamInvalid)?,
-            mgf: Hash::of_mgf(*mgf).ok_or(Error::MechanismParamInvalid)?,
+            hash: Hash::of_mechanism(*hash)
+                .ok_or_else(|| param("there is no such hashAlg here"))?,
+            mgf: Hash::of_mgf(*mgf).ok_or_else(|| param("there is no such mgf here"))?,
             label: label.clone(),
         })
     }

@@ -7,7 +7,7 @@ use strongroom_types::{
     Bytes, Error, Field, KeyType, MechanismType, Param, Params, Result, mechanism,
 };
 
-use crate::failure::or;
+use crate::failure::{or, param};
 use crate::hash::{self, Hash};
 use crate::rsa::{modulus_len, private, public};
 use crate::rsa_key::{SHORTEST, SIZES};
@@ -83,8 +83,9 @@ impl Operation {
         else {
             return Err(Error::MechanismParamInvalid);
         };
-        let hash = Hash::of_mechanism(hash).ok_or(Error::MechanismParamInvalid)?;
-        let mgf = Hash::of_mgf(mgf).ok_or(Error::MechanismParamInvalid)?;
+        let hash =
+            Hash::of_mechanism(hash).ok_or_else(|| param("there is no such hashAlg here"))?;
+        let mgf = Hash::of_mgf(mgf).ok_or_else(|| param("there is no such mgf here"))?;
         // RFC 8017, 9.1.1: what is encoded has a bit less than the modulus, and beyond digest and
         // salt two bytes of its own.
         let bits = key.size().saturating_sub(1);
@@ -92,7 +93,7 @@ impl Operation {
         let salt_len = usize::try_from(salt_len)
             .ok()
             .filter(|salt| len.checked_sub(hash.output_len() + 2).is_some_and(|max| *salt <= max))
-            .ok_or(Error::MechanismParamInvalid)?;
+            .ok_or_else(|| param("sLen is more than the key has room for"))?;
         let pss = Pss { hash: hash.algorithm, mgf: mgf.algorithm, salt_len };
         Ok((Self { key: key.clone(), pss }, hash))
     }
@@ -101,7 +102,7 @@ impl Operation {
     fn of(key: &Arc<Key>, params: &Params, wanted: &Hash) -> Result<Self> {
         match Self::start(key, params)? {
             (operation, hash) if hash.id == wanted.id => Ok(operation),
-            _ => Err(Error::MechanismParamInvalid),
+            _ => Err(param("hashAlg is not the hash function of the mechanism")),
         }
     }
 

@@ -17,6 +17,7 @@ use strongroom_types::{
 use zeroize::Zeroizing;
 
 use crate::aes::Refusal;
+use crate::failure::param;
 use crate::nonce_aad::{self, Construction, Terms};
 use crate::{Cipher, Key, KeyTypeRow, Mechanism, Parsed, chacha};
 
@@ -43,16 +44,19 @@ pub(crate) static SALSA20: KeyTypeRow = KeyTypeRow {
 /// A key, ready to compute.
 struct Salsa(Zeroizing<[u8; KEY]>);
 
+/// Why there is no key stream.
+const NO_NONCE: &str = "ulNonceBits is no length of a nonce";
+
 impl Salsa {
     /// The key stream of a nonce, from its first block on.
     fn stream(&self, nonce: &[u8]) -> Result<Salsa20> {
         let Self(key) = self;
         let (left, right) = nonce.split_at(nonce.len().saturating_sub(8));
-        let right = right.try_into().map_err(|_| Error::MechanismParamInvalid)?;
+        let right = right.try_into().map_err(|_| param(NO_NONCE))?;
         match left {
             [] => Ok(Salsa20::new((&**key).into(), right)),
             _ => {
-                let left = left.try_into().map_err(|_| Error::MechanismParamInvalid)?;
+                let left = left.try_into().map_err(|_| param(NO_NONCE))?;
                 let key = Zeroizing::new(salsa20::hsalsa::<U10>((&**key).into(), left));
                 Ok(Salsa20::new(&key, right))
             }
@@ -165,7 +169,7 @@ impl Stream {
         let mut stream = salsa.stream(nonce)?;
         let block = u64::from_le_bytes(counter.array()?);
         let at = u128::from(block) * u128::from(BLOCK);
-        stream.try_seek(at).map_err(|_| Error::MechanismParamInvalid)?;
+        stream.try_seek(at).map_err(|_| param("pBlockCounter is too large"))?;
         Ok(Self(stream))
     }
 }

@@ -40,9 +40,9 @@ impl Kind {
     pub(crate) fn generate(&self, attributes: &mut Attributes) -> Result<()> {
         let len = attributes.need(attribute::VALUE_LEN)?;
         if !(self.takes)(len) {
-            return Err(Error::AttributeValueInvalid);
+            return Err(other_len());
         }
-        let len = usize::try_from(len).map_err(|_| Error::AttributeValueInvalid)?;
+        let len = usize::try_from(len).map_err(|_| other_len())?;
         let mut value = Bytes::new(vec![0; len]);
         crate::random(&mut value)?;
         attributes.set(attribute::VALUE, value);
@@ -59,9 +59,10 @@ impl Kind {
     /// Checks the value, and says its check value; gives its length.
     pub(crate) fn check(&self, attributes: &mut Attributes) -> Result<u64> {
         let value = attributes.need(attribute::VALUE)?;
-        let len = u64::try_from(value.len()).map_err(|_| Error::AttributeValueInvalid)?;
+        let len = u64::try_from(value.len()).map_err(|_| Error::GeneralError)?;
         if !(self.takes)(len) {
-            return Err(Error::AttributeValueInvalid);
+            let why = || format!("CKA_VALUE has {len} bytes, which no key of this type has");
+            return Err(Error::AttributeValueInvalid.because(why));
         }
         let computed = (self.check_value)(value)?;
         let computed = computed.get(..3).ok_or(Error::GeneralError)?;
@@ -69,10 +70,24 @@ impl Kind {
             None => attributes.set(attribute::CHECK_VALUE, computed),
             // "Secret key objects": an empty one says that the object shall have none.
             Some(given) if given.is_empty() || given == computed => {}
-            Some(_) => return Err(Error::AttributeValueInvalid),
+            Some(_) => {
+                return Err(
+                    Error::AttributeValueInvalid.since("CKA_CHECK_VALUE is not that of CKA_VALUE")
+                );
+            }
         }
         Ok(len)
     }
+}
+
+/// A length that no key of the type has.
+pub(crate) fn other_len() -> Error {
+    Error::AttributeValueInvalid.since("CKA_VALUE_LEN is no length of a new key of this type")
+}
+
+/// A length that has to be said, and is not.
+pub(crate) fn no_len() -> Error {
+    Error::TemplateIncomplete.since("CKA_VALUE_LEN is missing, and nothing else tells the length")
 }
 
 /// A secret without a structure: any bytes, but not none. Its check value is the start of its

@@ -11,7 +11,7 @@ use strongroom_types::{
 };
 
 use crate::derive::leading;
-use crate::failure::or;
+use crate::failure::{or, or_since, param};
 use crate::hmac::KEY_SIZE;
 use crate::mac::{Cut, GENERAL, Mac};
 use crate::secret::Secret;
@@ -58,12 +58,15 @@ const fn mac(named: (MechanismType, &'static str)) -> Mechanism {
     }
 }
 
+/// Why there is no such digest.
+const NO_LENGTH: &str = "the number of bits is no length of a digest of SHA-512/t";
+
 fn read(params: &Params) -> Result<Sha512T> {
     let [Param::Ulong(bits)] = params.as_slice() else {
         return Err(Error::MechanismParamInvalid);
     };
-    let bits = usize::try_from(*bits).map_err(|_| Error::MechanismParamInvalid)?;
-    Sha512T::new(bits).map_err(or(Error::MechanismParamInvalid))
+    let bits = usize::try_from(*bits).map_err(|_| param(NO_LENGTH))?;
+    Sha512T::new(bits).map_err(or_since(Error::MechanismParamInvalid, NO_LENGTH))
 }
 
 /// A digest under way.

@@ -4,6 +4,7 @@
 use strongroom_types::{Bytes, Error, Field, Layout, MechanismType, Param, Result, mechanism};
 
 use crate::derive::{leading, piece, value_of};
+use crate::failure::param;
 use crate::{Derivation, Heritage, Inputs, Makes, Mechanism};
 
 /// Keys of any length that a `CK_ULONG` of 32 bits can say.
@@ -79,10 +80,10 @@ fn concatenated(one: &[u8], other: &[u8]) -> Bytes {
 
 /// The bits of a key, from this one on and around the end: bit 0 is the highest of the first byte.
 fn rotated(value: &[u8], first: u64) -> Result<Bytes> {
-    let outside = |_| Error::MechanismParamInvalid;
-    let byte = usize::try_from(first / 8).map_err(outside)?;
-    let (before, from) = value.split_at_checked(byte).ok_or(Error::MechanismParamInvalid)?;
-    let shift = u32::try_from(first % 8).map_err(outside)?;
+    let outside = || param("the bit to begin with lies outside the base key");
+    let byte = usize::try_from(first / 8).map_err(|_| outside())?;
+    let (before, from) = value.split_at_checked(byte).ok_or_else(outside)?;
+    let shift = u32::try_from(first % 8).map_err(|_| outside())?;
     let next = from.iter().chain(before).cycle().skip(1);
     let bytes = from.iter().chain(before).zip(next);
     let bits = |(high, low): (&u8, &u8)| {
@@ -90,7 +91,7 @@ fn rotated(value: &[u8], first: u64) -> Result<Bytes> {
         bits
     };
     if from.is_empty() {
-        return Err(Error::MechanismParamInvalid);
+        return Err(outside());
     }
     Ok(Bytes::new(bytes.map(bits).collect()))
 }

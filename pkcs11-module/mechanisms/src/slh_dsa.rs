@@ -7,7 +7,7 @@ use strongroom_slhdsa::{self as primitive, ParameterSet as SlhDsa};
 use strongroom_types::{Bytes, Error, KeyType, MechanismType, Result, ck, mechanism};
 
 use crate::contextual::{Hedge, Scheme, hashed, hashing, pure};
-use crate::parameter_set::{self, PUBLIC, ParameterSet, Primitive, UNSEEDED};
+use crate::parameter_set::{self, NO_KEY, OTHER_LEN, PUBLIC, ParameterSet, Primitive, UNSEEDED};
 use crate::{KeyTypeRow, Mechanism};
 
 /// The key type.
@@ -73,11 +73,12 @@ impl Primitive for SlhDsa {
 
     /// It stands in the private key; that it belongs there is told by computing PK.root again.
     fn public_key(&self, private: &[u8]) -> Result<Vec<u8>> {
-        let seed = private.get(..self.seed_len()).ok_or(Error::AttributeValueInvalid)?;
+        let seed = private.get(..self.seed_len());
+        let seed = seed.ok_or_else(|| Error::AttributeValueInvalid.since(OTHER_LEN))?;
         let (public, whole) = self.expand(seed)?;
         match strongroom_awslc::equal(&whole, private) {
             true => Ok(public),
-            false => Err(Error::AttributeValueInvalid),
+            false => Err(Error::AttributeValueInvalid.since(NO_KEY)),
         }
     }
 

@@ -9,8 +9,9 @@ use strongroom_types::{
 };
 
 use crate::derive::{Computed, Several, value_of};
+use crate::failure::param;
 use crate::prf::Prf;
-use crate::{Derivation, Gives, Heritage, Inputs, Makes, Mechanism, des, hash};
+use crate::{Derivation, Gives, Heritage, Inputs, Makes, Mechanism, des, hash, secret};
 
 /// `CK_SP800_108_COUNTER_FORMAT`.
 const COUNTER_FORMAT: Layout = &[Field::Bool, Field::Ulong];
@@ -116,7 +117,7 @@ impl Format {
     fn read(little_endian: bool, bits: u64) -> Result<Self> {
         match (8..=64).contains(&bits) && bits.is_multiple_of(8) {
             true => Ok(Self { little_endian, bits }),
-            false => Err(Error::MechanismParamInvalid),
+            false => Err(param("ulWidthInBits is not a multiple of 8 up to 64")),
         }
     }
 
@@ -176,10 +177,10 @@ fn compute(mode: Mode, inputs: &Inputs<'_>, lens: &[Option<usize>]) -> Result<Co
         _ => return Err(Error::MechanismParamInvalid),
     };
     if data.iter().filter(|piece| says_length(piece)).count() > 1 {
-        return Err(Error::MechanismParamInvalid);
+        return Err(param("pDataParams has CK_SP800_108_DKM_LENGTH more than once"));
     }
     let prf = function(MechanismType(*prf), inputs)?;
-    let lens = lens.iter().map(|len| len.ok_or(Error::TemplateIncomplete));
+    let lens = lens.iter().map(|len| len.ok_or_else(secret::no_len));
     let lens = lens.collect::<Result<Vec<_>>>()?;
     if lens.iter().any(|len| *len > LONGEST) || lens.iter().sum::<usize>() > LONGEST {
         return Err(Error::KeySizeRange);
@@ -194,10 +195,13 @@ fn compute(mode: Mode, inputs: &Inputs<'_>, lens: &[Option<usize>]) -> Result<Co
     Ok((values, gives))
 }
 
+/// Why there is no pseudorandom function.
+const NO_PRF: &str = "there is no such prfType here";
+
 /// The pseudorandom function, if it may be used and takes the base key.
 fn function(id: MechanismType, inputs: &Inputs<'_>) -> Result<Prf> {
-    let (_, start) = PRFS.iter().find(|(prf, _)| *prf == id).ok_or(Error::MechanismParamInvalid)?;
-    let row = (inputs.mechanism)(id).map_err(|_| Error::MechanismParamInvalid)?;
+    let (_, start) = PRFS.iter().find(|(prf, _)| *prf == id).ok_or_else(|| param(NO_PRF))?;
+    let row = (inputs.mechanism)(id).map_err(|_| param(NO_PRF))?;
     row.check(inputs.key)?;
     start(inputs.value()?)
 }
@@ -236,7 +240,7 @@ impl Piece {
                 let bytes = match *method {
                     SUM_OF_KEYS => length.keys,
                     SUM_OF_SEGMENTS => length.segments,
-                    _ => return Err(Error::MechanismParamInvalid),
+                    _ => return Err(param("dkmLengthMethod is none of the standard's")),
                 };
                 let count = u64::try_from(bytes * 8).map_err(|_| Error::KeySizeRange)?;
                 Self::Fixed(Bytes::new(Format::read(*little, *bits)?.write(count)?))
@@ -245,7 +249,7 @@ impl Piece {
             [Param::Ulong(KEY_HANDLE), Param::Ulong(key)] => {
                 Self::Fixed(Bytes::new(value_of(&(inputs.other)(*key)?)?.to_vec()))
             }
-            _ => return Err(Error::MechanismParamInvalid),
+            _ => return Err(param("pDataParams has a type that is none of the standard's")),
         })
     }
 }
@@ -262,7 +266,12 @@ impl Call {
             Mode::Counter => (counting, other, counters) == (1, 0, 0),
             Mode::Feedback | Mode::DoublePipeline => (counting, other) == (0, 1) && counters <= 1,
         };
-        if right { Ok(Self { mode, prf, pieces, iv }) } else { Err(Error::MechanismParamInvalid) }
+        match right {
+            true => Ok(Self { mode, prf, pieces, iv }),
+            false => {
+                Err(param("pDataParams has not the iteration variable and counters of this mode"))
+            }
+        }
     }
 
     fn start(self) -> Stream {

@@ -14,9 +14,10 @@ use strongroom_types::{
 };
 
 use crate::derive::{Computed, Several};
+use crate::failure::param;
 use crate::hash::Hash;
 use crate::prf::Prf;
-use crate::secret::Secret;
+use crate::secret::{self, Secret};
 use crate::whole::{Direct, Signer, Verifier};
 use crate::{Derivation, Gives, Heritage, Inputs, Key, Makes, Mechanism};
 
@@ -156,9 +157,12 @@ const fn mac_row(named: (MechanismType, &'static str)) -> Mechanism {
     }
 }
 
+/// Why there is no hash function.
+const NO_HASH: &str = "prfHashMechanism, or prfMechanism, is no hash function of this token";
+
 /// The pseudorandom function (RFC 5246, 5): so many bytes for a secret and what comes behind.
 fn prf(hash: u64, secret: &[u8], seed: &[&[u8]], len: usize) -> Result<Bytes> {
-    let hash = Hash::of_mechanism(hash).ok_or(Error::MechanismParamInvalid)?;
+    let hash = Hash::of_mechanism(hash).ok_or_else(|| param(NO_HASH))?;
     let seed = Bytes::new(seed.concat());
     let prf = Prf::hmac(hash, secret)?;
     let mut out = Bytes::new(Vec::with_capacity(len.next_multiple_of(prf.len())));
@@ -178,7 +182,7 @@ type Master = (Bytes, bool);
 fn check_master_len(lens: &[Option<usize>]) -> Result<()> {
     match lens {
         [None | Some(MASTER)] => Ok(()),
-        _ => Err(Error::TemplateInconsistent),
+        _ => Err(Error::TemplateInconsistent.since("CKA_VALUE_LEN is not 48")),
     }
 }
 
@@ -216,7 +220,7 @@ fn transported((secret, version): Master, inputs: &Inputs<'_>) -> Result<Compute
 /// One that was agreed on has no version in it, and there must be no place for one.
 fn agreed((secret, version): Master) -> Result<Computed> {
     if version {
-        return Err(Error::MechanismParamInvalid);
+        return Err(param("pVersion is not null, and the secret has no version"));
     }
     Ok((vec![secret], vec![Gives::Nothing]))
 }
@@ -243,13 +247,17 @@ impl Sizes {
         };
         let bytes = |bits: u64| {
             let len = usize::try_from(bits / 8).ok().filter(|len| *len <= LONGEST);
-            len.filter(|_| bits.is_multiple_of(8)).ok_or(Error::MechanismParamInvalid)
+            len.filter(|_| bits.is_multiple_of(8))
+                .ok_or_else(|| param("a size in bits is no multiple of 8, or too large"))
         };
         let sizes = Self { mac: bytes(*mac)?, key: bytes(*key)?, iv: bytes(*iv)? };
         // What is given as IVs is in the clear: it must not be what other sizes make keys of.
         let no_ivs = sizes.iv == 0;
         let of_a_cipher = sizes.iv <= LONGEST_IV && sizes.key >= SHORTEST_KEY;
-        if no_ivs || of_a_cipher { Ok(sizes) } else { Err(Error::MechanismParamInvalid) }
+        match no_ivs || of_a_cipher {
+            true => Ok(sizes),
+            false => Err(param("ulIVSizeInBits goes with no cipher, or not with ulKeySizeInBits")),
+        }
     }
 }
 
@@ -304,7 +312,7 @@ fn key_block(inputs: &Inputs<'_>, lens: &[Option<usize>], with_ivs: bool) -> Res
     }
     let places_for_ivs = out.as_slice().iter().rev().take(2).all(|p| *p == Param::Place(true));
     if sizes.iv > 0 && !places_for_ivs {
-        return Err(Error::MechanismParamInvalid);
+        return Err(param("pIVClient or pIVServer is null"));
     }
     let len = 2 * (sizes.mac + sizes.key + sizes.iv);
     let seed = [&b"key expansion"[..], server, client];
@@ -329,7 +337,7 @@ fn key_block(inputs: &Inputs<'_>, lens: &[Option<usize>], with_ivs: bool) -> Res
     }
     let suits = |(value, len): (&Bytes, &Option<usize>)| len.is_none_or(|len| len == value.len());
     if values.len() != lens.len() || !values.iter().zip(lens).all(suits) {
-        return Err(Error::TemplateInconsistent);
+        return Err(Error::TemplateInconsistent.since("CKA_VALUE_LEN is not ulKeySizeInBits"));
     }
     Ok((values, gives))
 }
@@ -358,16 +366,17 @@ fn export(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
     else {
         return Err(Error::MechanismParamInvalid);
     };
-    let wanted = wanted.ok_or(Error::TemplateIncomplete)?;
+    let wanted = wanted.ok_or_else(secret::no_len)?;
     if wanted > LONGEST {
         return Err(Error::KeySizeRange);
     }
-    let len = u16::try_from(context.len()).map_err(|_| Error::MechanismParamInvalid)?;
+    let len =
+        u16::try_from(context.len()).map_err(|_| param("ulContextDataLength is too large"))?;
     let len = len.to_be_bytes();
     let len = if context.is_empty() { &[][..] } else { &len };
     let seed: [&[u8]; 5] = [label, client, server, len, context];
     if RESERVED.iter().any(|label| seed.concat().starts_with(label)) {
-        return Err(Error::MechanismParamInvalid);
+        return Err(param("pLabel begins with a label of TLS itself"));
     }
     prf(*hash, inputs.value()?, &seed, wanted)
 }
@@ -388,11 +397,11 @@ impl Finished {
         let label: &[u8] = match *whose {
             1 => b"server finished",
             2 => b"client finished",
-            _ => return Err(Error::MechanismParamInvalid),
+            _ => return Err(param("ulServerOrClient is neither 1 nor 2")),
         };
-        Hash::of_mechanism(*hash).ok_or(Error::MechanismParamInvalid)?;
+        Hash::of_mechanism(*hash).ok_or_else(|| param(NO_HASH))?;
         let len = usize::try_from(*len).ok().filter(|len| SHORTEST_MAC <= *len && *len <= MASTER);
-        let len = len.ok_or(Error::MechanismParamInvalid)?;
+        let len = len.ok_or_else(|| param("ulMacLength is not between 12 and 48"))?;
         Ok(Self { key: Arc::clone(key), hash: *hash, label, len })
     }
 

@@ -9,7 +9,7 @@ use strongroom_types::{
     Bytes, Error, Field, KeyType, MechanismType, Param, Params, Result, mechanism,
 };
 
-use crate::failure::or;
+use crate::failure::{or, param};
 use crate::rsa_key::{SHORTEST, SIZES};
 use crate::rsa_oaep::{self, Padding};
 use crate::{Key, Mechanism, curve, ec_key, ecdh, montgomery, rsa};
@@ -56,7 +56,7 @@ fn aes_len(bits: u64) -> Result<usize> {
         128 => Ok(16),
         192 => Ok(24),
         256 => Ok(32),
-        _ => Err(Error::MechanismParamInvalid),
+        _ => Err(param("ulAESKeyBits is no length of an AES key")),
     }
 }
 

@@ -133,7 +133,10 @@ impl Reading<'_> {
 
     fn bounded_size(&self, at: &InPtr<'_, u8>, len: usize) -> Result<usize> {
         let there = (len == 0 || !at.is_null()) && self.budget.take(len);
-        there.then_some(len).ok_or(Error::MechanismParamInvalid)
+        there.then_some(len).ok_or_else(|| {
+            let why = || format!("its parameter has {len} bytes that are nowhere, or too many");
+            Error::MechanismParamInvalid.because(why)
+        })
     }
 
     /// Bytes.
@@ -292,7 +295,8 @@ impl<'call> Members<'call> {
                 let at = self.pointer()?;
                 let bits: CkUlong = self.next()?;
                 if !bits.is_multiple_of(8) {
-                    return Err(Error::MechanismParamInvalid);
+                    return Err(Error::MechanismParamInvalid
+                        .since("a length in bits in its parameter is no multiple of 8"));
                 }
                 let len = reading.bounded(&at, bits / 8)?;
                 reading.replaceable(&at, len)?
@@ -357,7 +361,10 @@ fn tagged<'call>(
 ) -> Result<Params> {
     let len = reading.bounded(&at, len)?;
     let layout = layouts.iter().find(|(id, layout)| *id == tag && fits(layout, len));
-    let (_, layout) = layout.ok_or(Error::MechanismParamInvalid)?;
+    let (_, layout) = layout.ok_or_else(|| {
+        let why = || format!("its parameter has no part {tag:#x} of {len} bytes");
+        Error::MechanismParamInvalid.because(why)
+    })?;
     let inner = Members::new(at, len).read(layout, reading)?;
     Ok([Param::Ulong(tag)].into_iter().chain(inner).collect())
 }
@@ -372,7 +379,8 @@ fn array<'call>(
     let size = size(layout);
     // Each takes more room here than where it lies.
     let count = usize::try_from(count).ok().filter(|count| *count <= MOST_STRUCTURES);
-    let count = count.ok_or(Error::MechanismParamInvalid)?;
+    let count = count
+        .ok_or_else(|| Error::MechanismParamInvalid.since("its parameter has too many parts"))?;
     let all = count.checked_mul(size).ok_or(Error::MechanismParamInvalid)?;
     reading.bounded_size(at, all)?;
     (0..count)

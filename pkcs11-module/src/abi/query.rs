@@ -50,7 +50,7 @@ fn fill_all<'v>(
         let filled = value.and_then(|value| fill(&entry, value));
         entry.ulValueLen = filled.unwrap_or(UNAVAILABLE);
         place.write(entry)?;
-        outcome = graver(outcome, filled.map(|_| ()));
+        outcome = graver(outcome, wide(entry.type_), filled.map(|_| ()));
     }
     outcome
 }

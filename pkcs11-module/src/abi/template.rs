@@ -30,7 +30,7 @@ impl InPtr<'_, CK_ATTRIBUTE> {
 pub(super) fn count_of(null: bool, count: CkUlong) -> Result<usize> {
     let count = checked_len::<CK_ATTRIBUTE>(count)?;
     if count > MOST_ATTRIBUTES || (null && count > 0) {
-        return Err(Error::ArgumentsBad);
+        return Err(Error::ArgumentsBad.since("the template is null, or has too many attributes"));
     }
     Ok(count)
 }
@@ -85,7 +85,9 @@ impl<'call> Raw<'call> {
     fn new(attribute: CK_ATTRIBUTE, budget: &'call Budget) -> Result<Self> {
         let id = wide(attribute.type_);
         // The stored form has 32 bits for it, which is what the standard's numbers take.
-        u32::try_from(id).map_err(|_| Error::AttributeTypeInvalid)?;
+        u32::try_from(id).map_err(|_| {
+            Error::AttributeTypeInvalid.because(|| format!("there is no attribute {id:#x}"))
+        })?;
         let pointer = attribute.pValue.cast::<u8>();
         // SAFETY: the attribute was read from the caller's template.
         let value: InPtr<'call, u8> = unsafe { InPtr::<c_void>::found(pointer) };

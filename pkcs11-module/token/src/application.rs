@@ -144,7 +144,7 @@ impl Application {
         }
         let place = self.handles.place(handle)?;
         if place.slot != session.slot.id {
-            return Err(Error::ObjectHandleInvalid);
+            return Err(Error::ObjectHandleInvalid.since("the object is of another token"));
         }
         // A session object asks nothing of the keystore.
         let version = match place.home {
@@ -479,7 +479,10 @@ impl Cryptoki for Application {
     fn session_validation_flags(&self, session: SessionHandle, kind: u64) -> Result<u64> {
         self.sessions.find(session)?;
         // No authority has validated this module, so no operation was a validated one.
-        if kind == ck!(CKS_LAST_VALIDATION_OK) { Ok(0) } else { Err(Error::ArgumentsBad) }
+        match kind == ck!(CKS_LAST_VALIDATION_OK) {
+            true => Ok(0),
+            false => Err(Error::ArgumentsBad.since("type is not CKS_LAST_VALIDATION_OK")),
+        }
     }
 
     fn login(&self, session: SessionHandle, user: UserType, pin: &[u8]) -> Result<()> {
@@ -501,7 +504,8 @@ impl Cryptoki for Application {
     ) -> Result<()> {
         // The token has one user of each type, and none has a name.
         if !name.is_empty() {
-            return self.sessions.find(session).and(Err(Error::ArgumentsBad));
+            let named = || Err(Error::ArgumentsBad.since("no user of this token has a name"));
+            return self.sessions.find(session).and_then(|_| named());
         }
         self.login(session, user, pin)
     }

@@ -29,7 +29,7 @@ impl Application {
                 if *source != ck!(CKZ_DATA_SPECIFIED)
                     || (*hash == ck!(CKM_SHA_1) && !label.is_empty()) =>
             {
-                Err(Error::ArgumentsBad)
+                Err(Error::ArgumentsBad.since("source or pSourceData is none that SoftHSM2 takes"))
             }
             _ => Ok(()),
         }
@@ -93,7 +93,9 @@ impl Application {
     /// What SoftHSM2 says to a ciphertext that is not there.
     pub(crate) fn judge_ciphertext(&self, ciphertext: &[u8]) -> Result<()> {
         match ciphertext {
-            [] if self.config.compatible => Err(Error::AttributeValueInvalid),
+            [] if self.config.compatible => {
+                Err(Error::AttributeValueInvalid.since("the ciphertext is empty"))
+            }
             _ => Ok(()),
         }
     }

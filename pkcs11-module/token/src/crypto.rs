@@ -72,7 +72,7 @@ impl Application {
         params: &Params,
     ) -> Result<(&'static Mechanism, &'static Aead)> {
         let mechanism = self.mechanism(id)?;
-        let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
+        let aead = able(mechanism, mechanism.message)?;
         held(params, aead.layouts)?;
         Ok((mechanism, aead))
     }
@@ -92,7 +92,7 @@ impl Application {
             error => error,
         })?;
         if !object.is_key() {
-            return Err(errors.handle);
+            return Err(errors.handle.since("the object is no key"));
         }
         let translate = |error| match error {
             Error::KeyTypeInconsistent => errors.key_type,
@@ -137,7 +137,7 @@ impl Application {
     ) -> Result<()> {
         begin(session, Kind::VerifySignature, call, |mechanism, params| {
             let mechanism = self.called(mechanism, &params)?;
-            let start = mechanism.verify.ok_or(Error::MechanismInvalid)?;
+            let start = able(mechanism, mechanism.verify)?;
             let chosen = self.choose(session, key, mechanism, attribute::VERIFY, &KEY)?;
             let verify = start(&chosen.key, &params)?;
             let running = Running::VerifySignature(verify, signature.to_vec());
@@ -158,62 +158,62 @@ impl Application {
         let chosen = |usage| self.choose(session, key, mechanism, usage, &KEY);
         let (running, object) = match kind {
             Kind::Digest => {
-                let start = mechanism.digest.ok_or(Error::MechanismInvalid)?;
+                let start = able(mechanism, mechanism.digest)?;
                 let running = Running::Digest(start(&params)?);
                 let source = Source { mechanism: id, params, key: None };
                 return Ok(Operation::new(running, false, false).by(mechanism).of(Some(source)));
             }
             Kind::Encrypt => {
-                let start = mechanism.encrypt.ok_or(Error::MechanismInvalid)?;
+                let start = able(mechanism, mechanism.encrypt)?;
                 let chosen = chosen(attribute::ENCRYPT)?;
                 (Running::Encrypt(start(&chosen.key, &params)?), chosen.object)
             }
             Kind::Decrypt => {
-                let start = mechanism.decrypt.ok_or(Error::MechanismInvalid)?;
+                let start = able(mechanism, mechanism.decrypt)?;
                 let Chosen { object, key } = chosen(attribute::DECRYPT)?;
                 let again = Again { mechanism, key, params: params.clone() };
                 (Running::Decrypt(start(&again.key, &params)?, again), object)
             }
             Kind::Sign => {
-                let start = mechanism.sign.ok_or(Error::MechanismInvalid)?;
+                let start = able(mechanism, mechanism.sign)?;
                 let chosen = chosen(attribute::SIGN)?;
                 (Running::Sign(start(&chosen.key, &params)?), chosen.object)
             }
             Kind::Verify => {
-                let start = mechanism.verify.ok_or(Error::MechanismInvalid)?;
+                let start = able(mechanism, mechanism.verify)?;
                 let chosen = chosen(attribute::VERIFY)?;
                 (Running::Verify(start(&chosen.key, &params)?), chosen.object)
             }
             Kind::SignRecover => {
-                let start = mechanism.sign_recover.ok_or(Error::MechanismInvalid)?;
+                let start = able(mechanism, mechanism.sign_recover)?;
                 let chosen = chosen(attribute::SIGN_RECOVER)?;
                 (Running::SignRecover(start(&chosen.key, &params)?), chosen.object)
             }
             Kind::VerifyRecover => {
-                let start = mechanism.verify_recover.ok_or(Error::MechanismInvalid)?;
+                let start = able(mechanism, mechanism.verify_recover)?;
                 let chosen = chosen(attribute::VERIFY_RECOVER)?;
                 (Running::VerifyRecover(start(&chosen.key, &params)?), chosen.object)
             }
             Kind::MessageEncrypt => {
-                let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
+                let aead = able(mechanism, mechanism.message)?;
                 let chosen = chosen(attribute::ENCRYPT)?;
                 let messages = Messages::start(aead, &chosen.key, &params)?;
                 (Running::MessageEncrypt(Box::new(messages), id), chosen.object)
             }
             Kind::MessageDecrypt => {
-                let aead = mechanism.message.ok_or(Error::MechanismInvalid)?;
+                let aead = able(mechanism, mechanism.message)?;
                 let chosen = chosen(attribute::DECRYPT)?;
                 let messages = Messages::start(aead, &chosen.key, &params)?;
                 (Running::MessageDecrypt(Box::new(messages), id), chosen.object)
             }
             Kind::MessageSign => {
-                mechanism.sign.ok_or(Error::MechanismInvalid)?;
+                able(mechanism, mechanism.sign)?;
                 let Chosen { object, key } = chosen(attribute::SIGN)?;
                 let start = message::Start { mechanism, key, params: params.clone() };
                 (Running::MessageSign(Box::new(Signing::start(start)?)), object)
             }
             Kind::MessageVerify => {
-                mechanism.verify.ok_or(Error::MechanismInvalid)?;
+                able(mechanism, mechanism.verify)?;
                 let Chosen { object, key } = chosen(attribute::VERIFY)?;
                 let start = message::Start { mechanism, key, params: params.clone() };
                 (Running::MessageVerify(Box::new(Verifying::start(start)?)), object)
@@ -245,6 +245,12 @@ pub(crate) fn usable(config: &Config, policy: Policy) -> Vec<&'static Mechanism>
     }
 }
 
+/// What a call needs of a mechanism, if it has it.
+pub(crate) fn able<T>(mechanism: &Mechanism, ability: Option<T>) -> Result<T> {
+    let unable = || format!("{} does nothing of what this function wants", mechanism.name);
+    ability.ok_or_else(|| Error::MechanismInvalid.because(unable))
+}
+
 /// Whether a key may be used so: its usage flag, and its list of mechanisms.
 pub(crate) fn permits(
     key: &Attributes,
@@ -262,7 +268,8 @@ pub(crate) fn permits(
 fn held(params: &Params, layouts: &[Layout]) -> Result<()> {
     match layouts.iter().any(|layout| params.fit(layout)) {
         true => Ok(()),
-        false => Err(Error::MechanismParamInvalid),
+        false => Err(Error::MechanismParamInvalid
+            .since("the parameter has none of the forms that the mechanism takes")),
     }
 }
 
@@ -275,7 +282,10 @@ fn begin(
 ) -> Result<()> {
     let mut activity = lock(&session.activity);
     let Some(MechanismCall { mechanism, params }) = call else {
-        return activity.take(kind).map(drop).ok_or(Error::ArgumentsBad);
+        let nothing =
+            || "the mechanism is null, and there is no operation that this could end".into();
+        let active = activity.take(kind).map(drop);
+        return active.ok_or_else(|| Error::ArgumentsBad.because(nothing));
     };
     if activity.has(kind) {
         return Err(Error::OperationActive);

@@ -10,7 +10,7 @@ use strongroom_types::{
 };
 
 use crate::application::Application;
-use crate::crypto::{Chosen, KEY};
+use crate::crypto::{Chosen, KEY, able};
 use crate::keys::{demand, imply_kind, value_len};
 use crate::object::Object;
 use crate::operation::{Kind, authorize};
@@ -35,9 +35,9 @@ impl Application {
         wanted: bool,
     ) -> Result<Derived> {
         let mechanism = self.called(call.mechanism, &call.params)?;
-        let derivation = mechanism.derive.as_ref().ok_or(Error::MechanismInvalid)?;
+        let derivation = able(mechanism, mechanism.derive.as_ref())?;
         if derivation.tells_key() && !wanted {
-            return Err(Error::ArgumentsBad);
+            return Err(Error::ArgumentsBad.since("there is no place for the handle of the key"));
         }
         let Chosen { object: base, key } = self.base(session, base_key, mechanism)?;
         authorize(session, Kind::Derive, &base, mechanism.id)?;
@@ -155,7 +155,9 @@ impl Application {
         })?;
         match object.attributes.get(attribute::CLASS).map(Class) {
             Some(Class::SECRET_KEY) => {}
-            Some(Class::PUBLIC_KEY | Class::PRIVATE_KEY) => return Err(Error::KeyTypeInconsistent),
+            Some(Class::PUBLIC_KEY | Class::PRIVATE_KEY) => {
+                return Err(Error::KeyTypeInconsistent.since("the other key is no secret key"));
+            }
             _ => return Err(Error::KeyHandleInvalid),
         }
         if self.asks_the_base_alone(session, mechanism.id)? {
@@ -198,7 +200,10 @@ fn compute(derivation: &Derivation, inputs: &Inputs<'_>, heirs: &mut [Heir]) -> 
 /// Adds attributes that a template must not contradict.
 fn add(template: &mut Attributes, attributes: &Attributes) -> Result<()> {
     attributes.iter().try_for_each(|(id, value)| match template.value(id) {
-        Some(given) if given != value => Err(Error::TemplateInconsistent),
+        Some(given) if given != value => {
+            let other = || format!("the mechanism makes keys of another {}", attribute::name(id));
+            Err(Error::TemplateInconsistent.because(other))
+        }
         _ => {
             template.put(id, value.clone());
             Ok(())

@@ -7,7 +7,7 @@ use strongroom_types::{
 };
 
 use crate::application::Application;
-use crate::crypto::KEY;
+use crate::crypto::{KEY, able};
 use crate::keys::{UNWRAPPING, demand, imply_kind, one, value_len};
 use crate::object::Object;
 use crate::operation::{Kind, authorize};
@@ -32,7 +32,7 @@ impl Application {
         room: Room,
     ) -> Result<(Output, Option<ObjectHandle>)> {
         let mechanism = self.called(call.mechanism, &call.params)?;
-        let encapsulate = mechanism.encapsulate.ok_or(Error::MechanismInvalid)?;
+        let encapsulate = able(mechanism, mechanism.encapsulate)?;
         let chosen = self.choose(session, public_key, mechanism, attribute::ENCAPSULATE, &KEY)?;
         let secret =
             self.secret(session, &chosen.object, attribute::ENCAPSULATE_TEMPLATE, template)?;
@@ -57,7 +57,7 @@ impl Application {
         ciphertext: &[u8],
     ) -> Result<ObjectHandle> {
         let mechanism = self.called(call.mechanism, &call.params)?;
-        let decapsulate = mechanism.decapsulate.ok_or(Error::MechanismInvalid)?;
+        let decapsulate = able(mechanism, mechanism.decapsulate)?;
         let usage = attribute::DECAPSULATE;
         let chosen = self.choose(session, private_key, mechanism, usage, &UNWRAPPING)?;
         authorize(session, Kind::Decapsulate, &chosen.object, mechanism.id)?;
@@ -101,7 +101,8 @@ impl Secret {
     /// length, the secrets of the others have the length that they have.
     fn finish(mut self, value: Bytes) -> Result<Attributes> {
         if self.len.is_some_and(|len| len != value.len()) {
-            return Err(Error::TemplateInconsistent);
+            return Err(Error::TemplateInconsistent
+                .since("CKA_VALUE_LEN is not the length of what the mechanism encapsulates"));
         }
         self.draft.attributes.set(attribute::VALUE, value);
         self.draft.finish_or(Error::TemplateInconsistent)

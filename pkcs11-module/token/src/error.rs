@@ -6,11 +6,10 @@ use strongroom_types::Error;
 /// What the application should see. There is no `_` arm: a new keystore error does not compile
 /// until someone decides.
 pub(crate) fn storage(error: Stored) -> Error {
-    let text = error.to_string();
-    condition(error).because(|| text)
+    condition(&error).because(|| error.to_string())
 }
 
-fn condition(error: Stored) -> Error {
+fn condition(error: &Stored) -> Error {
     match error {
         Stored::WrongPin => Error::PinIncorrect,
         Stored::PinLocked => Error::PinLocked,

@@ -10,7 +10,7 @@ use x509_cert::der::asn1::AnyRef;
 use x509_cert::der::{Decode, Reader, SliceReader};
 
 use crate::application::Application;
-use crate::crypto::{Chosen, KeyErrors};
+use crate::crypto::{Chosen, KeyErrors, able};
 use crate::object::Object;
 use crate::operation::{Kind, authorize};
 use crate::separation::{Act, judge, pins_by};
@@ -43,7 +43,7 @@ impl Application {
         let (generate, class) = match (mechanism.generate, mechanism.generate_parameters) {
             (Some(generate), _) => (generate, Class::SECRET_KEY),
             (None, Some(generate)) => (generate, Class::DOMAIN_PARAMETERS),
-            (None, None) => return Err(Error::MechanismInvalid),
+            (None, None) => able(mechanism, None)?,
         };
         let mut draft = self.generated(session, mechanism, template, class)?;
         mechanism.check_wanted(&draft.attributes)?;
@@ -61,7 +61,7 @@ impl Application {
     ) -> Result<(ObjectHandle, ObjectHandle)> {
         let mechanism = self.pair_mechanism(call.mechanism, &mut public, &mut private);
         let mechanism = self.called(mechanism, &call.params)?;
-        let generate = mechanism.generate_pair.ok_or(Error::MechanismInvalid)?;
+        let generate = able(mechanism, mechanism.generate_pair)?;
         let mut public = self.generated(session, mechanism, public, Class::PUBLIC_KEY)?;
         let mut private = self.generated(session, mechanism, private, Class::PRIVATE_KEY)?;
         mechanism.check_wanted(&public.attributes)?;
@@ -86,8 +86,14 @@ impl Application {
             (Some(given), keys) if keys.contains(&given) => given,
             (Some(given), []) => given,
             (None, [key_type, ..]) => *key_type,
-            (None, []) => return Err(Error::TemplateIncomplete),
-            _ => return Err(Error::TemplateInconsistent),
+            (None, []) => {
+                return Err(Error::TemplateIncomplete
+                    .since("CKA_KEY_TYPE is missing, and the mechanism makes keys of all types"));
+            }
+            _ => {
+                let other = || format!("CKA_KEY_TYPE is none that {} makes", mechanism.name);
+                return Err(Error::TemplateInconsistent.because(other));
+            }
         };
         let origin = Origin::Generate(mechanism.id.0);
         let draft =
@@ -107,9 +113,7 @@ impl Application {
     ) -> Result<MessageOutput> {
         self.judge_oaep(call.mechanism, &call.params)?;
         let mechanism = self.called(call.mechanism, &call.params)?;
-        if mechanism.wrap.is_none() {
-            return Err(Error::MechanismInvalid);
-        }
+        able(mechanism, mechanism.wrap)?;
         let wrap = |with: &Key, key: &[u8]| mechanism.wrap_key(with, &call.params, key);
         Ok(fitting(
             self.wrap_by(session, (mechanism, &call.params), wrapping_key, key, wrap)?,
@@ -173,9 +177,7 @@ impl Application {
     ) -> Result<ObjectHandle> {
         self.judge_oaep(call.mechanism, &call.params)?;
         let mechanism = self.called(call.mechanism, &call.params)?;
-        if mechanism.unwrap.is_none() {
-            return Err(Error::MechanismInvalid);
-        }
+        able(mechanism, mechanism.unwrap)?;
         self.unwrap_by(session, (mechanism, &call.params), unwrapping_key, template, |key| {
             mechanism.unwrap_key(key, &call.params, wrapped)
         })
@@ -248,9 +250,10 @@ pub(crate) fn value_len(template: &mut Attributes) -> Result<Option<usize>> {
     let Some(value) = template.remove(attribute::VALUE_LEN.info) else { return Ok(None) };
     match value {
         strongroom_types::Value::Ulong(len) => {
-            usize::try_from(len).map(Some).map_err(|_| Error::AttributeValueInvalid)
+            let too_long = |_| Error::AttributeValueInvalid.since("CKA_VALUE_LEN is too large");
+            usize::try_from(len).map(Some).map_err(too_long)
         }
-        _ => Err(Error::AttributeValueInvalid),
+        _ => Err(Error::AttributeValueInvalid.since("CKA_VALUE_LEN is no number")),
     }
 }
 
@@ -283,22 +286,27 @@ pub(crate) fn demand(
 fn may_wrap(wrapping: &Object, target: &Object) -> Result<()> {
     match target.attributes.get(attribute::CLASS).map(Class) {
         Some(Class::SECRET_KEY | Class::PRIVATE_KEY) => {}
-        Some(Class::PUBLIC_KEY) => return Err(Error::KeyNotWrappable),
-        _ => return Err(Error::KeyHandleInvalid),
+        Some(Class::PUBLIC_KEY) => {
+            return Err(Error::KeyNotWrappable.since("public keys are not wrapped"));
+        }
+        _ => return Err(Error::KeyHandleInvalid.since("the object is no key")),
     }
     if !target.attributes.is(attribute::EXTRACTABLE) {
-        return Err(Error::KeyUnextractable);
+        return Err(Error::KeyUnextractable.since("CKA_EXTRACTABLE of the key is false"));
     }
     let trusted = wrapping.attributes.is(attribute::TRUSTED);
     if target.attributes.is(attribute::WRAP_WITH_TRUSTED) && !trusted {
-        return Err(Error::KeyNotWrappable);
+        let why =
+            "CKA_WRAP_WITH_TRUSTED of the key is true, and CKA_TRUSTED of the wrapping key is not";
+        return Err(Error::KeyNotWrappable.since(why));
     }
     let template = wrapping.attributes.get(attribute::WRAP_TEMPLATE);
     let matches = |template: &Attributes| {
         template.iter().all(|(id, wanted)| target.attributes.value(id) == Some(wanted))
     };
     if template.is_some_and(|template| !matches(template)) {
-        return Err(Error::KeyNotWrappable);
+        return Err(Error::KeyNotWrappable
+            .since("the key is not as CKA_WRAP_TEMPLATE of the wrapping key demands"));
     }
     Ok(())
 }
@@ -314,7 +322,8 @@ fn key_bytes(key: &Object) -> Result<Bytes> {
         Some(Class::PRIVATE_KEY) => {
             let key_type = key.attributes.get(attribute::KEY_TYPE).ok_or(Error::DeviceError)?;
             let row = strongroom_mechanisms::key_type(KeyType(key_type))?;
-            row.to_pkcs8.ok_or(Error::KeyNotWrappable)?(&key.attributes)
+            let unable = || Error::KeyNotWrappable.since("no PKCS#8 is known of its CKA_KEY_TYPE");
+            row.to_pkcs8.ok_or_else(unable)?(&key.attributes)
         }
         _ => Err(Error::KeyHandleInvalid),
     }
@@ -342,9 +351,11 @@ fn fill(key: &mut Attributes, class: Class, mut bytes: Bytes, len: Option<usize>
             if let Some(len) = len {
                 // Whoever could cut a key as he likes would learn it byte by byte. Only a cipher
                 // without padding leaves blanks to cut: zeros, less than a block of them.
-                let blanks = bytes.get(len..).ok_or(Error::TemplateInconsistent)?;
+                let other =
+                    || Error::TemplateInconsistent.since("CKA_VALUE_LEN is not what was wrapped");
+                let blanks = bytes.get(len..).ok_or_else(other)?;
                 if blanks.len() >= BLOCK || blanks.iter().any(|byte| *byte != 0) {
-                    return Err(Error::TemplateInconsistent);
+                    return Err(other());
                 }
                 bytes.truncate(len);
             }
@@ -354,8 +365,10 @@ fn fill(key: &mut Attributes, class: Class, mut bytes: Bytes, len: Option<usize>
         Class::PRIVATE_KEY => {
             let key_type = KeyType(key.need(attribute::KEY_TYPE)?);
             let row = strongroom_mechanisms::key_type(key_type)?;
-            row.from_pkcs8.ok_or(Error::TemplateInconsistent)?(without_blanks(&bytes), key)
+            let unable =
+                || Error::TemplateInconsistent.since("no PKCS#8 is known of this CKA_KEY_TYPE");
+            row.from_pkcs8.ok_or_else(unable)?(without_blanks(&bytes), key)
         }
-        _ => Err(Error::TemplateInconsistent),
+        _ => Err(Error::TemplateInconsistent.since("CKA_CLASS is none that is unwrapped")),
     }
 }

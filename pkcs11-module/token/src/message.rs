@@ -6,6 +6,7 @@ use strongroom_functions::{Direction, MessageOutput};
 use strongroom_mechanisms::{Key, Mechanism, Messages, Sign, Verify};
 use strongroom_types::{Error, MechanismType, Output, Params, Placed, Result, Room};
 
+use crate::crypto::able;
 use crate::operation::{Kind, Message, Running, in_process};
 use crate::session::Session;
 use crate::sync::lock;
@@ -165,7 +166,7 @@ impl Signing {
 
     fn message(&self) -> Result<Box<dyn Sign>> {
         let Start { mechanism, key, params } = &self.start;
-        mechanism.sign.ok_or(Error::MechanismInvalid)?(key, params)
+        able(mechanism, mechanism.sign)?(key, params)
     }
 
     /// `C_SignMessage`.
@@ -221,7 +222,7 @@ impl Verifying {
 
     fn message(&self) -> Result<Box<dyn Verify>> {
         let Start { mechanism, key, params } = &self.start;
-        mechanism.verify.ok_or(Error::MechanismInvalid)?(key, params)
+        able(mechanism, mechanism.verify)?(key, params)
     }
 
     /// `C_VerifyMessage`.

@@ -11,6 +11,7 @@ use strongroom_keystore::ObjectId;
 use strongroom_mechanisms::{Cipher, Digest, Key, Mechanism, Messages, Recover, Sign, Verify};
 use strongroom_types::{Bytes, Error, MechanismType, Output, Params, Result, Room, ck, used};
 
+use crate::crypto::able;
 use crate::message::{Signing, Verifying};
 use crate::object::Object;
 use crate::session::Session;
@@ -266,7 +267,7 @@ pub(crate) fn cancel(session: &Session, flags: u64) -> Result<()> {
     let search = ck!(CKF_FIND_OBJECTS);
     let known = FLAGS.iter().fold(search | AT_ONCE, |all, (flag, _)| all | flag);
     if flags & !known != 0 {
-        return Err(Error::ArgumentsBad);
+        return Err(Error::ArgumentsBad.since("flags has one that names no operation"));
     }
     let mut activity = lock(&session.activity);
     activity.end(|kind| FLAGS.iter().any(|(flag, named)| flags & flag != 0 && *named == kind));
@@ -295,9 +296,13 @@ pub(crate) fn authorize(
         _ => {
             let wanted = Running::Use(kind, key.id, mechanism);
             activity.begin(Operation::new(wanted, true, true));
-            Err(Error::UserNotLoggedIn)
+            Err(wants_login())
         }
     }
+}
+
+fn wants_login() -> Error {
+    Error::UserNotLoggedIn.since("CKA_ALWAYS_AUTHENTICATE: the key wants a login for each use")
 }
 
 /// What becomes of the operation after a call.
@@ -318,7 +323,7 @@ pub(crate) fn step<T>(
     let operation = activity.take(kind).ok_or(Error::OperationNotInitialized)?;
     operation.tell();
     if operation.authenticate {
-        return Err(Error::UserNotLoggedIn);
+        return Err(wants_login());
     }
     match call(operation)? {
         Next::Keep(operation, outcome) => {
@@ -427,7 +432,7 @@ fn hashed_by_the_token() -> Error {
 
 impl Again {
     fn start(&self) -> Result<Box<dyn Cipher>> {
-        let start = self.mechanism.decrypt.ok_or(Error::MechanismInvalid)?;
+        let start = able(self.mechanism, self.mechanism.decrypt)?;
         start(&self.key, &self.params)
     }
 }
@@ -456,7 +461,7 @@ pub(crate) fn in_process<T>(
     operation.tell();
     if operation.authenticate {
         activity.end(|ended| ended == kind);
-        return Err(Error::UserNotLoggedIn);
+        return Err(wants_login());
     }
     let outcome = call(&mut operation.running);
     if !matches!(outcome, Ok(Message::Goes(_))) {
@@ -481,7 +486,7 @@ pub(crate) fn step_both(
     let (running, other) = (take(cipher)?, take(other)?);
     running.tell();
     if running.authenticate || other.authenticate {
-        return Err(Error::UserNotLoggedIn);
+        return Err(wants_login());
     }
     let (running, other, output) = match update(running, part, room)? {
         Next::Keep(running, Output::Bytes(output)) => {

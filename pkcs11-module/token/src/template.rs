@@ -170,7 +170,8 @@ impl Draft {
             object.set(attribute::PRIVATE, self.rules.private());
         }
         if object.is(attribute::ALWAYS_AUTHENTICATE) && !object.is(attribute::PRIVATE) {
-            return Err(Error::TemplateInconsistent);
+            return Err(Error::TemplateInconsistent
+                .since("CKA_ALWAYS_AUTHENTICATE is true, and CKA_PRIVATE is not"));
         }
         history(object, self.rules, self.origin);
         match object.get(attribute::CLASS).map(Class) {
@@ -257,7 +258,11 @@ fn well_formed(rule: &Rule, value: &Value) -> Result<()> {
         bytes.is_empty() || (bytes.len() == 8 && bytes.iter().all(u8::is_ascii_digit))
     };
     match value {
-        _ if !value.is(rule.attribute.kind) => Err(Error::AttributeValueInvalid),
+        _ if !value.is(rule.attribute.kind) => {
+            let name = rule.attribute.name;
+            Err(Error::AttributeValueInvalid
+                .because(|| format!("{name} has a value of another kind")))
+        }
         Value::Bytes(bytes) if rule.attribute.kind == Kind::Date && !date(bytes) => {
             let name = rule.attribute.name;
             Err(Error::AttributeValueInvalid.because(|| format!("{name} is no date")))

@@ -3,6 +3,8 @@
 //! One row per condition, with what it means; the rows are the only place where a `CKR_` number is
 //! named.
 
+use crate::attribute;
+
 macro_rules! errors {
     ($($variant:ident = $ckr:ident: $meaning:literal;)*) => {
         /// A failure that an application can observe, named after its `CKR_` constant.
@@ -52,9 +54,9 @@ impl core::error::Error for Error {}
 /// Shorthand used throughout the module.
 pub type Result<T> = core::result::Result<T, Error>;
 
-/// Of two attributes that `C_GetAttributeValue` is asked for, the outcome to report: a failure of the
-/// token itself, then the order in which section 5.7.5 names the others.
-pub fn graver(a: Result<()>, b: Result<()>) -> Result<()> {
+/// What `C_GetAttributeValue` reports, having come to one more attribute: a failure of the token itself,
+/// then the order in which section 5.7.5 names the others. The log is told which attribute it was.
+pub fn graver(before: Result<()>, id: u64, outcome: Result<()>) -> Result<()> {
     let rank = |outcome: &Result<()>| match outcome {
         Ok(()) => 0,
         Err(Error::BufferTooSmall) => 1,
@@ -62,7 +64,13 @@ pub fn graver(a: Result<()>, b: Result<()>) -> Result<()> {
         Err(Error::AttributeSensitive) => 3,
         Err(_) => 4,
     };
-    if rank(&b) > rank(&a) { b } else { a }
+    match outcome {
+        Err(error) if rank(&outcome) > rank(&before) => Err(match rank(&outcome) {
+            4 => error,
+            _ => error.because(|| format!("{}: {}", attribute::name(id), error.meaning())),
+        }),
+        _ => before,
+    }
 }
 
 errors! {

@@ -114,7 +114,7 @@ impl Params {
     pub fn bytes(&self) -> Result<&[u8]> {
         match self.as_slice() {
             [Param::Bytes(bytes)] => Ok(bytes),
-            _ => Err(Error::MechanismParamInvalid),
+            _ => Err(Error::MechanismParamInvalid.since("the parameter is no byte array")),
         }
     }
 
@@ -124,7 +124,11 @@ impl Params {
     ///
     /// [`Error::MechanismParamInvalid`] if it is anything else.
     pub fn array<const N: usize>(&self) -> Result<[u8; N]> {
-        self.bytes()?.try_into().map_err(|_| Error::MechanismParamInvalid)
+        let bytes = self.bytes()?;
+        bytes.try_into().map_err(|_| {
+            let why = || format!("the parameter has {} bytes, and not {N}", bytes.len());
+            Error::MechanismParamInvalid.because(why)
+        })
     }
 }
 

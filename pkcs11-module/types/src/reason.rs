@@ -103,6 +103,12 @@ impl Error {
         note(|account| account.why = why());
         self
     }
+
+    /// The same for a reason that needs no numbers or names.
+    #[must_use]
+    pub fn since(self, why: &'static str) -> Self {
+        self.because(|| why.into())
+    }
 }
 
 fn note(change: impl FnOnce(&mut Account)) {

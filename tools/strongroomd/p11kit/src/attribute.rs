@@ -227,7 +227,7 @@ impl Wanted {
             if written.is_err() {
                 unavailable(room.id, reply);
             }
-            outcome = graver(outcome, written);
+            outcome = graver(outcome, room.id, written);
         }
         Ok(outcome)
     }
