@@ -15,8 +15,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use strongroom_token::{Level, Log, Target};
-use strongroom_types::reason::{self, Account};
-use strongroom_types::{Error, Result};
+use strongroom_types::reason::{self, Account, Sentence};
+use strongroom_types::{Error, Gravity, Result};
 use tracing::dispatcher::{self, Dispatch};
 use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
@@ -127,7 +127,7 @@ impl Open {
     fn tell(&self, name: &'static str, outcome: Result<()>, account: &Account) {
         let level = outcome.map_or_else(loudness, |()| Level::Debug);
         if level <= self.config.level {
-            let sentence = Sentence { name, account, outcome };
+            let sentence = Sentence { function: name, account, outcome };
             dispatcher::with_default(&self.dispatch, || say(level, sentence));
         }
     }
@@ -144,39 +144,10 @@ fn recorded(call: impl FnOnce() -> Result<()>) -> (Result<()>, Account) {
 
 /// How loudly a failure deserves to be told.
 fn loudness(error: Error) -> Level {
-    match error {
-        Error::GeneralError
-        | Error::FunctionFailed
-        | Error::DeviceError
-        | Error::DeviceMemory
-        | Error::HostMemory => Level::Error,
-        // Every program that asks for a length first, or for what may come, does so.
-        Error::BufferTooSmall | Error::NoEvent => Level::Debug,
-        _ => Level::Warning,
-    }
-}
-
-/// `C_CreateObject: session 3: CKA_MODULUS is missing (CKR_TEMPLATE_INCOMPLETE)`.
-struct Sentence<'a> {
-    name: &'a str,
-    account: &'a Account,
-    outcome: Result<()>,
-}
-
-impl fmt::Display for Sentence<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, account: Account { about, why }, outcome } = self;
-        // A call may succeed though something in it failed and said why.
-        let (why, code) = match outcome {
-            Ok(()) => ("", "CKR_OK"),
-            Err(error) if why.is_empty() => (error.meaning(), error.name()),
-            Err(error) => (why.as_str(), error.name()),
-        };
-        f.write_str(name)?;
-        for part in [about, why].into_iter().filter(|part| !part.is_empty()) {
-            write!(f, ": {part}")?;
-        }
-        write!(f, " ({code})")
+    match error.gravity() {
+        Gravity::Failure => Level::Error,
+        Gravity::Refusal => Level::Warning,
+        Gravity::Usual => Level::Debug,
     }
 }
 
@@ -327,26 +298,6 @@ fn now() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_failure_is_a_sentence() {
-        let account = Account { about: "session 3".into(), why: "CKA_MODULUS is missing".into() };
-        let sentence =
-            |name, account: &Account, outcome| Sentence { name, account, outcome }.to_string();
-        assert_eq!(
-            sentence("C_CreateObject", &account, Err(Error::TemplateIncomplete)),
-            "C_CreateObject: session 3: CKA_MODULUS is missing (CKR_TEMPLATE_INCOMPLETE)"
-        );
-        let nothing = Account::default();
-        assert_eq!(sentence("C_Finalize", &nothing, Ok(())), "C_Finalize (CKR_OK)");
-        for &error in Error::ALL {
-            assert_eq!(
-                sentence("C_Login", &nothing, Err(error)),
-                format!("C_Login: {} ({})", error.meaning(), error.name()),
-                "none is without a reason"
-            );
-        }
-    }
 
     #[test]
     fn a_panic_is_told_without_what_it_says() {

@@ -414,6 +414,16 @@ macro_rules! table {
     };
 }
 
+/// The session that a call is for: its first argument, by the name that it has in the table.
+macro_rules! session_of {
+    (session $($_other:ident)*; $session:ident $($_argument:ident)*) => {
+        Some($session)
+    };
+    ($($_other:ident)*; $($_argument:ident)*) => {
+        None
+    };
+}
+
 macro_rules! declare {
     ($($(#[doc = $doc:literal])* $number:literal $c_name:ident: fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $reply:ty;)*) => {
         /// The functions of chapter 5, without pointers. Sessions, handles and logins belong to the
@@ -456,7 +466,8 @@ macro_rules! declare {
         impl<O: Observer> Cryptoki for Observed<'_, O> {
             $(
                 fn $name(&self, $($arg: $ty),*) -> Result<$reply> {
-                    self.call(stringify!($c_name), |application| application.$name($($arg),*))
+                    let session = session_of!($($arg)*; $($arg)*);
+                    self.call(stringify!($c_name), session, |application| application.$name($($arg),*))
                 }
             )*
         }

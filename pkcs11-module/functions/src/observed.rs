@@ -7,12 +7,17 @@ use crate::{Cryptoki, Direction, Facts, Found, Host, Operation};
 
 /// Who looks at the calls of an application.
 pub trait Observer: Send + Sync {
-    /// Makes a call of the function with this name.
+    /// Makes a call of the function with this name, in a session if it is for one.
     ///
     /// # Errors
     ///
     /// Those of the call.
-    fn observe<T>(&self, function: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T>;
+    fn observe<T>(
+        &self,
+        function: &'static str,
+        session: Option<SessionHandle>,
+        call: impl FnOnce() -> Result<T>,
+    ) -> Result<T>;
 }
 
 /// An application, and who looks at it.
@@ -30,9 +35,10 @@ impl<'a, O: Observer> Observed<'a, O> {
     pub(crate) fn call<T>(
         &self,
         function: &'static str,
+        session: Option<SessionHandle>,
         call: impl FnOnce(&dyn Cryptoki) -> Result<T>,
     ) -> Result<T> {
-        self.observer.observe(function, || call(self.application))
+        self.observer.observe(function, session, || call(self.application))
     }
 }
 
@@ -56,7 +62,9 @@ impl<O: Observer> Host for Observed<'_, O> {
 
     /// What the caller's program called is `C_Sign`, or `C_SignFinal`.
     fn sign_digest(&self, session: SessionHandle, digest: &[u8], room: Room) -> Result<Output> {
-        self.call("C_Sign", |application| application.sign_digest(session, digest, room))
+        self.call("C_Sign", Some(session), |application| {
+            application.sign_digest(session, digest, room)
+        })
     }
 
     /// So it is `C_SignUpdate` or `C_VerifyUpdate`, of which there were many.
@@ -65,12 +73,16 @@ impl<O: Observer> Host for Observed<'_, O> {
             Operation::Verify => "C_VerifyUpdate",
             _ => "C_SignUpdate",
         };
-        self.call(function, |application| application.hash_elsewhere(session, operation))
+        self.call(function, Some(session), |application| {
+            application.hash_elsewhere(session, operation)
+        })
     }
 
     /// So it is `C_Verify`, or `C_VerifyFinal`.
     fn verify_digest(&self, session: SessionHandle, digest: &[u8], signature: &[u8]) -> Result<()> {
-        self.call("C_Verify", |application| application.verify_digest(session, digest, signature))
+        self.call("C_Verify", Some(session), |application| {
+            application.verify_digest(session, digest, signature)
+        })
     }
 
     fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
@@ -79,6 +91,6 @@ impl<O: Observer> Host for Observed<'_, O> {
 
     /// So it is `C_FindObjects`.
     fn find(&self, session: SessionHandle, most: usize) -> Result<Found> {
-        self.call("C_FindObjects", |application| application.find(session, most))
+        self.call("C_FindObjects", Some(session), |application| application.find(session, most))
     }
 }

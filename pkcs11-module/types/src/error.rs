@@ -37,10 +37,35 @@ macro_rules! errors {
 }
 
 impl Error {
+    /// How grave it is.
+    pub fn gravity(self) -> Gravity {
+        match self {
+            Self::GeneralError
+            | Self::FunctionFailed
+            | Self::DeviceError
+            | Self::DeviceMemory
+            | Self::HostMemory => Gravity::Failure,
+            // Every program that asks for a length first, or for what may come, does so.
+            Self::BufferTooSmall | Self::NoEvent => Gravity::Usual,
+            _ => Gravity::Refusal,
+        }
+    }
+
     /// The inverse of [`rv`](Self::rv); `None` for numbers that this module never returns.
     pub fn from_rv(rv: u64) -> Option<Self> {
         Self::ALL.iter().copied().find(|error| error.rv() == rv)
     }
+}
+
+/// How grave a condition is to whoever reads a log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Gravity {
+    /// The token or the machine fails.
+    Failure,
+    /// The caller wants what it can not have.
+    Refusal,
+    /// Nothing is wrong.
+    Usual,
 }
 
 impl core::fmt::Display for Error {

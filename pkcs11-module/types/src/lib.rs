@@ -18,7 +18,7 @@ pub mod used;
 mod value;
 
 pub use attribute::{Attribute, Info as AttributeInfo, Kind};
-pub use error::{Error, Result, graver};
+pub use error::{Error, Gravity, Result, graver};
 pub use info::{
     MechanismInfo, ModuleInfo, SessionInfo, SessionState, SlotInfo, Text, TokenInfo, padded,
 };

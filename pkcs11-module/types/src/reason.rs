@@ -9,10 +9,10 @@
 //! attribute or of anything else that may be one. Names, lengths and handles are fine.
 
 use core::cell::{Cell, RefCell};
-use core::fmt::Write;
+use core::fmt::{self, Write};
 use core::mem;
 
-use crate::Error;
+use crate::{Error, Result};
 
 thread_local! {
     /// Whether the call of this thread is being recorded. Has no destructor, so it can be asked
@@ -32,6 +32,33 @@ pub struct Account {
 
 impl Account {
     const NOTHING: Self = Self { about: String::new(), why: String::new() };
+}
+
+/// What a log says of a call: `C_CreateObject: session 3: CKA_MODULUS is missing (CKR_TEMPLATE_INCOMPLETE)`.
+pub struct Sentence<'a> {
+    /// The function.
+    pub function: &'a str,
+    /// What was said about the call.
+    pub account: &'a Account,
+    /// What came of it.
+    pub outcome: Result<()>,
+}
+
+impl fmt::Display for Sentence<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { function, account: Account { about, why }, outcome } = self;
+        // A call may succeed though something in it failed and said why.
+        let (why, code) = match outcome {
+            Ok(()) => ("", "CKR_OK"),
+            Err(error) if why.is_empty() => (error.meaning(), error.name()),
+            Err(error) => (why.as_str(), error.name()),
+        };
+        f.write_str(function)?;
+        for part in [about, why].into_iter().filter(|part| !part.is_empty()) {
+            write!(f, ": {part}")?;
+        }
+        write!(f, " ({code})")
+    }
 }
 
 /// Runs a call, and gives what was said about it. Whoever records a call that this one is a part of
@@ -155,6 +182,27 @@ mod tests {
         let stumbles = || record(|| -> () { panic!("an example") });
         assert!(std::panic::catch_unwind(stumbles).is_err());
         assert!(!wanted(), "a panic ends the recording");
+    }
+
+    #[test]
+    fn a_failure_is_a_sentence() {
+        let account = Account { about: "session 3".into(), why: "CKA_MODULUS is missing".into() };
+        let sentence = |name, account: &Account, outcome| {
+            Sentence { function: name, account, outcome }.to_string()
+        };
+        assert_eq!(
+            sentence("C_CreateObject", &account, Err(Error::TemplateIncomplete)),
+            "C_CreateObject: session 3: CKA_MODULUS is missing (CKR_TEMPLATE_INCOMPLETE)"
+        );
+        let nothing = Account::default();
+        assert_eq!(sentence("C_Finalize", &nothing, Ok(())), "C_Finalize (CKR_OK)");
+        for &error in Error::ALL {
+            assert_eq!(
+                sentence("C_Login", &nothing, Err(error)),
+                format!("C_Login: {} ({})", error.meaning(), error.name()),
+                "none is without a reason"
+            );
+        }
     }
 
     #[test]

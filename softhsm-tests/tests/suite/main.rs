@@ -29,6 +29,7 @@ mod modes;
 mod objects;
 mod post_quantum;
 mod profiles;
+mod reasons;
 mod search;
 mod separation;
 mod session_functions;

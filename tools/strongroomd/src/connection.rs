@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use strongroom_functions::frame::{
     FIRST, Hello, Inbox, Refusal, Terms, VERSION, Welcome, Wish, send,
 };
-use strongroom_functions::{Cryptoki, Observed, refusal, serve};
-use strongroom_types::{Bytes, Error};
+use strongroom_functions::{Cryptoki, Observed, Observer, refusal, serve};
+use strongroom_types::{Bytes, Error, SessionHandle, reason};
 
 use crate::applications::Share;
 use crate::log::{Level, say};
@@ -43,7 +43,8 @@ fn converse(server: &Server, mut stream: &UnixStream, peer: &Peer) -> io::Result
     let Some(share) = welcome(server, stream, &mut inbox, peer)? else { return Ok(()) };
     stream.set_read_timeout(Some(look))?;
     let most = usize::try_from(server.settings.frame).unwrap_or(usize::MAX);
-    let application = Observed::new(&share.application, server);
+    let caller = Caller { server, peer };
+    let application = Observed::new(&share.application, &caller);
     let mut requests = Requests::new(stream, server);
     let mut last = Instant::now();
     loop {
@@ -62,6 +63,30 @@ fn converse(server: &Server, mut stream: &UnixStream, peer: &Peer) -> io::Result
             }
             Err(error) => return Err(error),
         }
+    }
+}
+
+/// Who calls: what comes to nothing is in the log by that name.
+struct Caller<'a> {
+    server: &'a Server,
+    peer: &'a Peer,
+}
+
+impl Observer for Caller<'_> {
+    fn observe<T>(
+        &self,
+        function: &'static str,
+        session: Option<SessionHandle>,
+        call: impl FnOnce() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let watched = || self.server.observe(function, session, call);
+        let (outcome, mut account) = reason::record(watched);
+        if let Err(error) = &outcome {
+            account.about =
+                session.map(|session| format!("session {}", session.0)).unwrap_or_default();
+            self.server.refusals.call(self.peer, function, *error, &account);
+        }
+        outcome
     }
 }
 
@@ -89,11 +114,23 @@ fn welcome<'s>(
         }),
         Err(why) => {
             server.metrics.refused(*why);
+            tell(server, *why, peer);
             Welcome::Refused(*why)
         }
     };
     send(&mut stream, &welcome.encode())?;
     Ok(found.ok())
+}
+
+/// Says in the log why a caller is not served, unless that was said where it was found out.
+fn tell(server: &Server, why: Refusal, peer: &Peer) {
+    let why = match why {
+        Refusal::Version => "it speaks another version of the protocol",
+        // So it is with all who were here when the daemon was started anew.
+        Refusal::Application => "it wants to join an application that is not here",
+        Refusal::User | Refusal::Full | Refusal::Store => return,
+    };
+    server.refusals.say(peer.uid, || format!("{peer}: is refused: {why}"));
 }
 
 /// A caller that says nothing is closed as one that is too slow.

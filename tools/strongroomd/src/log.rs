@@ -40,12 +40,17 @@ fn in_journal() -> bool {
     })
 }
 
+/// Whether a line of this level is written.
+pub(crate) fn asks(level: Level) -> bool {
+    number(level) <= UP_TO.load(Ordering::Relaxed)
+}
+
 /// Writes a line. One that can not be written is lost: nobody's signature waits for a log.
 pub(crate) fn say(level: Level, text: &str) {
-    let number = number(level);
-    if number > UP_TO.load(Ordering::Relaxed) {
+    if !asks(level) {
         return;
     }
+    let number = number(level);
     // Names come from callers: a line is a line, whatever a program is called.
     let text = text.replace(char::is_control, " ");
     let line =

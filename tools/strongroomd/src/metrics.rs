@@ -22,7 +22,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use strongroom_functions::Observer;
 use strongroom_functions::frame::Refusal;
-use strongroom_types::{Result, used};
+use strongroom_types::{Result, SessionHandle, used};
 
 use crate::settings::Settings;
 use times::Times;
@@ -191,7 +191,12 @@ impl Metrics {
 }
 
 impl Observer for Metrics {
-    fn observe<T>(&self, function: &'static str, call: impl FnOnce() -> Result<T>) -> Result<T> {
+    fn observe<T>(
+        &self,
+        function: &'static str,
+        _: Option<SessionHandle>,
+        call: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
         // One that was used before is of another call.
         used::take();
         let start = Instant::now();
@@ -255,10 +260,10 @@ mod tests {
             for _ in 0..4 {
                 scope.spawn(|| {
                     for _ in 0..100 {
-                        metrics.observe("C_Sign", sign).unwrap();
+                        metrics.observe("C_Sign", None, sign).unwrap();
                     }
                     let failed: Result<()> =
-                        metrics.observe("C_Login", || Err(Error::PinIncorrect));
+                        metrics.observe("C_Login", None, || Err(Error::PinIncorrect));
                     assert!(failed.is_err());
                 });
             }

@@ -34,7 +34,11 @@ fn converse(server: &Server, stream: &UnixStream, peer: &Peer) -> io::Result<()>
         .and_then(|application| server.applications.found(peer, application))
         .map_err(|why| io::Error::other(format!("the store can not be opened: {why}")))?;
     let application = Observed::new(&share.application, server);
-    let module = Module { application: &application, layouts: strongroom_token::layouts };
+    let module = Module {
+        application: &application,
+        layouts: strongroom_token::layouts,
+        refused: &|function, error, account| server.refusals.call(peer, function, error, account),
+    };
     let mut limits = Limits { patience: PATIENCE, ..Limits::default() };
     limits.body = limits.body.min(server.settings.frame);
     serve(Requests::new(stream, server), Answers(stream), module, &limits)

@@ -5,7 +5,11 @@ use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::log::{Level, say};
+use strongroom_types::reason::{Account, Sentence};
+use strongroom_types::{Error, Gravity};
+
+use crate::log::{Level, asks, say};
+use crate::peer::Peer;
 
 /// How many lines one user has within the interval. What is beyond is counted.
 const LINES: u64 = 10;
@@ -31,7 +35,18 @@ impl Lately {
 }
 
 impl Refusals {
-    /// Says that a caller of this user was refused.
+    /// Says that a call came to nothing: what failed here; and what a caller may not have to whoever wants
+    /// to know all.
+    pub(crate) fn call(&self, peer: &Peer, function: &str, error: Error, account: &Account) {
+        let line = || format!("{peer}: {}", Sentence { function, account, outcome: Err(error) });
+        match error.gravity() {
+            Gravity::Failure => self.say(peer.uid, line),
+            Gravity::Refusal if asks(Level::Debug) => say(Level::Debug, &line()),
+            Gravity::Refusal | Gravity::Usual => {}
+        }
+    }
+
+    /// Says that a caller of this user was refused, or that a call of his failed.
     pub(crate) fn say(&self, uid: u32, line: impl FnOnce() -> String) {
         let lines = self.lines(uid, Instant::now(), line);
         lines.iter().for_each(|line| say(Level::Warning, line));

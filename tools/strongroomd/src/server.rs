@@ -14,6 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use strongroom_functions::frame::Refusal;
 use strongroom_functions::{Observer, Watch};
 use strongroom_token::{Application, Config, Quota, Store};
+use strongroom_types::SessionHandle;
 
 use crate::applications::Applications;
 use crate::at_work::AtWork;
@@ -252,9 +253,10 @@ impl Observer for Server {
     fn observe<T>(
         &self,
         function: &'static str,
+        session: Option<SessionHandle>,
         call: impl FnOnce() -> strongroom_types::Result<T>,
     ) -> strongroom_types::Result<T> {
-        self.metrics.observe(function, || self.at_work.watch(&self.store, function, call))
+        self.metrics.observe(function, session, || self.at_work.watch(&self.store, function, call))
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, Scope, scope};
 
+use strongroom_types::reason::{self, Account};
 use strongroom_types::{Bytes, Error};
 
 use crate::Module;
@@ -162,11 +163,9 @@ impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
 
     fn answer(&self, task: Task) {
         let mut answer = answer();
-        match task.call.and_then(|(call, start)| self.admit(call).map(|()| (call, start))) {
-            Ok((call, start)) => {
-                self.call(call, task.body.get(start..).unwrap_or_default(), &mut answer);
-            }
-            Err(error) => refuse(&mut answer, error),
+        let (made, account) = reason::record(|| self.make(&task, &mut answer));
+        if let Err(error) = made {
+            self.tell(&task, error, account);
         }
         if task.waits {
             self.waiting.store(false, Ordering::Relaxed);
@@ -180,7 +179,27 @@ impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
         }
     }
 
-    fn call(&self, call: &Call, arguments: &[u8], answer: &mut Writer) {
+    /// Makes a call, and writes the answer.
+    fn make(&self, task: &Task, answer: &mut Writer) -> Result<(), Error> {
+        match task.call.and_then(|(call, start)| self.admit(call).map(|()| (call, start))) {
+            Ok((call, start)) => {
+                self.call(call, task.body.get(start..).unwrap_or_default(), answer)
+            }
+            Err(error) => {
+                refuse(answer, error);
+                Err(error)
+            }
+        }
+    }
+
+    /// Tells of a call that came to nothing.
+    fn tell(&self, task: &Task, error: Error, mut account: Account) {
+        account.about = task.session.map(|id| format!("session {id}")).unwrap_or_default();
+        let function = task.call.map_or("a call that is not understood", |(call, _)| call.name);
+        (self.module.refused)(function, error, &account);
+    }
+
+    fn call(&self, call: &Call, arguments: &[u8], answer: &mut Writer) -> Result<(), Error> {
         let made = call.answer(self.module.application, arguments, self.wire, answer);
         match (call.effect, made) {
             (Effect::Begins, Err(_)) => *lock(&self.life) = Life::Fresh,
@@ -189,6 +208,7 @@ impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
             }
             _ => {}
         }
+        made
     }
 
     /// Whether the call may be made now.

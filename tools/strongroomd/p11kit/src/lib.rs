@@ -30,7 +30,8 @@ pub use frame::Limits;
 use std::io::{self, Read, Write};
 
 use strongroom_functions::Cryptoki;
-use strongroom_types::{Layout, MechanismType};
+use strongroom_types::reason::Account;
+use strongroom_types::{Error, Layout, MechanismType};
 
 /// What is served on a connection.
 #[derive(Clone, Copy)]
@@ -39,7 +40,12 @@ pub struct Module<'a> {
     pub application: &'a dyn Cryptoki,
     /// The layouts of a mechanism's parameter; `None` if there is no such mechanism.
     pub layouts: fn(MechanismType) -> Option<&'static [Layout]>,
+    /// Who is told of each call that comes to nothing.
+    pub refused: Refused<'a>,
 }
+
+/// Is told the function, the error, and what was said about the call.
+pub type Refused<'a> = &'a (dyn Fn(&'static str, Error, &Account) + Sync);
 
 /// Serves a client until it hangs up. Calls of several sessions run at the same time, each on a
 /// thread; those of one session run in the order in which they came.

@@ -40,7 +40,11 @@ impl Client {
         let (mut stream, peer) = UnixStream::pair().unwrap();
         let application = application(dir);
         let server = thread::spawn(move || {
-            let module = Module { application: &application, layouts: strongroom_token::layouts };
+            let module = Module {
+                application: &application,
+                layouts: strongroom_token::layouts,
+                refused: &|_, _, _| {},
+            };
             match serve(&peer, &peer, module, &Limits::default()) {
                 // The client hung up before its answer came.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {}

@@ -61,7 +61,11 @@ impl Prepared {
 
     fn serve_raw(&self, sent: &[u8]) -> (Option<ErrorKind>, Vec<Reply>) {
         let mut answers = Vec::new();
-        let module = Module { application: &self.application, layouts: strongroom_token::layouts };
+        let module = Module {
+            application: &self.application,
+            layouts: strongroom_token::layouts,
+            refused: &|_, _, _| {},
+        };
         // One worker, so that answers come in the order of the calls.
         let limits = Limits { workers: 1, ..Limits::default() };
         let ended = serve(sent, &mut answers, module, &limits);
@@ -323,7 +327,11 @@ impl Write for Stuck {
 fn nothing_follows_an_answer_that_was_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let application = application(dir.path());
-    let module = Module { application: &application, layouts: strongroom_token::layouts };
+    let module = Module {
+        application: &application,
+        layouts: strongroom_token::layouts,
+        refused: &|_, _, _| {},
+    };
     let limits = Limits { workers: 1, ..Limits::default() };
     let greeting = Body::new().ay(b"PRIVATE-GNOME-KEYRING-PKCS11-PROTOCOL-V-1").y(0).ay(b"\0");
     let ask = |id, signature: &[u8], arguments: &Body| {
