@@ -42,7 +42,7 @@ pub(crate) struct Server {
     pub(crate) at_work: AtWork,
     pub(crate) watch: Watch,
     pub(crate) began: Instant,
-    refusals: Refusals,
+    pub(crate) refusals: Refusals,
     connections: Mutex<Connections>,
     /// A connection ended.
     ended: Condvar,

@@ -18,6 +18,7 @@ mod manager;
 mod memory;
 mod metrics;
 mod namespace;
+mod refusals;
 mod seal;
 mod world;
 

@@ -5,7 +5,7 @@ use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::sync::{Barrier, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -257,23 +257,28 @@ pub(crate) fn stranger(daemon: &Daemon, rights: &[&str], hello: &[u8]) -> Welcom
     Welcome::decode(&welcome.expect("a greeting")).unwrap()
 }
 
-/// Runs OpenSC's tool over the stock client of p11-kit.
+/// Runs OpenSC's tool over the stock client of p11-kit, and gives what it said.
 pub(crate) fn over_p11kit(daemon: &Daemon, args: &[&str]) -> String {
+    let output = tool_over_p11kit(daemon, "1234567", args);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{args:?}: {output:?} {}", daemon.log());
+    said
+}
+
+/// The same by a PIN that need not be right.
+pub(crate) fn tool_over_p11kit(daemon: &Daemon, pin: &str, args: &[&str]) -> Output {
     let client = fs::read_dir("/usr/lib")
         .unwrap()
         .filter_map(|entry| Some(entry.ok()?.path().join("pkcs11/p11-kit-client.so")))
         .find(|path| path.exists())
         .expect("p11-kit-modules is installed");
     let socket = daemon.dir.path().join("p11kit.sock");
-    let output = Command::new("pkcs11-tool")
+    Command::new("pkcs11-tool")
         .env("P11_KIT_SERVER_ADDRESS", format!("unix:path={}", socket.display()))
         .arg("--module")
         .arg(client)
-        .args(["--login", "--pin", "1234567"])
+        .args(["--login", "--pin", pin])
         .args(args)
         .output()
-        .expect("opensc is installed");
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{args:?}: {output:?} {}", daemon.log());
-    said
+        .expect("opensc is installed")
 }

@@ -2,10 +2,12 @@
 
 use std::io::{self, ErrorKind, Write};
 use std::path::Path;
+use std::sync::Mutex;
 
 use strongroom_functions::Cryptoki;
 use strongroom_p11kit::{CALLS, Call, Limits, Module, serve};
 use strongroom_token::Application;
+use strongroom_types::reason::Sentence;
 use strongroom_types::{SessionHandle, UserType};
 
 use crate::client::{Body, Client, Reply, application, outcome};
@@ -20,6 +22,8 @@ struct Prepared {
     application: Application,
     session: u64,
     key: u64,
+    /// What was said of calls that came to nothing.
+    told: Mutex<Vec<String>>,
 }
 
 impl Prepared {
@@ -33,7 +37,7 @@ impl Prepared {
         application.init_pin(session, b"user-pin-1").unwrap();
         application.logout(session).unwrap();
         application.login(session, UserType::USER, b"user-pin-1").unwrap();
-        Self { application, session: session.0, key: 0 }.with_key()
+        Self { application, session: session.0, key: 0, told: Mutex::default() }.with_key()
     }
 
     /// A key, made over the wire.
@@ -64,7 +68,10 @@ impl Prepared {
         let module = Module {
             application: &self.application,
             layouts: strongroom_token::layouts,
-            refused: &|_, _, _| {},
+            refused: &|function, error, account| {
+                let sentence = Sentence { function, account, outcome: Err(error) };
+                self.told.lock().unwrap().push(sentence.to_string());
+            },
         };
         // One worker, so that answers come in the order of the calls.
         let limits = Limits { workers: 1, ..Limits::default() };
@@ -116,6 +123,30 @@ impl Prepared {
             other => panic!("no such part of a signature: {other}"),
         })
     }
+}
+
+#[test]
+fn what_comes_to_nothing_is_told_with_its_reason() {
+    let dir = tempfile::tempdir().unwrap();
+    let prepared = Prepared::new(dir.path());
+    let key = Body::new().u(prepared.session).number(0x1080).number(1);
+    let key = key.number(0x161).y(1).number(8).u(5);
+    prepared.serve(2, &[frame(58, "uMaA", &key), frame(4711, "", &Body::new())]);
+    let told = prepared.told.into_inner().unwrap();
+    let [key, unknown] = &told[..] else { panic!("{told:?}") };
+    let session = prepared.session;
+    assert_eq!(
+        *key,
+        format!(
+            "C_GenerateKey: session {session}: CKA_VALUE_LEN is no length of a new key of this type \
+             (CKR_ATTRIBUTE_VALUE_INVALID)"
+        )
+    );
+    assert_eq!(
+        unknown,
+        "a call that is not understood: the token does not support the function \
+         (CKR_FUNCTION_NOT_SUPPORTED)"
+    );
 }
 
 fn frame(id: u32, signature: &str, arguments: &Body) -> Vec<u8> {
