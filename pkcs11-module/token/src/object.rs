@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use strongroom_keystore::{ObjectId, Term};
 use strongroom_mechanisms::Key;
 use strongroom_types::rule::{Flags, Rule};
-use strongroom_types::{AttributeInfo, Attributes, Bytes, Error, Result, Value, attribute};
+use strongroom_types::{AttributeInfo, Attributes, Bytes, Class, Error, Result, Value, attribute};
 
 use crate::rules::{Rules, hidden};
 
@@ -54,7 +54,8 @@ impl Object {
 
     /// Whether it is a key.
     pub(crate) fn is_key(&self) -> bool {
-        self.key.get().is_some() || self.attributes.has(attribute::KEY_TYPE.info)
+        self.key.get().is_some_and(|key| key.class() != Class::DATA)
+            || self.attributes.has(attribute::KEY_TYPE.info)
     }
 
     /// The key, parsed at its first use.
