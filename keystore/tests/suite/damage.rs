@@ -3,23 +3,13 @@
 //!
 //! Every byte, where `STRONGROOM_TESTS_LONG` says that this may take an hour; else some of each file.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by a panic"
-)]
-
-mod common;
-
 use std::{
     env, fs,
     os::unix::fs::PermissionsExt,
     path::{Path, PathBuf},
 };
 
-use common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, term};
+use crate::common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, term};
 use strongroom_keystore::{Config, Error, Locks, Opener, Role, Store, config::Seal};
 
 /// Of so many bytes, how far it is to the next one that is damaged.

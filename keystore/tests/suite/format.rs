@@ -3,15 +3,6 @@
 //! The fixtures were made by `make_fixtures`, one at each format; none is ever made again, unless a new
 //! format gets a fixture of its own beside them.
 
-#![allow(
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by a panic"
-)]
-
-mod common;
-
 use std::{
     fs,
     os::unix::fs::PermissionsExt,
@@ -19,11 +10,11 @@ use std::{
     sync::Arc,
 };
 
+use crate::common::{NAME, Place, SO_PIN, USER_PIN, create, first, id, private, public};
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     hmac,
 };
-use common::{NAME, Place, SO_PIN, USER_PIN, create, first, id, private, public};
 use rusqlite::Connection;
 use strongroom_keystore::{Change, KeyPolicy, Role, Severity, Store, Term, Token};
 

@@ -1,16 +1,6 @@
 //! Objects: stored, found, opened, replaced, removed.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by a panic"
-)]
-
-mod common;
-
-use common::{NAME, Place, SO_PIN, create, id, private, public, term};
+use crate::common::{NAME, Place, SO_PIN, create, id, private, public, term};
 use strongroom_keystore::{Change, Changes, Error, Found, Role, Term};
 
 #[test]

@@ -1,18 +1,8 @@
 //! PINs: checked, counted, slowed down, locked, changed.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by a panic"
-)]
-
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, private};
+use crate::common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, private};
 use strongroom_keystore::{
     Change, Error, KeyPolicy, PinState, Role, Severity, Store, config::SoReset,
 };
@@ -221,5 +211,5 @@ fn without_a_seal_the_pin_stands_alone() {
     let store = Store::open(&config).unwrap();
     let so = first(&store).unlock(Role::SecurityOfficer, SO_PIN).unwrap();
     assert_eq!(first(&store).load(Some(&so), id(1)).unwrap().body.as_slice(), b"body");
-    assert!(!common::exists(&place.path("seal/seal.key")));
+    assert!(!place.path("seal/seal.key").exists());
 }

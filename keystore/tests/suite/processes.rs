@@ -1,15 +1,5 @@
 //! Many processes, some of which die, fork, or may not write.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by a panic"
-)]
-
-mod common;
-
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
@@ -23,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Place, SO_PIN, USER_PIN, argument, create, first, id, private, term};
+use crate::common::{Place, SO_PIN, USER_PIN, argument, create, first, id, private, term};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use strongroom_keystore::{
     Change, Error, ObjectId, PinState, Role, Severity, Token, Unlocked, quiesce,

@@ -1,12 +1,8 @@
 //! A store whose seal key an operator unlocks.
 
-#![allow(clippy::unwrap_used, reason = "a test fails by a panic")]
-
-mod common;
-
 use std::{fs, os::unix::fs::PermissionsExt};
 
-use common::{LABEL, Place, SO_PIN};
+use crate::common::{LABEL, Place, SO_PIN};
 use strongroom_keystore::{
     Config, Error, Locks, Opener, Role, Severity, Store,
     config::{Seal, StartKey},

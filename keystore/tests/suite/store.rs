@@ -1,18 +1,8 @@
 //! Stores: made with the first token, scanned, sealed, backed up, removed.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by a panic"
-)]
-
-mod common;
-
 use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
 
-use common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, private};
+use crate::common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, private};
 use strongroom_keystore::{Config, Error, Finding, Role, Severity, Store, config::Seal};
 
 fn mode(path: &std::path::Path) -> u32 {

@@ -1,18 +1,8 @@
 //! Whoever can write the store, and has no seal key, is found out.
 
-#![allow(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::unwrap_used,
-    reason = "a test fails by a panic"
-)]
-
-mod common;
-
 use std::sync::Arc;
 
-use common::{Place, SO_PIN, USER_PIN, create, id, term};
+use crate::common::{Place, SO_PIN, USER_PIN, create, first, id, term};
 use rusqlite::Connection;
 use strongroom_keystore::{Change, Error, Role, Severity, Store, Token, Unlocked, config::SoReset};
 
@@ -48,7 +38,7 @@ impl Victim {
 
     /// The store that a process which starts now sees.
     fn reopened(&self) -> Arc<Token> {
-        common::first(&self.place.store())
+        first(&self.place.store())
     }
 
     fn assert_noticed(&self) {
@@ -218,7 +208,7 @@ fn wiping_private_objects_does_not_make_a_tampered_token_whole() {
     let victim = Victim::new();
     let mut config = victim.place.config();
     config.so_reset = SoReset::Wipe;
-    let token = common::first(&Store::open(&config).unwrap());
+    let token = first(&Store::open(&config).unwrap());
     let so = token.unlock(Role::SecurityOfficer, SO_PIN).unwrap();
     victim.tamper("DELETE FROM tag WHERE oid=(SELECT oid FROM object WHERE private=0); DELETE FROM object WHERE private=0");
     assert!(matches!(token.set_user_pin(&so, b"new"), Err(Error::Corrupt(_))));
@@ -235,7 +225,7 @@ fn rolled_back() -> (Place, std::path::PathBuf) {
     assert!(!log.exists());
     std::fs::copy(&path, &old).unwrap();
     let store = place.store();
-    let token = common::first(&store);
+    let token = first(&store);
     let user = token.unlock(Role::User, USER_PIN).unwrap();
     token.commit(Some(&user), &[create(4, true, b"four", &[])]).unwrap();
     drop((store, token, user));
@@ -246,14 +236,14 @@ fn rolled_back() -> (Place, std::path::PathBuf) {
 #[test]
 fn an_older_file_in_the_place_of_the_token_is_noticed() {
     let (place, path) = rolled_back();
-    let token = common::first(&place.store());
+    let token = first(&place.store());
     let error = token.status().unwrap_err().to_string();
     assert!(error.contains("acknowledged are missing"), "{error}");
     assert!(error.starts_with(path.to_str().unwrap()), "{error}");
     assert!(matches!(token.unlock(Role::User, USER_PIN), Err(Error::Corrupt(_))));
     // Whoever wants it all the same does what the text says.
     std::fs::remove_file(path.with_extension("gen")).unwrap();
-    let token = common::first(&place.store());
+    let token = first(&place.store());
     let user = token.unlock(Role::User, USER_PIN).unwrap();
     assert!(token.load(Some(&user), id(1)).is_ok());
     assert!(matches!(token.load(Some(&user), id(4)), Err(Error::NotFound)));
@@ -294,7 +284,7 @@ fn a_log_that_was_cut_or_damaged_loses_nothing_in_silence() {
         }
         let _ = std::fs::remove_file(other.path("store").join(name("db-shm")));
         std::fs::write(other.path("store").join(name("db-wal")), log).unwrap();
-        common::first(&other.store()).status()
+        first(&other.store()).status()
     };
     put(&log).unwrap();
     let mut damaged = log.clone();
@@ -321,6 +311,6 @@ fn another_token_under_the_same_name_is_no_substitute() {
     let from = other.database(&token);
     drop((store, token));
     std::fs::copy(from, path).unwrap();
-    let outcome = common::first(&victim.place.store()).status();
+    let outcome = first(&victim.place.store()).status();
     assert!(matches!(outcome, Err(Error::Corrupt(_))));
 }

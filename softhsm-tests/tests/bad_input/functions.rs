@@ -60,6 +60,17 @@ const NOT_PARALLEL: Codes = &[CKR_FUNCTION_NOT_PARALLEL];
 const UNSUPPORTED: Codes = &[CKR_FUNCTION_NOT_SUPPORTED];
 const SIGNATURE_LATER: Codes = &[CKR_OK, CKR_SIGNATURE_LEN_RANGE];
 const BAD_OR_OK: Codes = &[CKR_OK, CKR_ARGUMENTS_BAD];
+const LOGGED_IN: Codes = &[CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN];
+
+/// Who logs in.
+const USER_TYPE: Kind = Number(
+    CKU_USER,
+    &[
+        (3, &[CKR_USER_TYPE_INVALID]),
+        (CK_ULONG::MAX, &[CKR_USER_TYPE_INVALID]),
+        (CKU_CONTEXT_SPECIFIC, &[CKR_OPERATION_NOT_INITIALIZED]),
+    ],
+);
 
 static MAC_OF: How = How { id: CKM_SHA256_HMAC, parameter: Parameter::None };
 static SHA256: How = How { id: CKM_SHA256, parameter: Parameter::None };
@@ -226,41 +237,10 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         "C_SetOperationState",
         &[Session, In(&STATE), Object(Held::None, UNWANTED), Object(Held::None, UNWANTED)],
     ),
-    function(
-        "C_Login",
-        &[
-            Session,
-            Number(
-                CKU_USER,
-                &[
-                    (3, &[CKR_USER_TYPE_INVALID]),
-                    (CK_ULONG::MAX, &[CKR_USER_TYPE_INVALID]),
-                    (CKU_CONTEXT_SPECIFIC, &[CKR_OPERATION_NOT_INITIALIZED]),
-                ],
-            ),
-            Kind::Pin(Pin::User),
-        ],
-    )
-    .answers(&[])
-    .also(&[CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN]),
-    function(
-        "C_LoginUser",
-        &[
-            Session,
-            Number(
-                CKU_USER,
-                &[
-                    (3, &[CKR_USER_TYPE_INVALID]),
-                    (CK_ULONG::MAX, &[CKR_USER_TYPE_INVALID]),
-                    (CKU_CONTEXT_SPECIFIC, &[CKR_OPERATION_NOT_INITIALIZED]),
-                ],
-            ),
-            Kind::Pin(Pin::User),
-            In(&NAME),
-        ],
-    )
-    .answers(&[])
-    .also(&[CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN]),
+    function("C_Login", &[Session, USER_TYPE, Kind::Pin(Pin::User)]).answers(&[]).also(LOGGED_IN),
+    function("C_LoginUser", &[Session, USER_TYPE, Kind::Pin(Pin::User), In(&NAME)])
+        .answers(&[])
+        .also(LOGGED_IN),
     function("C_Logout", &[Session]).answers(&[]),
     function(
         "C_GetSessionValidationFlags",
