@@ -8,6 +8,10 @@
 //! commit that returned. Its second word is the highest version that was acknowledged: a token with a
 //! lower one has lost commits, since its log was damaged or an older file put in its place.
 //!
+//! Who writes has the first connection of the process; who reads takes one that is free, so that
+//! threads wait neither for each other nor for a disk that writes. A commit that returned is seen by
+//! all of them.
+//!
 //! Locks, outermost first: gate, queue of writers in the process, lock file, connection.
 
 mod connection;
@@ -19,10 +23,11 @@ mod write;
 
 use std::{
     fs::TryLockError,
-    io,
+    io, iter,
+    num::NonZero,
     path::PathBuf,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
+        self, Arc, Mutex, MutexGuard, PoisonError, Weak,
         atomic::{AtomicBool, Ordering},
     },
     thread,
@@ -51,11 +56,20 @@ const LOST: &str = "commits that were acknowledged are missing, because its log 
                     it that ends in .gen)";
 /// How long a writer queues.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How many connections for reading a process has at most, however many processors there are.
+const READERS: usize = 4;
 
-/// A token file of this process; the connection opens when it is first needed.
+/// A connection, or the place of one that opens when it is first needed.
+type Place = Mutex<Option<Open>>;
+
+/// A token file of this process.
 pub(crate) struct Sqlite {
     files: Files,
-    open: Mutex<Option<Open>>,
+    first: Place,
+    readers: Box<[Place]>,
+    /// Whether the file may have more than one connection: one that is read as if it never changed
+    /// is looked at again by each for itself, so another could show an older state.
+    shared: AtomicBool,
     word: ArcSwapOption<SharedWord>,
     writers: Mutex<()>,
     registered: AtomicBool,
@@ -66,7 +80,9 @@ impl Sqlite {
     pub(crate) fn new(files: Files) -> Arc<Self> {
         Arc::new_cyclic(|me| Self {
             files,
-            open: Mutex::new(None),
+            first: Place::default(),
+            readers: readers(),
+            shared: AtomicBool::new(false),
             word: ArcSwapOption::empty(),
             writers: Mutex::new(()),
             registered: AtomicBool::new(false),
@@ -82,30 +98,54 @@ impl Sqlite {
         })
     }
 
-    /// Runs an access with the connection; a failure says of which file.
+    /// Runs an access with the first connection; a failure says of which file.
     fn with<T>(&self, access: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
-        self.access(access).map_err(|error| match error {
-            Error::Io(error) => self.failed(&error),
-            error => error.in_file(|| self.path()),
-        })
+        self.access(|| waited(&self.first), access)
     }
 
-    /// Runs an access with the connection, which it opens if need be.
-    fn access<T>(&self, access: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
+    /// As [`Sqlite::with`], with any connection.
+    fn reading<T>(&self, access: impl FnOnce(&mut Open) -> Result<T>) -> Result<T> {
+        self.access(|| self.free(), access)
+    }
+
+    fn query<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        self.reading(|open| run(&open.sql).map_err(failure))
+    }
+
+    /// A connection that nobody uses, if there is one.
+    fn free(&self) -> MutexGuard<'_, Option<Open>> {
+        if !self.shared.load(Ordering::Relaxed) {
+            return waited(&self.first);
+        }
+        // A writer may be long, so who has to wait waits for a reader.
+        let last = self.readers.last().unwrap_or(&self.first);
+        self.places().find_map(at_once).unwrap_or_else(|| waited(last))
+    }
+
+    /// Runs an access with a connection, which it opens if need be.
+    fn access<'a, T>(
+        &'a self,
+        take: impl FnOnce() -> MutexGuard<'a, Option<Open>>,
+        access: impl FnOnce(&mut Open) -> Result<T>,
+    ) -> Result<T> {
         let _entry = gate::enter();
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut open = take();
         if open.as_mut().is_some_and(|open| !open.current(&self.files)) {
             *open = None;
         }
-        let outcome = match open.as_mut() {
-            Some(open) => access(open),
-            None => access(open.insert(self.connect()?)),
+        let connected = match open.as_mut() {
+            Some(open) => Ok(open),
+            None => self.connect().map(|new| open.insert(new)),
         };
+        let outcome = connected.and_then(access);
         // After a failure that SQLite cannot explain, a fresh connection is the better start.
         if matches!(outcome, Err(Error::Io(_))) {
             *open = None;
         }
-        outcome
+        outcome.map_err(|error| match error {
+            Error::Io(error) => self.failed(&error),
+            error => error.in_file(|| self.path()),
+        })
     }
 
     /// Says of a failure of the system where it was, and what to do.
@@ -138,6 +178,7 @@ impl Sqlite {
             });
             self.word.store(word.ok().map(Arc::new));
         }
+        self.shared.store(!open.frozen(), Ordering::Relaxed);
         if !self.registered.swap(true, Ordering::AcqRel) {
             let me: Weak<Self> = self.me.clone();
             gate::register(me);
@@ -162,16 +203,43 @@ impl Sqlite {
         outcome.map_err(failure)
     }
 
-    fn query<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        self.with(|open| run(&open.sql).map_err(failure))
+    /// Closes every connection.
+    fn forget(&self) {
+        for place in self.places() {
+            *waited(place) = None;
+        }
+    }
+
+    fn places(&self) -> impl Iterator<Item = &Place> {
+        iter::once(&self.first).chain(&self.readers)
+    }
+}
+
+/// A place for each processor, but few.
+fn readers() -> Box<[Place]> {
+    let processors = thread::available_parallelism().map_or(1, NonZero::get);
+    iter::repeat_with(Place::default).take(processors.min(READERS)).collect()
+}
+
+fn waited(place: &Place) -> MutexGuard<'_, Option<Open>> {
+    place.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Nothing if another thread has it.
+fn at_once(place: &Place) -> Option<MutexGuard<'_, Option<Open>>> {
+    match place.try_lock() {
+        Ok(open) => Some(open),
+        Err(sync::TryLockError::Poisoned(error)) => Some(error.into_inner()),
+        Err(sync::TryLockError::WouldBlock) => None,
     }
 }
 
 impl Resident for Sqlite {
     fn close(&self) {
-        let open = self.open.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(open) = open {
-            open.close_fast();
+        for place in self.places() {
+            if let Some(open) = waited(place).take() {
+                open.close_fast();
+            }
         }
     }
 }
@@ -179,7 +247,7 @@ impl Resident for Sqlite {
 impl Drop for Sqlite {
     fn drop(&mut self) {
         let _entry = gate::enter();
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.forget();
     }
 }
 
@@ -209,7 +277,7 @@ impl Backend for Sqlite {
     }
 
     fn header(&self) -> Result<Header> {
-        self.with(|open| {
+        self.reading(|open| {
             // First, because it may rise while the header is read.
             let acknowledged = self.acknowledged();
             let header = read::header(&open.sql).map_err(failure)?;
@@ -263,7 +331,7 @@ impl Backend for Sqlite {
     }
 
     fn audit(&self, each: &mut dyn FnMut(ObjectId, &Mark)) -> Result<Header> {
-        self.with(|open| {
+        self.reading(|open| {
             let tx = open.sql.transaction().map_err(failure)?;
             let header = read::header(&tx).map_err(failure)?;
             if read::walk(&tx, each).map_err(failure)? {
@@ -275,7 +343,7 @@ impl Backend for Sqlite {
     }
 
     fn changes(&self, since: u64) -> Result<Option<Vec<ObjectId>>> {
-        self.with(|open| {
+        self.reading(|open| {
             let tx = open.sql.transaction().map_err(failure)?;
             read::changes(&tx, since).map_err(failure)
         })
@@ -402,5 +470,38 @@ fn failure(error: rusqlite::Error) -> Error {
         // A write that the file size limit of the process cuts short.
         ErrorCode::SystemIoFailure if extended == rusqlite::ffi::SQLITE_IOERR_WRITE => Error::Full,
         _ => Error::Io(std::io::Error::other(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scratch::Scratch;
+
+    fn made(dir: &Scratch) -> Arc<Sqlite> {
+        let header =
+            Header { format: 1, token: [9; 16], version: 1, seal: vec![1], sealed: vec![1] };
+        let attempts = Attempts { fails: 0, next: 0, mac: [0; 16] };
+        let files = Files::new(dir.path(), header.token, 0);
+        Sqlite::create(&files, &header, &Slot { revision: 1, sealed: vec![3], attempts }).unwrap();
+        Sqlite::new(files)
+    }
+
+    #[test]
+    fn who_reads_waits_for_no_writer_and_sees_each_commit() {
+        let dir = Scratch::new();
+        let sqlite = made(&dir);
+        for version in 1..20 {
+            assert_eq!(sqlite.version().unwrap(), version);
+            let turn = sqlite.turn().unwrap();
+            let mut header = sqlite.header().unwrap();
+            header.version += 1;
+            sqlite.commit(&Batch { header, ops: Vec::new(), changed: None }).unwrap();
+            drop(turn);
+            // A writer has the first, and other readers have others.
+            assert!(sqlite.shared.load(Ordering::Relaxed));
+            let _taken: Vec<_> = sqlite.places().take(sqlite.readers.len()).map(waited).collect();
+            assert_eq!(sqlite.version().unwrap(), version + 1);
+        }
     }
 }

@@ -88,8 +88,13 @@ impl Open {
             return true;
         }
         self.checked = Instant::now();
-        let mode = if self.seen.content.is_some() { Mode::Frozen } else { Mode::ReadWrite };
+        let mode = if self.frozen() { Mode::Frozen } else { Mode::ReadWrite };
         State::of(files, mode).is_ok_and(|state| state == self.seen)
+    }
+
+    /// Whether the file is read as if it never changed.
+    pub(super) fn frozen(&self) -> bool {
+        self.seen.content.is_some()
     }
 
     /// Closes without the checkpoint that the last connection otherwise makes.

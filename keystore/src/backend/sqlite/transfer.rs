@@ -1,6 +1,6 @@
 //! Whole token files: copied out, taken in, removed.
 
-use std::{fs, io::ErrorKind, path::Path, sync::PoisonError};
+use std::{fs, io::ErrorKind, path::Path};
 
 use rusqlite::{
     Connection, OpenFlags, Transaction, TransactionBehavior,
@@ -35,7 +35,7 @@ impl Sqlite {
     pub(crate) fn copy_to(&self, to: &Path) -> Result<()> {
         // SQLite takes a relative `file:...` for an address and `:memory:` for no file at all.
         let to = std::path::absolute(to).map_err(error::io)?;
-        self.with(|open| {
+        self.reading(|open| {
             schema::new_file(&to, 0o600)?;
             let copied = copy(&open.sql, &to);
             if copied.is_err() {
@@ -89,7 +89,7 @@ impl Sqlite {
             let _ = open.sql.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
             Ok(())
         })?;
-        *self.open.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        self.forget();
         for path in self.files.all() {
             match fs::remove_file(path) {
                 Err(error) if error.kind() != ErrorKind::NotFound => return Err(error::io(error)),
@@ -101,7 +101,7 @@ impl Sqlite {
 
     /// What SQLite finds wrong with the file; nothing if it is sound.
     pub(crate) fn faults(&self) -> Result<Option<String>> {
-        self.with(|open| {
+        self.reading(|open| {
             let say: String = open
                 .sql
                 .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
