@@ -32,6 +32,14 @@ pub(crate) struct Presence {
     pub(crate) rw_sessions: u64,
 }
 
+impl Presence {
+    /// What opens private objects, if the user is logged in.
+    fn user(&self) -> Option<Arc<Unlocked>> {
+        let login = self.login.as_ref().filter(|login| login.role == Role::User)?;
+        Some(Arc::clone(&login.keys))
+    }
+}
+
 /// Who is logged in, with what the PIN has opened.
 pub(crate) struct Login {
     pub(crate) role: Role,
@@ -59,9 +67,7 @@ impl Token {
 
     /// What opens private objects; only the user has it, though the security officer could.
     pub(crate) fn keys(&self) -> Option<Arc<Unlocked>> {
-        let presence = read(&self.presence);
-        let login = presence.login.as_ref().filter(|login| login.role == Role::User)?;
-        Some(Arc::clone(&login.keys))
+        read(&self.presence).user()
     }
 
     /// Forgets the login, and with it what only the user may have: private session objects, and
@@ -124,23 +130,28 @@ impl Token {
     /// taken long, so whether the session may have them is asked again.
     pub(crate) fn add(&self, session: &Session, objects: Vec<Object>) -> Result<()> {
         let owner = session.handle;
-        // Held until the end: neither close nor logout comes between.
-        let presence = read(&self.presence);
+        let (on_token, in_session): (Vec<_>, Vec<_>) =
+            objects.into_iter().partition(|object| object.attributes.is(attribute::TOKEN));
+        let mut presence = Some(read(&self.presence));
+        let user = presence.as_ref().and_then(|presence| presence.user());
         if session.closed.load(Ordering::Acquire) {
             return Err(Error::SessionHandleInvalid);
         }
-        let user = presence.login.as_ref().filter(|login| login.role == Role::User);
-        if user.is_none() && objects.iter().any(Object::private) {
+        if user.is_none() && on_token.iter().chain(&in_session).any(Object::private) {
             return Err(Error::UserNotLoggedIn);
         }
-        let (on_token, in_session): (Vec<_>, Vec<_>) =
-            objects.into_iter().partition(|object| object.attributes.is(attribute::TOKEN));
+        if in_session.is_empty() {
+            // Whoever comes or goes does not wait for the disk, and nobody for them.
+            presence = None;
+        }
         let on_token: Vec<_> = on_token.iter().collect();
-        create(&self.stored, user.map(|login| &*login.keys), &on_token).map_err(storage)?;
+        create(&self.stored, user.as_deref(), &on_token).map_err(storage)?;
+        // Neither close nor logout comes between, or what they take away would stay.
         let mut all = write(&self.session_objects);
         for object in in_session {
             all.insert(object.id, (owner, Arc::new(object)));
         }
+        drop((all, presence));
         Ok(())
     }
 
