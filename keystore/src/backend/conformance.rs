@@ -58,12 +58,12 @@ fn run(make: Make, test: fn(&dyn Backend)) {
     test(make(&dir).as_ref());
 }
 
-fn header(version: u64) -> Header {
+pub(super) fn header(version: u64) -> Header {
     let sealed = version.to_le_bytes().to_vec();
     Header { format: 1, token: [9; 16], version, seal: vec![1; 17], sealed }
 }
 
-fn slot(revision: u64) -> Slot {
+pub(super) fn slot(revision: u64) -> Slot {
     let attempts = Attempts { fails: 0, next: 0, mac: [0; 16] };
     Slot { revision, sealed: vec![3; 99], attempts }
 }
@@ -81,7 +81,7 @@ fn insert(number: u8, private: bool, tags: &[Tag]) -> Op {
     Op::Insert { id: id(number), row: row(1, private), tags: tags.to_vec() }
 }
 
-fn commit(backend: &dyn Backend, ops: Vec<Op>) -> Result<(), Error> {
+pub(super) fn commit(backend: &dyn Backend, ops: Vec<Op>) -> Result<(), Error> {
     let changed = ops.iter().filter_map(|op| match op {
         Op::Insert { id, .. } | Op::Update { id, .. } | Op::Delete { id } => Some(*id),
         Op::Slot { .. } | Op::Wipe { .. } => None,

@@ -280,7 +280,12 @@ impl Backend for Sqlite {
         self.reading(|open| {
             // First, because it may rise while the header is read.
             let acknowledged = self.acknowledged();
-            let header = read::header(&open.sql).map_err(failure)?;
+            let mut header = read::header(&open.sql).map_err(failure)?;
+            if header.version < acknowledged && open.frozen() {
+                // Somebody has written to what was taken for unchanging.
+                *open = self.connect()?;
+                header = read::header(&open.sql).map_err(failure)?;
+            }
             if header.version < acknowledged {
                 return Err(Error::Corrupt(LOST.into()));
             }
@@ -475,15 +480,18 @@ fn failure(error: rusqlite::Error) -> Error {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::os::unix::fs::FileExt;
+
+    use super::{
+        super::conformance::{commit, header, slot},
+        connection::Mode,
+        *,
+    };
     use crate::scratch::Scratch;
 
     fn made(dir: &Scratch) -> Arc<Sqlite> {
-        let header =
-            Header { format: 1, token: [9; 16], version: 1, seal: vec![1], sealed: vec![1] };
-        let attempts = Attempts { fails: 0, next: 0, mac: [0; 16] };
-        let files = Files::new(dir.path(), header.token, 0);
-        Sqlite::create(&files, &header, &Slot { revision: 1, sealed: vec![3], attempts }).unwrap();
+        let files = Files::new(dir.path(), [9; 16], 0);
+        Sqlite::create(&files, &header(1), &slot(1)).unwrap();
         Sqlite::new(files)
     }
 
@@ -493,15 +501,32 @@ mod tests {
         let sqlite = made(&dir);
         for version in 1..20 {
             assert_eq!(sqlite.version().unwrap(), version);
-            let turn = sqlite.turn().unwrap();
-            let mut header = sqlite.header().unwrap();
-            header.version += 1;
-            sqlite.commit(&Batch { header, ops: Vec::new(), changed: None }).unwrap();
-            drop(turn);
+            commit(&*sqlite, vec![]).unwrap();
             // A writer has the first, and other readers have others.
             assert!(sqlite.shared.load(Ordering::Relaxed));
             let _taken: Vec<_> = sqlite.places().take(sqlite.readers.len()).map(waited).collect();
             assert_eq!(sqlite.version().unwrap(), version + 1);
         }
+    }
+
+    #[test]
+    fn a_commit_behind_an_unchanging_file_is_no_loss() {
+        let dir = Scratch::new();
+        let writer = made(&dir);
+        let files = writer.files.clone();
+        let frozen = || {
+            let reader = Sqlite::new(files.clone());
+            *waited(&reader.first) = Some(Open::by(Mode::Frozen, &files).unwrap());
+            reader
+        };
+        let reader = frozen();
+        assert_eq!(reader.header().unwrap(), header(1));
+        commit(&*writer, vec![]).unwrap();
+        assert_eq!(reader.header().unwrap(), header(2));
+
+        drop((reader, writer));
+        let word = files.beside(&files.generation()).unwrap();
+        word.write_all_at(&9_u64.to_ne_bytes(), 8).unwrap();
+        assert!(matches!(frozen().header(), Err(Error::Corrupt(_))), "a loss is one for it, too");
     }
 }

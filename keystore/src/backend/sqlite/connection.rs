@@ -57,7 +57,10 @@ struct State {
 
 impl Open {
     pub(super) fn new(files: &Files) -> Result<Self> {
-        let mut mode = Mode::choose(files)?;
+        Self::by(Mode::choose(files)?, files)
+    }
+
+    pub(super) fn by(mut mode: Mode, files: &Files) -> Result<Self> {
         filesystem::check(files.dir())?;
         let presence = Presence::open(files)?;
         let mut seen = State::of(files, mode)?;
@@ -118,7 +121,7 @@ impl State {
 
 /// How a file can be opened.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Mode {
+pub(super) enum Mode {
     ReadWrite,
     /// Others write, this process cannot.
     ReadOnly,
