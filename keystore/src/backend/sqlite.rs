@@ -52,8 +52,8 @@ use crate::{
 
 /// Why a version below an acknowledged one is none to go on with, and how to do so all the same.
 const LOST: &str = "commits that were acknowledged are missing, because its log was damaged or an \
-                    older file put in its place (to go on with what is left, remove the file beside \
-                    it that ends in .gen)";
+                    older file put in its place (to go on with what is left, stop all that uses the \
+                    token, then remove the file beside it that ends in .gen)";
 /// How long a writer queues.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many connections for reading a process has at most, however many processors there are.
