@@ -196,16 +196,16 @@ struct Words {
 }
 
 /// What every process that maps the file sees at once.
-pub(crate) struct SharedWord {
+pub(crate) struct SharedWords {
     start: NonNull<Words>,
 }
 
-// SAFETY: the mapping is only used as an atomic, which threads may share.
-unsafe impl Send for SharedWord {}
+// SAFETY: the mapping is only used as atomics, which threads may share.
+unsafe impl Send for SharedWords {}
 // SAFETY: as above.
-unsafe impl Sync for SharedWord {}
+unsafe impl Sync for SharedWords {}
 
-impl SharedWord {
+impl SharedWords {
     /// Maps the first page of a file that is open for reading and writing and has a page.
     ///
     /// The file must not become shorter: nobody but this crate writes it, and it never does that.
@@ -228,8 +228,8 @@ impl SharedWord {
         Ok(Self { start })
     }
 
-    /// The word now.
-    pub(crate) fn load(&self) -> u64 {
+    /// The generation word now.
+    pub(crate) fn generation(&self) -> u64 {
         self.words().generation.load(Ordering::Acquire)
     }
 
@@ -243,12 +243,12 @@ impl SharedWord {
         self.words().acknowledged.fetch_max(version, Ordering::AcqRel);
     }
 
-    /// Makes the word odd: a commit is under way.
+    /// Makes the generation word odd: a commit is under way.
     pub(crate) fn begin(&self) {
         self.words().generation.fetch_or(1, Ordering::AcqRel);
     }
 
-    /// Makes the word even and new: the commit is over. The word may be even already, because
+    /// Makes the generation word even and new: the commit is over. It may be even already, because
     /// the end of the commit before this one can come after the beginning of this one.
     pub(crate) fn end(&self) {
         let next = |word: u64| Some((word | 1).wrapping_add(1));
@@ -264,7 +264,7 @@ impl SharedWord {
     }
 }
 
-impl Drop for SharedWord {
+impl Drop for SharedWords {
     fn drop(&mut self) {
         // SAFETY: the range is this mapping; its owner is going, so no reference is left.
         let _ = unsafe { munmap(self.start.as_ptr().cast(), PAGE) };
@@ -311,14 +311,14 @@ mod tests {
         let path = dir.path().join("word");
         std::fs::write(&path, [0; PAGE]).unwrap();
         let file = File::options().read(true).write(true).open(&path).unwrap();
-        let (one, other) = (SharedWord::map(&file).unwrap(), SharedWord::map(&file).unwrap());
+        let (one, other) = (SharedWords::map(&file).unwrap(), SharedWords::map(&file).unwrap());
         one.begin();
         other.begin();
         one.end();
-        let between = other.load();
+        let between = other.generation();
         other.end();
-        assert_eq!(one.load() % 2, 0);
-        assert_ne!(one.load(), between);
+        assert_eq!(one.generation() % 2, 0);
+        assert_ne!(one.generation(), between);
         one.acknowledge(7);
         one.acknowledge(5);
         assert_eq!(other.acknowledged(), 7);

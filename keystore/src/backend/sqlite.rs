@@ -47,7 +47,7 @@ use crate::{
     ObjectId, Role,
     error::{self, Error, Result},
     gate::{self, Entry, Resident},
-    pages::SharedWord,
+    pages::SharedWords,
 };
 
 /// Why a version below an acknowledged one is none to go on with, and how to do so all the same.
@@ -70,7 +70,7 @@ pub(crate) struct Sqlite {
     /// Whether the file may have more than one connection: one that is read as if it never changed
     /// is looked at again by each for itself, so another could show an older state.
     shared: AtomicBool,
-    word: ArcSwapOption<SharedWord>,
+    words: ArcSwapOption<SharedWords>,
     writers: Mutex<()>,
     registered: AtomicBool,
     me: Weak<Self>,
@@ -83,7 +83,7 @@ impl Sqlite {
             first: Place::default(),
             readers: readers(),
             shared: AtomicBool::new(false),
-            word: ArcSwapOption::empty(),
+            words: ArcSwapOption::empty(),
             writers: Mutex::new(()),
             registered: AtomicBool::new(false),
             me: me.clone(),
@@ -163,20 +163,20 @@ impl Sqlite {
 
     /// The highest version that is known to have been acknowledged.
     pub(crate) fn acknowledged(&self) -> u64 {
-        let word = self.word.load();
-        word.as_ref().map_or_else(|| self.files.acknowledged(), |word| word.acknowledged())
+        let words = self.words.load();
+        words.as_ref().map_or_else(|| self.files.acknowledged(), |words| words.acknowledged())
     }
 
     fn connect(&self) -> Result<Open> {
         let open = Open::new(&self.files)?;
         if open.writable {
-            // Without the word every reader asks the database: slower, and just as right.
-            let word = self.files.beside(&self.files.generation()).and_then(|file| {
+            // Without them every reader asks the database: slower, and just as right.
+            let words = self.files.beside(&self.files.generation()).and_then(|file| {
                 // Allocated, not sparse: writing a page that a full disk cannot give is fatal.
                 fallocate(&file, FallocateFlags::empty(), 0, 4096)?;
-                SharedWord::map(&file)
+                SharedWords::map(&file)
             });
-            self.word.store(word.ok().map(Arc::new));
+            self.words.store(words.ok().map(Arc::new));
         }
         self.shared.store(!open.frozen(), Ordering::Relaxed);
         if !self.registered.swap(true, Ordering::AcqRel) {
@@ -189,16 +189,16 @@ impl Sqlite {
     /// Commits a transaction, which holds the write lock, with the shared word odd; and notes the
     /// version, if it has a new one.
     fn announced(&self, tx: Transaction<'_>, version: Option<u64>) -> Result<()> {
-        let word = self.word.load_full();
-        if let Some(word) = &word {
-            word.begin();
+        let words = self.words.load_full();
+        if let Some(words) = &words {
+            words.begin();
         }
         let outcome = tx.commit();
-        if let Some(word) = &word {
+        if let Some(words) = &words {
             if let (Ok(()), Some(version)) = (&outcome, version) {
-                word.acknowledge(version);
+                words.acknowledge(version);
             }
-            word.end();
+            words.end();
         }
         outcome.map_err(failure)
     }
@@ -426,7 +426,7 @@ impl Backend for Sqlite {
     }
 
     fn peek(&self) -> Option<u64> {
-        self.word.load().as_ref().map(|word| word.load()).filter(|word| word % 2 == 0)
+        self.words.load().as_ref().map(|words| words.generation()).filter(|word| word % 2 == 0)
     }
 }
 
@@ -525,8 +525,8 @@ mod tests {
         assert_eq!(reader.header().unwrap(), header(2));
 
         drop((reader, writer));
-        let word = files.beside(&files.generation()).unwrap();
-        word.write_all_at(&9_u64.to_ne_bytes(), 8).unwrap();
+        let words = files.beside(&files.generation()).unwrap();
+        words.write_all_at(&9_u64.to_ne_bytes(), 8).unwrap();
         assert!(matches!(frozen().header(), Err(Error::Corrupt(_))), "a loss is one for it, too");
     }
 }

@@ -91,7 +91,7 @@ impl Files {
     }
 
     /// What is left of a token that was here, only while no database lies there.
-    pub(super) fn remove_logs(&self) {
+    pub(super) fn remove_remains(&self) {
         if !self.database().exists() {
             for path in [self.log(), self.index(), self.generation()] {
                 let _ = fs::remove_file(path);

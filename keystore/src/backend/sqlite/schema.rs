@@ -98,8 +98,9 @@ fn write(
 }
 
 fn place(files: &Files, draft: &Path) -> Result<()> {
-    // A log that lies beside no database would be replayed into this one.
-    files.remove_logs();
+    // A log that lies beside no database would be replayed into this one, and an acknowledged version
+    // would have it refused.
+    files.remove_remains();
     match fs::hard_link(draft, files.database()) {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Err(Error::Conflict),
         outcome => outcome.map_err(error::io)?,
