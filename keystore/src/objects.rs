@@ -148,6 +148,10 @@ impl Token {
     /// [`Error::NotFound`] if it is gone; [`Error::Locked`] if it is private and `keys` are not
     /// those of the present master key; [`Error::Corrupt`] if it was tampered with.
     pub fn load(&self, keys: Option<&Unlocked>, id: ObjectId) -> Result<Record> {
+        self.open(keys, id).map_err(|error| self.damaged(error))
+    }
+
+    fn open(&self, keys: Option<&Unlocked>, id: ObjectId) -> Result<Record> {
         let row = self.backend.row(id)?.ok_or(Error::NotFound)?;
         let mut known = self.known()?;
         if !row.private && known.public.epoch() != row.epoch {
@@ -158,12 +162,10 @@ impl Token {
             return Err(if row.private {
                 Error::Locked
             } else {
-                self.damaged(Error::Corrupt(
-                    "an object of an earlier life of the token is back".into(),
-                ))
+                Error::Corrupt("an object of an earlier life of the token is back".into())
             });
         }
-        let body = keys.open(id, &row).map_err(|error| self.damaged(error))?;
+        let body = keys.open(id, &row)?;
         Ok(Record { private: row.private, revision: row.revision, body })
     }
 

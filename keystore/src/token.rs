@@ -218,8 +218,7 @@ impl Token {
     /// As [`Token::known`], from the store in any case.
     pub(crate) fn reread(&self) -> Result<Arc<Known>> {
         let header = self.backend.header()?;
-        let keys = self.seal_keys(&header)?;
-        let head = Head::open(&keys, &header).map_err(|error| self.damaged(error))?;
+        let (keys, head) = self.open_header(&header)?;
         let public = self.public_keys(&keys, head.born)?;
         Ok(self.keep(Known { version: header.version, seal: header.seal, head, keys, public }))
     }
@@ -254,21 +253,29 @@ impl Token {
         }
     }
 
-    /// The keys that open this header.
-    pub(crate) fn seal_keys(&self, header: &Header) -> Result<Arc<SealKeys>> {
+    /// Opens a header: the keys that it needs, and what it holds.
+    pub(crate) fn open_header(&self, header: &Header) -> Result<(Arc<SealKeys>, Head)> {
+        let open = || {
+            let keys = self.seal_keys(header)?;
+            let head = Head::open(&keys, header)?;
+            Ok((keys, head))
+        };
+        open().map_err(|error| self.damaged(error))
+    }
+
+    fn seal_keys(&self, header: &Header) -> Result<Arc<SealKeys>> {
         if header.format > FORMAT {
             return Err(Error::TooNew { format: header.format });
         }
         if header.token != self.id {
             let what = "the token file bears the name of another token";
-            return Err(self.damaged(Error::Corrupt(what.into())));
+            return Err(Error::Corrupt(what.into()));
         }
         let mut kept = lock(&self.keys);
         if let Some((_, keys)) = kept.as_ref().filter(|(seal, _)| *seal == header.seal) {
             return Ok(Arc::clone(keys));
         }
-        let keys = derive(&self.seal, header).map_err(|error| self.damaged(error))?;
-        let keys = Arc::new(keys);
+        let keys = Arc::new(derive(&self.seal, header)?);
         *kept = Some((header.seal.clone(), Arc::clone(&keys)));
         drop(kept);
         self.forget_if_sealed();
