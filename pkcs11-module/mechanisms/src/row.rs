@@ -243,8 +243,10 @@ impl Mechanism {
             keys => keys.contains(&key.key_type()),
         };
         if !takes {
-            let name = crate::key_type(key.key_type()).map_or("", |row| row.name);
-            let why = || format!("{} takes no keys of type {name}", self.name);
+            let why = || {
+                let name = crate::key_type(key.key_type()).map_or("", |row| row.name);
+                format!("{} takes no keys of type {name}", self.name)
+            };
             return Err(Error::KeyTypeInconsistent.because(why));
         }
         if !self.key_size.contains(&key.size()) {

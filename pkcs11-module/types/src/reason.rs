@@ -127,7 +127,11 @@ impl Error {
     /// The same error; its reason is kept if somebody wants to know. The last one said counts.
     #[must_use]
     pub fn because(self, why: impl FnOnce() -> String) -> Self {
-        note(|account| account.why = why());
+        if wanted() {
+            // Before the account is taken: whoever says why may come upon another reason.
+            let why = why();
+            note(|account| account.why = why);
+        }
         self
     }
 
@@ -203,6 +207,18 @@ mod tests {
                 "none is without a reason"
             );
         }
+    }
+
+    #[test]
+    fn a_reason_may_come_upon_another() {
+        let (error, account) = record(|| {
+            Error::DataInvalid.because(|| {
+                let within = Error::KeyTypeInconsistent.since("a reason within");
+                format!("the data is of a key with {}", within.name())
+            })
+        });
+        assert_eq!(error, Error::DataInvalid);
+        assert_eq!(account.why, "the data is of a key with CKR_KEY_TYPE_INCONSISTENT");
     }
 
     #[test]
