@@ -105,21 +105,23 @@ pub fn wanted() -> bool {
 
 /// Says what the call is about: a word and a number.
 pub fn about(what: &str, number: u64) {
-    note(|account| {
-        let separator = if account.about.is_empty() { "" } else { ", " };
-        // Writing to a string does not fail.
-        let _ = write!(account.about, "{separator}{what} {number}");
-    });
+    add(format_args!("{what} {number}"));
 }
 
 /// Says which mechanism the call is about: its name, or its number if it has none here.
 pub fn about_mechanism(name: Option<&str>, number: u64) {
+    match name {
+        Some(name) => add(format_args!("{name}")),
+        None => add(format_args!("mechanism {number:#x}")),
+    }
+}
+
+/// Adds a part to what the call is about.
+fn add(part: fmt::Arguments<'_>) {
     note(|account| {
         let separator = if account.about.is_empty() { "" } else { ", " };
-        let _ = match name {
-            Some(name) => write!(account.about, "{separator}{name}"),
-            None => write!(account.about, "{separator}mechanism {number:#x}"),
-        };
+        // Writing to a string does not fail.
+        let _ = write!(account.about, "{separator}{part}");
     });
 }
 
