@@ -28,10 +28,10 @@ pub(crate) struct Args {
     /// The rows alone whose names have this in them
     #[arg(long, value_name = "TEXT")]
     row: Option<String>,
-    /// Compare with Kryoptic too, whose module is here. It wants a later OpenSSL than Debian 12
-    /// has, so it cannot be built by this command
+    /// Compare with Kryoptic too: with this module of it, or with one that is built from its crate,
+    /// with as much as Debian 12's OpenSSL lets it have
     #[arg(long, value_name = "MODULE")]
-    peers: Option<PathBuf>,
+    peers: Option<Option<PathBuf>>,
 }
 
 /// `instructions`.
@@ -61,7 +61,7 @@ pub(crate) fn run(args: &Args) -> Result {
         command.args(value.iter().flat_map(|value| [option, value]));
     }
     if let Some(module) = &args.peers {
-        command.arg("--kryoptic").arg(module);
+        command.arg("--kryoptic").arg(module.clone().map_or_else(release::kryoptic, Ok)?);
     }
     start(&mut command)
 }

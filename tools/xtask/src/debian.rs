@@ -33,6 +33,14 @@ pub(crate) const DEMO: &[Package] = &[
     Package { name: "libengine-pkcs11-openssl", sign: Sign::Library("engines-3/pkcs11.so") },
 ];
 
+/// What builds the modules that `bench --peers` compares with.
+pub(crate) const PEERS: &[Package] = &[
+    Package { name: "libclang-dev", sign: Sign::Library("libclang-14.so.1") },
+    Package { name: "libsqlite3-dev", sign: Sign::File("/usr/include/sqlite3.h") },
+    Package { name: "libssl-dev", sign: Sign::File("/usr/include/openssl/evp.h") },
+    Package { name: "pkg-config", sign: Sign::Program("pkg-config") },
+];
+
 /// What `ci` and `bench` need beyond that: SoftHSM2 to compare with, and the clients.
 pub(crate) const CI: &[Package] = &[
     Package { name: "binutils", sign: Sign::Program("nm") },

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::debian;
 use crate::failure::Result;
 use crate::process::{cargo, run};
 
@@ -31,6 +32,16 @@ pub(crate) fn build_with(package: &str) -> Result<(Release, PathBuf)> {
     let command = &mut cargo(["build", "--release", "--locked"]);
     run(command.args(PACKAGES).arg(format!("--package={package}")))?;
     Ok((release(), target().join("release").join(package)))
+}
+
+/// Builds Kryoptic's module, to be measured beside ours.
+pub(crate) fn kryoptic() -> Result<PathBuf> {
+    debian::install(&debian::PEERS.iter().collect::<Vec<_>>())?;
+    let folder = target().join("peers");
+    let package = "--manifest-path=tools/xtask/peers/Cargo.toml";
+    let command = &mut cargo(["build", "--release", "--locked", "--package=kryoptic", package]);
+    run(command.arg("--target-dir").arg(&folder))?;
+    Ok(folder.join("release/libkryoptic_pkcs11.so"))
 }
 
 fn release() -> Release {
