@@ -198,6 +198,7 @@ impl Daemon {
         /// No daemon takes so long to start.
         const PATIENCE: Duration = Duration::from_secs(60);
         let socket = socket(folder);
+        fs::create_dir_all(sockets(folder))?;
         let mut command = Command::new(program);
         command.arg("--config").arg(folder.join("strongroom.toml")).stdin(Stdio::null());
         let daemon = Self { child: command.spawn()?, socket };
@@ -216,14 +217,19 @@ impl Drop for Daemon {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        let _ = fs::remove_file(&self.socket);
+        let _ = self.socket.parent().map(fs::remove_dir_all);
     }
 }
 
-/// The path of a socket must be short, and that of a store need not be.
 fn socket(folder: &Path) -> PathBuf {
+    sockets(folder).join("strongroom.sock")
+}
+
+/// Where a daemon's sockets are, the operator's too: each daemon's in a place of its own, whose path
+/// must be short, as that of a store need not be.
+fn sockets(folder: &Path) -> PathBuf {
     let name = folder.file_name().unwrap_or_default().to_string_lossy();
-    env::temp_dir().join(format!("strongroom-bench-{}-{name}.sock", std::process::id()))
+    env::temp_dir().join(format!("strongroom-bench-{}-{name}", std::process::id()))
 }
 
 /// So many sessions may one application have at the daemon, for a soak to have 10,000.
