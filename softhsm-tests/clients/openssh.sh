@@ -62,7 +62,7 @@ run "ssh-agent signs, EC" agent_signs ecdsa-sha2-nistp256
 agent_forgets() {
     agent
     with ssh-add -e "$MODULE"
-    ! with ssh-add -l
+    if with ssh-add -l; then exit 1; fi
     with ssh-add -s "$MODULE"
     with ssh-add -l | grep RSA
 }

@@ -77,7 +77,7 @@ proxy_key() {
     proxy --token-label box --login --pin "$PIN" --sign --id 01 --mechanism ECDSA \
         --input-file "$WORK/digest" --output-file "$WORK/signature"
     proxy --token-label box --login --pin "$PIN" --verify --id 01 --mechanism ECDSA \
-        --input-file "$WORK/digest" --signature-file "$WORK/signature" | grep valid
+        --input-file "$WORK/digest" --signature-file "$WORK/signature" | grep 'Signature is valid'
     pkcs11_tool --module "$MODULE" --token-label box --login --pin "$PIN" --list-objects |
         grep proxied
 }
@@ -122,7 +122,7 @@ server_signs() {
     remote --sign --id "$2" --mechanism "$3" --input-file "$WORK/digest" \
         --output-file "$WORK/signature"
     remote --verify --id "$2" --mechanism "$3" --input-file "$WORK/digest" \
-        --signature-file "$WORK/signature" | grep valid
+        --signature-file "$WORK/signature" | grep 'Signature is valid'
     pkcs11_tool --module "$MODULE" --token-label box --login --pin "$PIN" --list-objects |
         grep remote
 }

@@ -42,7 +42,8 @@ again() {
 run "--init-token --slot, again" again
 
 wrong_pin() {
-    ! util --init-token --token box --label box --so-pin "not $SO_PIN" --pin "$PIN" 2>"$WORK/err"
+    if util --init-token --token box --label box --so-pin "not $SO_PIN" --pin "$PIN" \
+        2>"$WORK/err"; then exit 1; fi
     grep '^CKR_PIN_INCORRECT: ' "$WORK/err"
 }
 run "--init-token with a wrong SO PIN" wrong_pin
@@ -68,7 +69,8 @@ run "--import P-256" import p256 02 ECDSA-SHA256 -algorithm EC -pkeyopt ec_param
 run "--import Ed25519" import ed25519 03 EDDSA -algorithm ED25519
 
 taken() {
-    ! util --import "$WORK/rsa.pem" --token box --label rsa --id 01 --pin "$PIN" 2>"$WORK/err"
+    if util --import "$WORK/rsa.pem" --token box --label rsa --id 01 --pin "$PIN" \
+        2>"$WORK/err"; then exit 1; fi
     grep '^ERROR: The ID is already assigned to another object\.' "$WORK/err"
     util --import "$WORK/rsa.pem" --token box --label rsa --id 01 --pin "$PIN" --force
 }
