@@ -24,14 +24,14 @@ test "$(cat "$BUILT/from" 2>/dev/null)" = "$(basename "$SOURCE")" || {
     basename "$SOURCE" >"$BUILT/from"
 }
 (cd "$BUILT/source" && CARGO_TARGET_DIR="$BUILT/target" \
-    cargo test --quiet --locked --tests --no-run --message-format json 2>/dev/null) |
-    python3 -c '
+    cargo test --quiet --locked --tests --no-run --message-format json) \
+    >"$WORK/built" 2>"$WORK/log" || { tail -n 20 "$WORK/log" >&2; exit 2; }
+python3 -c '
 import json, sys
 for line in sys.stdin:
     message = json.loads(line)
     if message.get("executable") and message["target"]["kind"] == ["test"]:
-        print(message["target"]["name"], message["executable"])' >"$WORK/programs"
-test -s "$WORK/programs"
+        print(message["target"]["name"], message["executable"])' <"$WORK/built" >"$WORK/programs"
 
 # Tests that know SoftHSM2, and treat it apart: two expect what only it answers, the others leave it
 # out, because it has no such mechanism, and expect defaults of attributes that are neither its own nor
@@ -59,7 +59,8 @@ own_test() {
 
 count=0
 while read -r program path; do
-    for name in $("$path" --list 2>/dev/null | sed -n 's/: test$//p'); do
+    "$path" --list >"$WORK/listed" 2>/dev/null
+    for name in $(sed -n 's/: test$//p' "$WORK/listed"); do
         count=$((count + 1))
         if treats_it_apart "$name"; then
             stand_in "cryptoki-$count"
@@ -70,5 +71,6 @@ while read -r program path; do
         drop_store "cryptoki-$count"
     done
 done <"$WORK/programs"
+test "$count" -gt 0 || { echo "$CLIENT: its programs have no test" >&2; exit 2; }
 
 done_with

@@ -57,6 +57,7 @@ class Outcomes(unittest.TestResult):
 def main():
     directory, outcomes = sys.argv[1:]
     suite = unittest.defaultTestLoader.discover(f"{directory}/tests", top_level_dir=directory)
+    assert suite.countTestCases() > 0, f"{directory} has no tests"
     written = Outcomes(outcomes)
     suite.run(written)
     written.file.write("to the end\tpass\t\n")
