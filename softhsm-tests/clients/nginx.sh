@@ -5,6 +5,7 @@ CLIENT=nginx
 . "$(dirname "$0")/lib.sh"
 need nginx nginx-light
 need curl curl
+need pgrep procps
 ENGINE=$(ls /usr/lib/*/engines-3/pkcs11.so 2>/dev/null | head -n 1)
 need "${ENGINE:-engines-3/pkcs11.so}" libengine-pkcs11-openssl
 
@@ -92,13 +93,7 @@ CONF
         -g 'daemon off;' &
     SERVER=$!
     trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" || true; cat "$WORK/error.log"' EXIT
-    tries=0
-    until fetch "$1" >/dev/null 2>&1; do
-        kill -0 "$SERVER"
-        tries=$((tries + 1))
-        test "$tries" -lt 100
-        sleep 0.1
-    done
+    await fetch "$1" >/dev/null 2>&1
 }
 
 fetch() {
@@ -120,11 +115,21 @@ run "handshakes, RSA" handshakes rsa 1
 run "handshakes, EC" handshakes ec 1
 run "handshakes, four workers" handshakes ec 4
 
-# Workers end and new ones begin, with the module that the master has loaded.
+# gone PROCESS...: whether none of them is there.
+gone() {
+    for process in "$@"; do
+        if kill -0 "$process" 2>/dev/null; then return 1; fi
+    done
+}
+
+# Workers end and new ones begin, with the module that the master has loaded. Who answers is a new one.
 reload() {
     serve rsa 2
+    workers=$(pgrep --parent "$SERVER")
+    test "$(echo "$workers" | wc -l)" -eq 2
     kill -HUP "$SERVER"
-    sleep 1
+    # shellcheck disable=SC2086
+    await gone $workers
     for _ in 1 2 3 4 5; do
         fetch rsa
     done
