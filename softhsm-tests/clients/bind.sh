@@ -64,8 +64,7 @@ file_for() {
     id=$(openssl rand -hex 8)
     label=$3-$id
     shift 3
-    pkcs11-tool --module "$MODULE" --token-label box --login --pin "$PIN" --keypairgen \
-        --usage-sign --key-type "$type" --label "$label" --id "$id" &&
+    new_key_pair --key-type "$type" --label "$label" --id "$id" --usage-sign &&
         with dnssec-keyfromlabel -a "$algorithm" -K "$WORK/$algorithm" \
             -l "pkcs11:token=box;object=$label" "$@" example.test
 }

@@ -13,12 +13,9 @@ need gnutls-serv gnutls-bin
 need gnutls-cli gnutls-bin
 
 new_token box >/dev/null
-generate() {
-    pkcs11-tool --module "$MODULE" --token-label box --login --pin "$PIN" --keypairgen "$@"
-}
-generate --key-type rsa:2048 --label rsa --id 01 --usage-sign --usage-decrypt >/dev/null
-generate --key-type EC:prime256v1 --label ec --id 02 --usage-sign >/dev/null
-generate --key-type EC:secp384r1 --label ec384 --id 03 --usage-sign >/dev/null
+new_key_pair --key-type rsa:2048 --label rsa --id 01 --usage-sign --usage-decrypt >/dev/null
+new_key_pair --key-type EC:prime256v1 --label ec --id 02 --usage-sign >/dev/null
+new_key_pair --key-type EC:secp384r1 --label ec384 --id 03 --usage-sign >/dev/null
 
 export GNUTLS_PIN="$PIN"
 with() {

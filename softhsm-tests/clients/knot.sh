@@ -54,8 +54,7 @@ run "makes keys and signs, ED25519" knot ED25519 off
 IMPORTED=0123456789abcdef0123456789abcdef01234567
 imported() {
     knot_config imported ECDSAP256SHA256 on
-    pkcs11-tool --module "$MODULE" --token-label box --login --pin "$PIN" --keypairgen \
-        --usage-sign --key-type EC:prime256v1 --label imported --id "$IMPORTED"
+    new_key_pair --key-type EC:prime256v1 --label imported --id "$IMPORTED" --usage-sign
     timeout 60 keymgr -c "$WORK/imported/knot.conf" example.test import-pkcs11 "$IMPORTED" \
         algorithm=ECDSAP256SHA256 ksk=yes zsk=yes
     timeout 60 kzonesign -c "$WORK/imported/knot.conf" -o "$WORK/imported" example.test

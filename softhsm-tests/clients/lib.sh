@@ -116,6 +116,11 @@ new_token() {
         --so-pin "$SO_PIN" --init-pin --new-pin "$PIN"
 }
 
+# new_key_pair ARGUMENTS: a key pair on the token `box`, made by pkcs11-tool.
+new_key_pair() {
+    pkcs11-tool --module "$MODULE" --token-label box --login --pin "$PIN" --keypairgen "$@"
+}
+
 FAILED=0
 KNOWN=
 
@@ -217,6 +222,29 @@ pkcs11-module-path = $MODULE
 pkcs11-module-token-pin = file:$WORK/pin
 ${1:-}
 activate = 1
+CONF
+}
+
+# openssl_engine: where the engine of libp11 is, in `ENGINE`.
+openssl_engine() {
+    ENGINE=$(ls /usr/lib/*/engines-3/pkcs11.so 2>/dev/null | head -n 1)
+    need "${ENGINE:-engines-3/pkcs11.so}" libengine-pkcs11-openssl
+}
+
+# engine_configuration: OpenSSL's configuration with that engine, which openssl starts itself.
+engine_configuration() {
+    cat <<CONF
+openssl_conf = init
+[init]
+engines = engines
+[engines]
+pkcs11 = pkcs11
+[pkcs11]
+engine_id = pkcs11
+dynamic_path = $ENGINE
+MODULE_PATH = $MODULE
+PIN = $PIN
+init = 0
 CONF
 }
 

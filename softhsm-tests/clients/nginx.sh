@@ -6,31 +6,15 @@ CLIENT=nginx
 need nginx nginx-light
 need curl curl
 need pgrep procps
-ENGINE=$(ls /usr/lib/*/engines-3/pkcs11.so 2>/dev/null | head -n 1)
-need "${ENGINE:-engines-3/pkcs11.so}" libengine-pkcs11-openssl
+openssl_engine
 
 # The workers run as nobody where the master is root, and open the module again after the fork.
 chmod 755 "$WORK"
 new_token box >/dev/null
-generate() {
-    pkcs11-tool --module "$MODULE" --token-label box --login --pin "$PIN" --keypairgen "$@"
-}
-generate --key-type rsa:2048 --label rsa --id 01 --usage-sign >/dev/null
-generate --key-type EC:prime256v1 --label ec --id 02 --usage-sign >/dev/null
+new_key_pair --key-type rsa:2048 --label rsa --id 01 --usage-sign >/dev/null
+new_key_pair --key-type EC:prime256v1 --label ec --id 02 --usage-sign >/dev/null
 
-cat >"$WORK/openssl.cnf" <<CONF
-openssl_conf = init
-[init]
-engines = engines
-[engines]
-pkcs11 = pkcs11
-[pkcs11]
-engine_id = pkcs11
-dynamic_path = $ENGINE
-MODULE_PATH = $MODULE
-PIN = $PIN
-init = 0
-CONF
+engine_configuration >"$WORK/openssl.cnf"
 # A second file: a configuration that is loaded twice would load the engine twice.
 cat >"$WORK/req.cnf" <<CONF
 [req]

@@ -8,11 +8,8 @@ need ssh-agent openssh-client
 need /usr/sbin/sshd openssh-server
 
 new_token box >/dev/null
-generate() {
-    pkcs11-tool --module "$MODULE" --token-label box --login --pin "$PIN" --keypairgen "$@"
-}
-generate --key-type rsa:2048 --label rsa --id 01 --usage-sign >/dev/null
-generate --key-type EC:prime256v1 --label ec --id 02 --usage-sign >/dev/null
+new_key_pair --key-type rsa:2048 --label rsa --id 01 --usage-sign >/dev/null
+new_key_pair --key-type EC:prime256v1 --label ec --id 02 --usage-sign >/dev/null
 
 # OpenSSH asks for the PIN by a program of its own.
 printf '#!/bin/sh\necho %s\n' "$PIN" >"$WORK/askpass"

@@ -7,12 +7,9 @@ CLIENT=openssl-provider
 pkcs11_provider
 
 new_token box >/dev/null
-generate() {
-    pkcs11-tool --module "$MODULE" --token-label box --login --pin "$PIN" --keypairgen "$@"
-}
-generate --key-type rsa:2048 --label rsa --id 01 --usage-sign --usage-decrypt >/dev/null
-generate --key-type EC:prime256v1 --label ec --id 02 --usage-sign --usage-derive >/dev/null
-generate --key-type EC:edwards25519 --label ed --id 03 --usage-sign >/dev/null
+new_key_pair --key-type rsa:2048 --label rsa --id 01 --usage-sign --usage-decrypt >/dev/null
+new_key_pair --key-type EC:prime256v1 --label ec --id 02 --usage-sign --usage-derive >/dev/null
+new_key_pair --key-type EC:edwards25519 --label ed --id 03 --usage-sign >/dev/null
 
 # configure NAME [LINE]: the configuration, with a line for the provider. What is generated is written
 # as a reference.

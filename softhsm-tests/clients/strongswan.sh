@@ -8,11 +8,8 @@ PLUGIN=$(ls /usr/lib/ipsec/plugins/libstrongswan-pkcs11.so 2>/dev/null | head -n
 need "${PLUGIN:-libstrongswan-pkcs11.so}" libstrongswan-extra-plugins
 
 new_token box >/dev/null
-generate() {
-    pkcs11-tool --module "$MODULE" --token-label box --login --pin "$PIN" --keypairgen "$@"
-}
-generate --key-type rsa:2048 --label rsa --id 01 --usage-sign >/dev/null
-generate --key-type EC:prime256v1 --label ec --id 02 --usage-sign >/dev/null
+new_key_pair --key-type rsa:2048 --label rsa --id 01 --usage-sign >/dev/null
+new_key_pair --key-type EC:prime256v1 --label ec --id 02 --usage-sign >/dev/null
 
 # Only this module, and keys of the token before its own.
 cat >"$WORK/strongswan.conf" <<CONF
