@@ -16,6 +16,7 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "packages", about: "Debian's packages", needs: &[], run: packages },
     Step { name: "format", about: "rustfmt has nothing to change", needs: &[], run: format },
     Step { name: "clippy", about: "no warning in any target", needs: &[], run: clippy },
+    Step { name: "deny", about: "licenses, sources, advisories", needs: &[], run: deny },
     Step {
         name: "fuzz",
         about: "what a fuzzer sends to the daemon's wires compiles",
@@ -133,7 +134,6 @@ pub(super) const STEPS: &[Step] = &[
         run: bench::check_soak,
     },
     Step { name: "miri", about: "the unsafe code of the edge under Miri", needs: &[], run: miri },
-    Step { name: "deny", about: "licenses, sources, advisories", needs: &[], run: deny },
 ];
 
 fn packages() -> Result {
