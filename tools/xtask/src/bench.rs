@@ -90,7 +90,6 @@ pub(crate) fn check() -> Result {
 
 /// Does everything at once, for two seconds each way.
 pub(crate) fn check_soak() -> Result {
-    debian::install(&debian::CI.iter().collect::<Vec<_>>())?;
     soak(true, None)
 }
 
