@@ -45,7 +45,7 @@ pub(crate) fn run(data: &[u8]) {
     let length = usize::from(u16::from_le_bytes(*length)).min(rest.len());
     let (input, answers) = rest.split_at(length);
     let application = Remote::new(Answers(Mutex::new(answers)));
-    let module = Module { application: &application, layouts, refused: &|_, _, _| {} };
+    let module = Module::new(&application, layouts);
     let mut output = Vec::new();
     let limits = Limits { body: 1 << 16, workers: 1, ..Limits::default() };
     let _ = serve(input, &mut output, module, &limits);

@@ -28,11 +28,7 @@ fn huge_numbers_take_no_memory() {
     let config = dir.path().join("strongroom.toml");
     fs::write(&config, format!("[store]\npath = \"{}/store\"\n", dir.path().display())).unwrap();
     let application = Application::open(Config::load(&config).unwrap()).unwrap();
-    let module = Module {
-        application: &application,
-        layouts: strongroom_token::layouts,
-        refused: &|_, _, _| {},
-    };
+    let module = Module::new(&application, strongroom_token::layouts);
 
     let greeting = string(b"PRIVATE-GNOME-KEYRING-PKCS11-PROTOCOL-V-1");
     let arguments = [&[1], &greeting[..], &[0, 0, 0, 0, 0, 0]].concat();

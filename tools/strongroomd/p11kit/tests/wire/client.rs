@@ -40,11 +40,7 @@ impl Client {
         let (mut stream, peer) = UnixStream::pair().unwrap();
         let application = application(dir);
         let server = thread::spawn(move || {
-            let module = Module {
-                application: &application,
-                layouts: strongroom_token::layouts,
-                refused: &|_, _, _| {},
-            };
+            let module = Module::new(&application, strongroom_token::layouts);
             match serve(&peer, &peer, module, &Limits::default()) {
                 // The client hung up before its answer came.
                 Err(error) if error.kind() == ErrorKind::BrokenPipe => {}

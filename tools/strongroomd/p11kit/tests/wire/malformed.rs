@@ -358,11 +358,7 @@ impl Write for Stuck {
 fn nothing_follows_an_answer_that_was_cut_off() {
     let dir = tempfile::tempdir().unwrap();
     let application = application(dir.path());
-    let module = Module {
-        application: &application,
-        layouts: strongroom_token::layouts,
-        refused: &|_, _, _| {},
-    };
+    let module = Module::new(&application, strongroom_token::layouts);
     let limits = Limits { workers: 1, ..Limits::default() };
     let greeting = Body::new().ay(b"PRIVATE-GNOME-KEYRING-PKCS11-PROTOCOL-V-1").y(0).ay(b"\0");
     let ask = |id, signature: &[u8], arguments: &Body| {

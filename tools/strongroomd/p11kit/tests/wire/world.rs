@@ -119,10 +119,6 @@ pub(crate) fn said(output: &Output) -> String {
 /// Serves a client with an application of its own. That a client breaks off is its own affair.
 fn attend(stream: &UnixStream, config: &Path, limits: &Limits) {
     let application = Application::open(Config::load(config).unwrap()).unwrap();
-    let module = Module {
-        application: &application,
-        layouts: strongroom_token::layouts,
-        refused: &|_, _, _| {},
-    };
+    let module = Module::new(&application, strongroom_token::layouts);
     let _ = serve(stream, stream, module, limits);
 }
