@@ -58,12 +58,6 @@ impl Memory {
         self.place(at)[index].get()
     }
 
-    /// The first bytes of what is at an address that this gave.
-    pub fn read(&self, at: CK_ULONG, len: usize) -> Vec<u8> {
-        let bytes = self.place(at).iter().flat_map(|word| word.get().to_ne_bytes());
-        bytes.take(len).collect()
-    }
-
     /// Whether the module has left everything alone that lies behind so many bytes.
     pub fn untouched_behind(&self, at: CK_ULONG, len: CK_ULONG) -> bool {
         let first = usize::try_from(len).unwrap_or(usize::MAX).div_ceil(size_of::<CK_ULONG>());
