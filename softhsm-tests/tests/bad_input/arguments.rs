@@ -35,6 +35,15 @@ impl Case {
         }
     }
 
+    /// The arguments, with the fault in them.
+    fn words(&self, fixture: &Fixture, memory: &mut Memory) -> Vec<CK_ULONG> {
+        let mut words = fixture.words(self.function, memory);
+        if let Some(Spoiled { at, fault, .. }) = &self.fault {
+            fixture.spoil(fault, *at, &mut words, memory);
+        }
+        words
+    }
+
     /// What may be answered in a session.
     fn wanted(&self) -> Vec<CK_RV> {
         let Some(Spoiled { argument, fault, .. }) = &self.fault else {
@@ -109,10 +118,7 @@ fn prepared(fixture: &Fixture, case: &Case) -> Verdict {
         }
     }
     let mut memory = Memory::default();
-    let mut words = fixture.words(function, &mut memory);
-    if let Some(Spoiled { at, fault, .. }) = &case.fault {
-        fixture.spoil(fault, *at, &mut words, &mut memory);
-    }
+    let words = case.words(fixture, &mut memory);
     let rooms = rooms(function, &words, &memory);
     let Some(rv) = fixture.module.call(function.name, &words) else { return Verdict::Absent };
     if rv == CKR_FUNCTION_NOT_SUPPORTED && !fixture.complete {
@@ -167,15 +173,13 @@ const OF_THE_PAST: &[&str] = &["C_GetFunctionStatus", "C_CancelFunction"];
 
 /// A case in a process that has not initialised the module.
 fn without_a_module(fixture: &mut Fixture, case: &Case) -> Verdict {
-    let (function, mut memory) = (case.function, Memory::default());
+    let function = case.function;
     // Those that would change what the cases behind them find.
     if case.fault.is_none() && matches!(function.name, "C_Initialize" | "C_Finalize") {
         return Verdict::Absent;
     }
-    let mut words = fixture.words(function, &mut memory);
-    if let Some(Spoiled { at, fault, .. }) = &case.fault {
-        fixture.spoil(fault, *at, &mut words, &mut memory);
-    }
+    let mut memory = Memory::default();
+    let words = case.words(fixture, &mut memory);
     let Some(rv) = fixture.module.call(function.name, &words) else { return Verdict::Absent };
     let mut wanted = vec![CKR_CRYPTOKI_NOT_INITIALIZED];
     if function.name == "C_Initialize" || AT_ANY_TIME.contains(&function.name) {

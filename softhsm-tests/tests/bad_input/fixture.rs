@@ -33,7 +33,8 @@ const WRAPPED: [u8; 24] = [
     0x64, 0xE8, 0xC3, 0xF9, 0xCE, 0x0F, 0x5B, 0xA2, 0x63, 0xE9, 0x77, 0x79, 0x05, 0x81, 0x8A, 0x2A,
     0x93, 0xC8, 0x19, 0x1E, 0x7D, 0x6E, 0x8A, 0xE7,
 ];
-const P256: &[u8] = &[0x06, 8, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 7];
+/// `CKA_EC_PARAMS` of P-256.
+pub(crate) const P256: &[u8] = &[0x06, 8, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 7];
 /// More room than any output needs, in words.
 const ROOM: usize = 512;
 
@@ -389,7 +390,7 @@ impl Fixture {
             Kind::Fill => vec![memory.room(4), 32],
             Kind::Found => vec![memory.room(4), 4, memory.room(1)],
             Kind::Place(words) => vec![memory.room(words)],
-            Kind::Perhaps | Kind::Reserved | Kind::Anything | Kind::InitArgs => vec![0],
+            Kind::Optional | Kind::Reserved | Kind::InitArgs => vec![0],
             Kind::Number(number, _) => vec![number],
             Kind::Pin(pin) => {
                 let pin = self.pin(pin);

@@ -3,14 +3,16 @@
 use cryptoki_sys::*;
 use strongroom_softhsm_tests::{Attribute, t};
 
+use crate::fixture::P256;
 use crate::kinds::{
     ASSOCIATED_FORGED, ASSOCIATED_MESSAGE, BLOCKS, CIPHERTEXT, Codes, DIGESTED, ENCAPSULATED,
-    FORGED, FORGED_KEY, FORGED_WRAP, FORGERY, Held, How, KEY, KEY_INSIDE, Kind, MAC, NAME, OBJECT,
-    Parameter, Pin, RECOVERABLE, SHORT, STATE, TEXT, UNWANTED, UNWRAPPING, WRAPPED, WRAPPING,
+    FORGED, FORGED_KEY, FORGED_WRAP, FORGERY, Held, How, KEY, KEY_INSIDE, Kind, MAC, NAME,
+    NO_MECHANISM, OBJECT, Parameter, Pin, RECOVERABLE, SHORT, STATE, TEXT, UNWANTED, UNWRAPPING,
+    WRAPPED, WRAPPING,
 };
 use Kind::{
-    Anything, Fill, Found, In, InitArgs, Label, List, Mechanism, Message, NoParameter, Number,
-    Object, Out, Perhaps, Place, Query, Reserved, Session, Slot, Template,
+    Fill, Found, In, InitArgs, Label, List, Mechanism, Message, NoParameter, Number, Object,
+    Optional, Out, Place, Query, Reserved, Session, Slot, Template,
 };
 
 /// A function.
@@ -23,9 +25,11 @@ pub(crate) struct Function {
     pub(crate) good: Codes,
     /// What else is right, whatever is wrong with the arguments: it depends on who is logged in.
     pub(crate) also: Codes,
-    /// Faults that are none here, or others: which argument, which fault, and what is right.
-    pub(crate) but: &'static [(usize, &'static str, Codes)],
+    pub(crate) but: &'static [Exception],
 }
+
+/// A fault that is none here, or another: which argument, which fault, and what is right.
+pub(crate) type Exception = (usize, &'static str, Codes);
 
 impl Function {
     const fn after(self, before: &'static [&'static str]) -> Self {
@@ -40,7 +44,7 @@ impl Function {
         Self { also, ..self }
     }
 
-    const fn but(self, but: &'static [(usize, &'static str, Codes)]) -> Self {
+    const fn but(self, but: &'static [Exception]) -> Self {
         Self { but, ..self }
     }
 }
@@ -60,6 +64,7 @@ const NOT_PARALLEL: Codes = &[CKR_FUNCTION_NOT_PARALLEL];
 const UNSUPPORTED: Codes = &[CKR_FUNCTION_NOT_SUPPORTED];
 const SIGNATURE_LATER: Codes = &[CKR_OK, CKR_SIGNATURE_LEN_RANGE];
 const BAD_OR_OK: Codes = &[CKR_OK, CKR_ARGUMENTS_BAD];
+const NOT_SIGNED: Codes = &[CKR_SIGNATURE_INVALID];
 const LOGGED_IN: Codes = &[CKR_USER_ALREADY_LOGGED_IN, CKR_USER_ANOTHER_ALREADY_LOGGED_IN];
 
 /// Who logs in.
@@ -105,10 +110,7 @@ fn an_aes_key() -> Vec<Attribute> {
 }
 
 fn a_public_key() -> Vec<Attribute> {
-    t![
-        CKA_TOKEN => false, CKA_PRIVATE => false,
-        CKA_EC_PARAMS => &[0x06, 8, 0x2A, 0x86, 0x48, 0xCE, 0x3D, 3, 1, 7],
-    ]
+    t![CKA_TOKEN => false, CKA_PRIVATE => false, CKA_EC_PARAMS => P256]
 }
 
 fn a_private_key() -> Vec<Attribute> {
@@ -140,12 +142,33 @@ const fn needed(how: &'static How) -> Kind {
 }
 
 /// A template that looks for objects: what no object has is found nowhere.
-const SEARCHED: &[(usize, &str, Codes)] = &[
+const SEARCHED: &[Exception] = &[
     (1, "an attribute nobody knows", &[CKR_OK, CKR_ATTRIBUTE_TYPE_INVALID]),
     (1, "an attribute of 2^32", &[CKR_OK, CKR_ATTRIBUTE_TYPE_INVALID]),
     (1, "a value of no bytes", &[CKR_OK, CKR_ATTRIBUTE_VALUE_INVALID]),
     (1, "a value of 3 bytes", &[CKR_OK, CKR_ATTRIBUTE_VALUE_INVALID]),
 ];
+
+/// Fewer bytes than good arguments have.
+const fn fewer(argument: usize, codes: Codes) -> [Exception; 3] {
+    [
+        (argument, "length 0", codes),
+        (argument, "null and 0", codes),
+        (argument, "one byte less", codes),
+    ]
+}
+
+/// The part of a message that its signature comes with. Without a signature it is not the last one.
+const LAST_PART: &[Exception] = {
+    let [none, null, less] = fewer(2, NOT_SIGNED);
+    &[none, null, less, (3, "null and 0", OK)]
+};
+
+/// Room for what is forged.
+const fn forged(argument: usize) -> [Exception; 2] {
+    const CODES: Codes = &[CKR_AEAD_DECRYPT_FAILED, CKR_ARGUMENTS_BAD];
+    [(argument, "room of 2^63", CODES), (argument, "room of all", CODES)]
+}
 
 /// Every function of PKCS#11 3.2.
 pub(crate) static FUNCTIONS: &[Function] = &[
@@ -160,8 +183,8 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     function(
         "C_GetInterface",
         &[
-            Perhaps,
-            Perhaps,
+            Optional,
+            Optional,
             Place(1),
             Number(0, &[(1 << 40, FORBIDDEN), (CK_ULONG::MAX, FORBIDDEN)]),
         ],
@@ -180,7 +203,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
             Number(
                 CKM_SHA256,
                 &[
-                    (0x7FFF_FFF1, &[CKR_MECHANISM_INVALID]),
+                    (NO_MECHANISM, &[CKR_MECHANISM_INVALID]),
                     (CK_ULONG::MAX, &[CKR_MECHANISM_INVALID]),
                     (1 << 32 | CKM_SHA256, &[CKR_MECHANISM_INVALID]),
                 ],
@@ -208,8 +231,8 @@ pub(crate) static FUNCTIONS: &[Function] = &[
                     (CK_ULONG::MAX, &[CKR_ARGUMENTS_BAD, CKR_SESSION_ASYNC_NOT_SUPPORTED]),
                 ],
             ),
-            Anything,
-            Anything,
+            Optional,
+            Optional,
             Place(1),
         ],
     ),
@@ -290,10 +313,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     )
     .after(&["C_MessageDecryptInit"])
     .answers(FORGERY)
-    .but(&[
-        (4, "room of 2^63", &[CKR_AEAD_DECRYPT_FAILED, CKR_ARGUMENTS_BAD]),
-        (4, "room of all", &[CKR_AEAD_DECRYPT_FAILED, CKR_ARGUMENTS_BAD]),
-    ]),
+    .but(&forged(4)),
     function("C_DecryptMessageBegin", &[Session, Message, In(&TEXT)])
         .after(&["C_MessageDecryptInit"]),
     function(
@@ -302,10 +322,7 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     )
     .after(&["C_MessageDecryptInit", "C_DecryptMessageBegin"])
     .answers(FORGERY)
-    .but(&[
-        (3, "room of 2^63", &[CKR_AEAD_DECRYPT_FAILED, CKR_ARGUMENTS_BAD]),
-        (3, "room of all", &[CKR_AEAD_DECRYPT_FAILED, CKR_ARGUMENTS_BAD]),
-    ]),
+    .but(&forged(3)),
     function("C_MessageDecryptFinal", &[Session]).after(&["C_MessageDecryptInit"]),
     // 5.12, digests.
     function("C_DigestInit", &[Session, ends(&SHA256)]),
@@ -322,11 +339,9 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     function("C_SignRecover", &[Session, In(&SHORT), Out(SMALL)]).after(&["C_SignRecoverInit"]),
     // 5.14, verification.
     function("C_VerifyInit", &[Session, ends(&MAC_OF), Object(Held::Mac, KEY)]),
-    function("C_Verify", &[Session, In(&TEXT), In(&MAC)]).after(&["C_VerifyInit"]).but(&[
-        (1, "length 0", &[CKR_SIGNATURE_INVALID]),
-        (1, "null and 0", &[CKR_SIGNATURE_INVALID]),
-        (1, "one byte less", &[CKR_SIGNATURE_INVALID]),
-    ]),
+    function("C_Verify", &[Session, In(&TEXT), In(&MAC)])
+        .after(&["C_VerifyInit"])
+        .but(&fewer(1, NOT_SIGNED)),
     function("C_VerifyUpdate", &[Session, In(&TEXT)]).after(&["C_VerifyInit"]),
     function("C_VerifyFinal", &[Session, In(&MAC)]).after(&["C_VerifyInit", "C_VerifyUpdate"]),
     function("C_VerifyRecoverInit", &[Session, ends(&RSA), Object(Held::RsaPublic, KEY)]),
@@ -334,16 +349,10 @@ pub(crate) static FUNCTIONS: &[Function] = &[
         .after(&["C_VerifyRecoverInit"]),
     function("C_VerifySignatureInit", &[Session, ends(&MAC_OF), Object(Held::Mac, KEY), In(&MAC)])
         // That it is no signature may be told when the data is there.
-        .but(&[
-            (3, "null and 0", SIGNATURE_LATER),
-            (3, "length 0", SIGNATURE_LATER),
-            (3, "one byte less", SIGNATURE_LATER),
-        ]),
-    function("C_VerifySignature", &[Session, In(&TEXT)]).after(&["C_VerifySignatureInit"]).but(&[
-        (1, "length 0", &[CKR_SIGNATURE_INVALID]),
-        (1, "null and 0", &[CKR_SIGNATURE_INVALID]),
-        (1, "one byte less", &[CKR_SIGNATURE_INVALID]),
-    ]),
+        .but(&fewer(3, SIGNATURE_LATER)),
+    function("C_VerifySignature", &[Session, In(&TEXT)])
+        .after(&["C_VerifySignatureInit"])
+        .but(&fewer(1, NOT_SIGNED)),
     function("C_VerifySignatureUpdate", &[Session, In(&TEXT)]).after(&["C_VerifySignatureInit"]),
     function("C_VerifySignatureFinal", &[Session])
         .after(&["C_VerifySignatureInit", "C_VerifySignatureUpdate"]),
@@ -369,21 +378,11 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     function("C_MessageVerifyInit", &[Session, ends(&MAC_OF), Object(Held::Mac, KEY)]),
     function("C_VerifyMessage", &[Session, NoParameter, In(&TEXT), In(&MAC)])
         .after(&["C_MessageVerifyInit"])
-        .but(&[
-            (2, "length 0", &[CKR_SIGNATURE_INVALID]),
-            (2, "null and 0", &[CKR_SIGNATURE_INVALID]),
-            (2, "one byte less", &[CKR_SIGNATURE_INVALID]),
-        ]),
+        .but(&fewer(2, NOT_SIGNED)),
     function("C_VerifyMessageBegin", &[Session, NoParameter]).after(&["C_MessageVerifyInit"]),
     function("C_VerifyMessageNext", &[Session, NoParameter, In(&TEXT), In(&MAC)])
         .after(&["C_MessageVerifyInit", "C_VerifyMessageBegin"])
-        .but(&[
-            (2, "length 0", &[CKR_SIGNATURE_INVALID]),
-            (2, "null and 0", &[CKR_SIGNATURE_INVALID]),
-            (2, "one byte less", &[CKR_SIGNATURE_INVALID]),
-            // Without a signature it is not the last part.
-            (3, "null and 0", OK),
-        ]),
+        .but(LAST_PART),
     function("C_MessageVerifyFinal", &[Session]).after(&["C_MessageVerifyInit"]),
     // 5.18, keys.
     function("C_GenerateKey", &[Session, needed(&AES_GEN), Template(an_aes_key), Place(1)]),
@@ -481,11 +480,11 @@ pub(crate) static FUNCTIONS: &[Function] = &[
     // 5.20 and 5.21, functions of the past and of those to come.
     function("C_GetFunctionStatus", &[Session]).answers(NOT_PARALLEL).also(NOT_PARALLEL),
     function("C_CancelFunction", &[Session]).answers(NOT_PARALLEL).also(NOT_PARALLEL),
-    function("C_AsyncComplete", &[Session, Perhaps, Place(8)])
+    function("C_AsyncComplete", &[Session, Optional, Place(8)])
         .answers(UNSUPPORTED)
         .also(UNSUPPORTED),
-    function("C_AsyncGetID", &[Session, Perhaps, Place(1)]).answers(UNSUPPORTED).also(UNSUPPORTED),
-    function("C_AsyncJoin", &[Session, Perhaps, Number(1, &[]), Fill])
+    function("C_AsyncGetID", &[Session, Optional, Place(1)]).answers(UNSUPPORTED).also(UNSUPPORTED),
+    function("C_AsyncJoin", &[Session, Optional, Number(1, &[]), Fill])
         .answers(UNSUPPORTED)
         .also(UNSUPPORTED),
 ];

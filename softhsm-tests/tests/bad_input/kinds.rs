@@ -33,14 +33,12 @@ pub(crate) enum Kind {
     Found,
     /// A place for a structure or a number of so many words.
     Place(usize),
-    /// A place for a structure that may be missing.
-    Perhaps,
     /// A number, and others that are wrong.
     Number(CK_ULONG, &'static [(CK_ULONG, Codes)]),
     /// What must be null.
     Reserved,
-    /// What nobody looks at.
-    Anything,
+    /// What may be null, and is.
+    Optional,
     /// A PIN and its length.
     Pin(Pin),
     /// The label of a token, of 32 bytes.
@@ -191,9 +189,23 @@ pub(crate) enum Source {
 }
 
 const ENDLESS: Codes = &[CKR_ARGUMENTS_BAD, CKR_HOST_MEMORY];
+/// More bytes than any wrapped key has.
+const KEY_TOO_LONG: Codes =
+    &[CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID, CKR_ARGUMENTS_BAD];
 
 const fn input(source: Source, zero: Codes, odd: Codes, vast: Codes, endless: Codes) -> Input {
     Input { source, zero, odd, vast, endless }
+}
+
+const fn signature(source: Source) -> Input {
+    const LENGTH: Codes = &[CKR_SIGNATURE_LEN_RANGE];
+    const TOO_LONG: Codes = &[CKR_SIGNATURE_LEN_RANGE, CKR_ARGUMENTS_BAD];
+    input(source, LENGTH, LENGTH, TOO_LONG, TOO_LONG)
+}
+
+const fn key_inside(source: Source) -> Input {
+    const NO_KEY: Codes = &[CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID];
+    input(source, NO_KEY, NO_KEY, KEY_TOO_LONG, KEY_TOO_LONG)
 }
 
 /// Data of any length.
@@ -223,37 +235,13 @@ pub(crate) static CIPHERTEXT: Input = input(
     &[CKR_ENCRYPTED_DATA_LEN_RANGE, CKR_ARGUMENTS_BAD, CKR_HOST_MEMORY],
 );
 /// A MAC.
-pub(crate) static MAC: Input = input(
-    Source::Mac,
-    &[CKR_SIGNATURE_LEN_RANGE],
-    &[CKR_SIGNATURE_LEN_RANGE],
-    &[CKR_SIGNATURE_LEN_RANGE, CKR_ARGUMENTS_BAD],
-    &[CKR_SIGNATURE_LEN_RANGE, CKR_ARGUMENTS_BAD],
-);
+pub(crate) static MAC: Input = signature(Source::Mac);
 /// A signature with the data in it.
-pub(crate) static RECOVERABLE: Input = input(
-    Source::Recoverable,
-    &[CKR_SIGNATURE_LEN_RANGE],
-    &[CKR_SIGNATURE_LEN_RANGE],
-    &[CKR_SIGNATURE_LEN_RANGE, CKR_ARGUMENTS_BAD],
-    &[CKR_SIGNATURE_LEN_RANGE, CKR_ARGUMENTS_BAD],
-);
+pub(crate) static RECOVERABLE: Input = signature(Source::Recoverable);
 /// A wrapped key.
-pub(crate) static KEY_INSIDE: Input = input(
-    Source::Wrapped,
-    &[CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID],
-    &[CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID],
-    &[CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID, CKR_ARGUMENTS_BAD],
-    &[CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID, CKR_ARGUMENTS_BAD],
-);
+pub(crate) static KEY_INSIDE: Input = key_inside(Source::Wrapped);
 /// What a public key encapsulated.
-pub(crate) static ENCAPSULATED: Input = input(
-    Source::Encapsulated,
-    &[CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID],
-    &[CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID],
-    &[CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID, CKR_ARGUMENTS_BAD],
-    &[CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID, CKR_ARGUMENTS_BAD],
-);
+pub(crate) static ENCAPSULATED: Input = key_inside(Source::Encapsulated);
 /// The state of operations.
 pub(crate) static STATE: Input = input(
     Source::State,
@@ -263,18 +251,12 @@ pub(crate) static STATE: Input = input(
     &[CKR_SAVED_STATE_INVALID, CKR_ARGUMENTS_BAD],
 );
 /// Ciphertext that somebody made up.
-pub(crate) static FORGED: Input =
-    input(Source::Text, FORGERY, FORGERY, &[], &[CKR_ARGUMENTS_BAD, CKR_HOST_MEMORY]);
+pub(crate) static FORGED: Input = input(Source::Text, FORGERY, FORGERY, &[], ENDLESS);
 /// What is said of it.
 pub(crate) const FORGERY: Codes = &[CKR_AEAD_DECRYPT_FAILED];
 /// A wrapped key that somebody made up.
-pub(crate) static FORGED_KEY: Input = input(
-    Source::Text,
-    FORGED_WRAP,
-    FORGED_WRAP,
-    &[CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID, CKR_ARGUMENTS_BAD],
-    &[CKR_WRAPPED_KEY_LEN_RANGE, CKR_WRAPPED_KEY_INVALID, CKR_ARGUMENTS_BAD],
-);
+pub(crate) static FORGED_KEY: Input =
+    input(Source::Text, FORGED_WRAP, FORGED_WRAP, KEY_TOO_LONG, KEY_TOO_LONG);
 /// What is said of it.
 pub(crate) const FORGED_WRAP: Codes =
     &[CKR_WRAPPED_KEY_INVALID, CKR_WRAPPED_KEY_LEN_RANGE, CKR_AEAD_DECRYPT_FAILED];
@@ -327,7 +309,7 @@ const MUCH: CK_ULONG = 1 << 27;
 /// A handle that nobody gives so soon.
 const UNKNOWN: CK_ULONG = 0x7FFF_FFF3;
 /// A number of the standard's range that is no mechanism's.
-const NO_MECHANISM: CK_ULONG = 0x7FFF_FFF1;
+pub(crate) const NO_MECHANISM: CK_ULONG = 0x7FFF_FFF1;
 
 const BAD: Codes = &[CKR_ARGUMENTS_BAD];
 const PARAMETER: Codes = &[CKR_MECHANISM_PARAM_INVALID, CKR_ARGUMENTS_BAD];
@@ -582,7 +564,7 @@ impl Kind {
                 fault("at most all", &[(1, Word(MAX))], &[CKR_OK, CKR_ARGUMENTS_BAD]),
             ],
             Self::Place(_) => vec![fault("null", &[(0, Word(0))], BAD)],
-            Self::Perhaps | Self::Anything => vec![],
+            Self::Optional => vec![],
             Self::Number(_, others) => others
                 .iter()
                 .map(|(other, wanted)| fault(&format!("{other:#x}"), &[(0, Word(*other))], wanted))

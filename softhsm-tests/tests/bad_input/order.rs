@@ -4,12 +4,11 @@
 use std::collections::BTreeMap;
 
 use cryptoki_sys::*;
-use strongroom_softhsm_tests::Rv;
 use strongroom_softhsm_tests::SoftHsm2::Fails;
 use strongroom_softhsm_tests::batch::{Verdict, run};
 use strongroom_softhsm_tests::case;
 
-use crate::arguments::prepare;
+use crate::arguments::{judge, prepare};
 use crate::fixture::{Fixture, Login};
 
 /// A kind of operation: the functions that start it, work in it and end it.
@@ -238,9 +237,10 @@ fn steps(fixture: &Fixture, sequence: &Sequence) -> Verdict {
             continue;
         }
         let (wanted, after) = model(states.get(family).copied(), step);
-        if !wanted.is_empty() && !wanted.contains(&rv.0) {
-            let wanted: Vec<Rv> = wanted.iter().copied().map(Rv).collect();
-            return Verdict::Wrong(format!("{name}, call {}: {rv:?}, not {wanted:?}", at + 1));
+        if !wanted.is_empty()
+            && let Verdict::Wrong(what) = judge(rv, wanted)
+        {
+            return Verdict::Wrong(format!("{name}, call {}: {what}", at + 1));
         }
         match after {
             Some(state) => states.insert(*family, state),
