@@ -9,8 +9,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::{fs, io};
 
-use crate::daemon::daemon_path;
-use crate::harness::results;
+use crate::harness::{results, stem};
 use crate::raw::{Ended, Forked, alarm};
 
 /// No case takes so many seconds, unless it hangs.
@@ -88,11 +87,7 @@ impl Tally {
 
 /// Appends a line to the figures of the module under test. The last line of a part counts.
 fn record(directory: &Path, part: &str, tally: &Tally) -> io::Result<()> {
-    let module = crate::harness::module_path();
-    let stem = match daemon_path() {
-        Some(_) => "strongroom-remote".into(),
-        None => module.file_stem().expect("a module has a name").to_string_lossy(),
-    };
+    let stem = stem();
     fs::create_dir_all(directory)?;
     let Tally { tried, crashed, hung, wrong, changed, told } = tally;
     let path = directory.join(format!("{stem}.bad-input.tsv"));
