@@ -40,6 +40,8 @@ const START: &str = "STRONGROOM_TESTS_START";
 
 /// No test takes so long, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
+/// Nor does one of thousands of cases, each of which has its own limit.
+const PATIENCE_OF_BATCHES: Duration = Duration::from_secs(600);
 
 /// Which configuration files a module finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,40 +61,47 @@ const NO_DAEMON: &str = "a softhsm2.conf alone leads to no daemon";
 /// Runs a test.
 pub fn case<F: Fn(&World)>(softhsm2: SoftHsm2, body: F) {
     let rows = &[("", softhsm2, ())];
-    run(type_name::<F>(), Configured::Itself, rows, |world, ()| body(world));
+    run(type_name::<F>(), Configured::Itself, PATIENCE, rows, |world, ()| body(world));
+}
+
+/// Runs a test of [batches](crate::batch).
+pub fn case_of_batches<F: Fn(&World)>(softhsm2: SoftHsm2, body: F) {
+    let rows = &[("", softhsm2, ())];
+    run(type_name::<F>(), Configured::Itself, PATIENCE_OF_BATCHES, rows, |world, ()| body(world));
 }
 
 /// Runs a test on every row: a name, what SoftHSM2 makes of it, and the data.
 pub fn table<R, F: Fn(&World, &R)>(rows: &[(&str, SoftHsm2, R)], body: F) {
-    run(type_name::<F>(), Configured::Itself, rows, body);
+    run(type_name::<F>(), Configured::Itself, PATIENCE, rows, body);
 }
 
 /// Runs a test on a module with the habits of SoftHSM2.
 pub fn case_compatible<F: Fn(&World)>(softhsm2: SoftHsm2, body: F) {
     let rows = &[("", softhsm2, ())];
-    run(type_name::<F>(), Configured::Compatible, rows, |world, ()| body(world));
+    run(type_name::<F>(), Configured::Compatible, PATIENCE, rows, |world, ()| body(world));
 }
 
 /// The same on every row.
 pub fn table_compatible<R, F: Fn(&World, &R)>(rows: &[(&str, SoftHsm2, R)], body: F) {
-    run(type_name::<F>(), Configured::Compatible, rows, body);
+    run(type_name::<F>(), Configured::Compatible, PATIENCE, rows, body);
 }
 
 /// Runs a test on a module that finds a `softhsm2.conf` and nothing else. There is no daemon then, so the
 /// client of one is not asked.
 pub fn case_as_softhsm2<F: Fn(&World)>(softhsm2: SoftHsm2, body: F) {
     let rows = &[("", softhsm2, ())];
-    run(type_name::<F>(), Configured::AsSoftHsm2, rows, |world, ()| body(world));
+    run(type_name::<F>(), Configured::AsSoftHsm2, PATIENCE, rows, |world, ()| body(world));
 }
 
 /// The same on every row.
 pub fn table_as_softhsm2<R, F: Fn(&World, &R)>(rows: &[(&str, SoftHsm2, R)], body: F) {
-    run(type_name::<F>(), Configured::AsSoftHsm2, rows, body);
+    run(type_name::<F>(), Configured::AsSoftHsm2, PATIENCE, rows, body);
 }
 
 fn run<R>(
     closure: &str,
     configured: Configured,
+    patience: Duration,
     rows: &[(&str, SoftHsm2, R)],
     body: impl Fn(&World, &R),
 ) {
@@ -100,7 +109,7 @@ fn run<R>(
     let name = name.split_once("::").map_or(name, |(_, name)| name);
     match env::var_os(REPORT) {
         Some(report) => child(Path::new(&report), rows, body),
-        None => parent(name, configured, rows),
+        None => parent(name, configured, patience, rows),
     }
 }
 
@@ -167,7 +176,7 @@ impl Outcome {
     }
 }
 
-fn parent<R>(name: &str, configured: Configured, rows: &[(&str, SoftHsm2, R)]) {
+fn parent<R>(name: &str, configured: Configured, patience: Duration, rows: &[(&str, SoftHsm2, R)]) {
     let module = module_path();
     let full = |row: &str| match row {
         "" => name.to_owned(),
@@ -183,7 +192,7 @@ fn parent<R>(name: &str, configured: Configured, rows: &[(&str, SoftHsm2, R)]) {
     let softhsm2 = stem().starts_with("libsofthsm2");
     let mut bad = Vec::new();
     for ((row, expected, _), (outcome, output)) in
-        rows.iter().zip(outcomes(name, configured, &module, rows.len()))
+        rows.iter().zip(outcomes(name, configured, patience, &module, rows.len()))
     {
         let full = full(row);
         let (complaint, reason) = judge(softhsm2, *expected, &outcome);
@@ -232,6 +241,7 @@ fn record(name: &str, outcome: &Outcome, reason: &str) {
 fn outcomes(
     name: &str,
     configured: Configured,
+    patience: Duration,
     module: &Path,
     rows: usize,
 ) -> Vec<(Outcome, String)> {
@@ -242,7 +252,7 @@ fn outcomes(
         let mut command = child_command(name, configured, module, directory.path(), &report);
         command.env(START, outcomes.len().to_string());
         let output_path = directory.path().join("output");
-        let status = wait(command, &output_path);
+        let status = wait(command, patience, &output_path);
         let output = fs::read(&output_path).unwrap_or_default();
         let output = String::from_utf8_lossy(&output).into_owned();
         let before = outcomes.len();
@@ -262,7 +272,7 @@ fn outcomes(
             }
         }
         let ending = match status {
-            None => Some(format!("no end after {} seconds", PATIENCE.as_secs())),
+            None => Some(format!("no end after {} seconds", patience.as_secs())),
             Some(status) => {
                 status.signal().map(|signal| format!("signal {signal}")).or_else(|| {
                     (!status.success()).then(|| format!("exit status {:?}", status.code()))
@@ -339,7 +349,7 @@ fn child_command(
     command
 }
 
-fn wait(mut command: Command, output: &Path) -> Option<ExitStatus> {
+fn wait(mut command: Command, patience: Duration, output: &Path) -> Option<ExitStatus> {
     let output = File::create(output).expect("a file for the output");
     let errors = output.try_clone().expect("a second handle");
     let mut child =
@@ -350,7 +360,7 @@ fn wait(mut command: Command, output: &Path) -> Option<ExitStatus> {
         if let Some(status) = child.try_wait().expect("the child's status") {
             return Some(status);
         }
-        if start.elapsed() > PATIENCE {
+        if start.elapsed() > patience {
             child.kill().expect("the child ends");
             child.wait().expect("the child's status");
             return None;

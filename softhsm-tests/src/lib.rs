@@ -30,7 +30,8 @@ pub mod template;
 pub mod world;
 
 pub use harness::{
-    SoftHsm2, case, case_as_softhsm2, case_compatible, table, table_as_softhsm2, table_compatible,
+    SoftHsm2, case, case_as_softhsm2, case_compatible, case_of_batches, table, table_as_softhsm2,
+    table_compatible,
 };
 pub use raw::{
     Dual, In, InitArgs, Mechanism, Memory, Message, Module, PLENTY, Param, Room, Template, Word,

@@ -4,7 +4,7 @@ use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::{self, Fails, Passes};
 use strongroom_softhsm_tests::batch::{Tally, Verdict, run};
 use strongroom_softhsm_tests::raw::{Ended, Forked, go_on_in_a_child};
-use strongroom_softhsm_tests::{InitArgs, Memory, Rv, World, case};
+use strongroom_softhsm_tests::{InitArgs, Memory, Rv, World, case_of_batches};
 
 use crate::fixture::{Fixture, Login, furnish};
 use crate::functions::{FUNCTIONS, Function};
@@ -153,17 +153,21 @@ pub(crate) fn prepare(world: &World) {
 
 #[test]
 fn with_nobody_logged_in() {
-    case(MANY, |world| in_sessions(world, Login::Nobody).judge("arguments, nobody logged in"));
+    case_of_batches(MANY, |world| {
+        in_sessions(world, Login::Nobody).judge("arguments, nobody logged in")
+    });
 }
 
 #[test]
 fn with_the_user() {
-    case(MANY, |world| in_sessions(world, Login::User).judge("arguments, the user"));
+    case_of_batches(MANY, |world| in_sessions(world, Login::User).judge("arguments, the user"));
 }
 
 #[test]
 fn with_the_security_officer() {
-    case(MANY, |world| in_sessions(world, Login::So).judge("arguments, the security officer"));
+    case_of_batches(MANY, |world| {
+        in_sessions(world, Login::So).judge("arguments, the security officer")
+    });
 }
 
 /// What need no `C_Initialize`.
@@ -225,7 +229,7 @@ fn in_a_child(world: &World) -> Fixture {
 
 #[test]
 fn use_before_initialize() {
-    case(Passes, |world| {
+    case_of_batches(Passes, |world| {
         prepare(world);
         run(&cases(), Case::name, || before_initialize(world), and_it_stays_so)
             .judge("before C_Initialize");
@@ -234,7 +238,7 @@ fn use_before_initialize() {
 
 #[test]
 fn use_after_finalize() {
-    case(Passes, |world| {
+    case_of_batches(Passes, |world| {
         prepare(world);
         run(&cases(), Case::name, || after_finalize(world), and_it_stays_so)
             .judge("after C_Finalize");
@@ -243,7 +247,7 @@ fn use_after_finalize() {
 
 #[test]
 fn use_in_a_forked_child() {
-    case(MANY, |world| {
+    case_of_batches(MANY, |world| {
         prepare(world);
         run(&cases(), Case::name, || in_a_child(world), without_a_module)
             .judge("in a forked child");

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::Fails;
 use strongroom_softhsm_tests::batch::{Verdict, run};
-use strongroom_softhsm_tests::case;
+use strongroom_softhsm_tests::case_of_batches;
 
 use crate::arguments::{judge, prepare};
 use crate::fixture::{Fixture, Login};
@@ -252,7 +252,7 @@ fn steps(fixture: &Fixture, sequence: &Sequence) -> Verdict {
 
 #[test]
 fn every_order_of_calls() {
-    case(Fails("C_Sign after C_SignUpdate, and the like"), |world| {
+    case_of_batches(Fails("C_Sign after C_SignUpdate, and the like"), |world| {
         prepare(world);
         run(&sequences(), Sequence::name, || Fixture::begin(world, Login::User), follow)
             .judge("orders of calls");

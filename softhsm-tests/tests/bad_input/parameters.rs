@@ -6,7 +6,7 @@ use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::{self, Fails};
 use strongroom_softhsm_tests::batch::{Verdict, run};
 use strongroom_softhsm_tests::raw::{Ended, Forked};
-use strongroom_softhsm_tests::{Memory, Rv, World, case};
+use strongroom_softhsm_tests::{Memory, Rv, World, case_of_batches};
 
 use crate::arguments::{judge, prepare};
 use crate::fixture::{Fixture, Login};
@@ -245,7 +245,7 @@ fn generic_cases(world: &World) -> Vec<Generic> {
 
 #[test]
 fn any_bytes_for_every_mechanism() {
-    case(MANY, |world| {
+    case_of_batches(MANY, |world| {
         prepare(world);
         run(&generic_cases(world), Generic::name, || Fixture::begin(world, Login::User), {
             attempt_generic
@@ -427,7 +427,7 @@ fn spoiled(fixture: &mut Fixture, case: &Wrong) -> Verdict {
 
 #[test]
 fn structures_with_one_thing_wrong() {
-    case(MANY, |world| {
+    case_of_batches(MANY, |world| {
         prepare(world);
         let cases: Vec<Wrong> = LAYOUTS
             .iter()
