@@ -85,7 +85,7 @@ static WIRES: [Wire; 4] = [
         callers: |settings| &settings.operators,
         beyond: 8,
         serve: operator::run,
-        refuse: |_, _| {},
+        refuse: operator::refuse,
     },
 ];
 

@@ -7,7 +7,9 @@ use std::io::ErrorKind;
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process;
+use std::time::Duration;
 
+use strongroom_functions::frame::Refusal;
 use strongroom_operator::{Answer, Opener as Given, Request, Status, answer, hear};
 use strongroom_token::{Opener, Store, StoreError};
 
@@ -40,6 +42,18 @@ pub(crate) fn run(server: &Server, stream: &UnixStream, peer: &Peer) {
         Err(error) => say(Level::Warning, &format!("{peer}: is no operator: {error}")),
         Ok(()) => {}
     }
+}
+
+/// Tells somebody that nothing is done for him. He may be gone already, which is no loss.
+pub(crate) fn refuse(stream: &UnixStream, why: Refusal) {
+    let why = match why {
+        Refusal::Full => "as many connections are open as there may be",
+        _ => {
+            "you are no operator: that is root, the daemon's user, or one of its [daemon] operators"
+        }
+    };
+    let _ = stream.set_write_timeout(Some(Duration::from_millis(100)));
+    let _ = answer(stream, &Answer::Refused(why.into()));
 }
 
 fn obey(server: &Server, request: &Request, peer: &Peer) -> Answer {

@@ -67,11 +67,7 @@ fn say(args: &DaemonArgs, request: &Request) -> Result<Answer> {
             ErrorKind::NotFound | ErrorKind::ConnectionRefused => {
                 "start strongroomd, or name its operator's socket with --socket"
             }
-            // The daemon hangs up on who is no operator.
-            ErrorKind::PermissionDenied
-            | ErrorKind::UnexpectedEof
-            | ErrorKind::BrokenPipe
-            | ErrorKind::ConnectionReset => {
+            ErrorKind::PermissionDenied => {
                 "run this as root, as the daemon's user, or as one of its [daemon] operators"
             }
             _ => "look into the daemon's log",

@@ -120,8 +120,16 @@ pub struct Status {
 pub fn ask(socket: &Path, request: &Request) -> io::Result<Answer> {
     let stream = UnixStream::connect(socket)?;
     be_patient(&stream)?;
-    write_line(&stream, request)?;
-    read_line(&stream)
+    converse(&stream, request)
+}
+
+fn converse(stream: &UnixStream, request: &Request) -> io::Result<Answer> {
+    match write_line(stream, request) {
+        // Who is turned away is told so, and not listened to.
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => {}
+        outcome => outcome?,
+    }
+    read_line(stream)
 }
 
 /// Reads what an operator asks for.
@@ -223,6 +231,16 @@ mod tests {
         assert_eq!(answered, Answer::Wrong);
         assert_eq!(*Opener::passphrase(b"\"x\n").bytes().unwrap(), b"\"x\n");
         assert!(Opener::Key(Zeroizing::new("0g".into())).bytes().is_none());
+    }
+
+    #[test]
+    fn who_is_not_listened_to_hears_the_answer() {
+        let (one, other) = UnixStream::pair().unwrap();
+        answer(&other, &Answer::Refused("nobody".into())).unwrap();
+        drop(other);
+        assert_eq!(converse(&one, &Request::Seal).unwrap(), Answer::Refused("nobody".into()));
+        let ended = converse(&one, &Request::Seal).unwrap_err();
+        assert_eq!(ended.kind(), ErrorKind::UnexpectedEof);
     }
 
     #[test]
