@@ -22,7 +22,7 @@ functions! {
         data: OutPtr<'_, u8>,
         data_len: OutPtr<'_, CkUlong>,
     ) {
-        let (input, target) = ((encrypted, encrypted_len), (data, data_len));
+        let (input, target) = (encrypted.slice(encrypted_len), (data, data_len));
         DECRYPT.transform(session, input, target, <Application>::decrypt)
     }
 
@@ -34,7 +34,7 @@ functions! {
         data: OutPtr<'_, u8>,
         data_len: OutPtr<'_, CkUlong>,
     ) {
-        let (input, target) = ((part, part_len), (data, data_len));
+        let (input, target) = (part.slice(part_len), (data, data_len));
         DECRYPT.transform(session, input, target, <Application>::decrypt_update)
     }
 

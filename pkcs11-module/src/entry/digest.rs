@@ -30,13 +30,13 @@ functions! {
         digest: OutPtr<'_, u8>,
         digest_len: OutPtr<'_, CkUlong>,
     ) {
-        let (input, target) = ((data, data_len), (digest, digest_len));
+        let (input, target) = (data.slice(data_len), (digest, digest_len));
         DIGEST.transform(session, input, target, <Application>::digest)
     }
 
     /// Digests a part.
     fn C_DigestUpdate(session: CkUlong, part: InPtr<'_, u8>, part_len: CkUlong) {
-        DIGEST.absorb(session, (part, part_len), <Application>::digest_update)
+        DIGEST.absorb(session, part.slice(part_len), <Application>::digest_update)
     }
 
     /// Digests the value of a secret key.

@@ -31,7 +31,7 @@ functions! {
         encrypted: OutPtr<'_, u8>,
         encrypted_len: OutPtr<'_, CkUlong>,
     ) {
-        let (input, target) = ((part, part_len), (encrypted, encrypted_len));
+        let (input, target) = (part.slice(part_len), (encrypted, encrypted_len));
         DIGEST_ENCRYPT.transform(session, input, target, <Application>::digest_encrypt_update)
     }
 
@@ -43,7 +43,7 @@ functions! {
         part: OutPtr<'_, u8>,
         part_len: OutPtr<'_, CkUlong>,
     ) {
-        let (input, target) = ((encrypted, encrypted_len), (part, part_len));
+        let (input, target) = (encrypted.slice(encrypted_len), (part, part_len));
         DECRYPT_DIGEST.transform(session, input, target, <Application>::decrypt_digest_update)
     }
 
@@ -55,7 +55,7 @@ functions! {
         encrypted: OutPtr<'_, u8>,
         encrypted_len: OutPtr<'_, CkUlong>,
     ) {
-        let (input, target) = ((part, part_len), (encrypted, encrypted_len));
+        let (input, target) = (part.slice(part_len), (encrypted, encrypted_len));
         SIGN_ENCRYPT.transform(session, input, target, <Application>::sign_encrypt_update)
     }
 
@@ -67,7 +67,7 @@ functions! {
         part: OutPtr<'_, u8>,
         part_len: OutPtr<'_, CkUlong>,
     ) {
-        let (input, target) = ((encrypted, encrypted_len), (part, part_len));
+        let (input, target) = (encrypted.slice(encrypted_len), (part, part_len));
         DECRYPT_VERIFY.transform(session, input, target, <Application>::decrypt_verify_update)
     }
 }

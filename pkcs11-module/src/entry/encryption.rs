@@ -22,7 +22,7 @@ functions! {
         encrypted: OutPtr<'_, u8>,
         encrypted_len: OutPtr<'_, CkUlong>,
     ) {
-        let (input, target) = ((data, data_len), (encrypted, encrypted_len));
+        let (input, target) = (data.slice(data_len), (encrypted, encrypted_len));
         ENCRYPT.transform(session, input, target, <Application>::encrypt)
     }
 
@@ -34,7 +34,7 @@ functions! {
         encrypted: OutPtr<'_, u8>,
         encrypted_len: OutPtr<'_, CkUlong>,
     ) {
-        let (input, target) = ((part, part_len), (encrypted, encrypted_len));
+        let (input, target) = (part.slice(part_len), (encrypted, encrypted_len));
         ENCRYPT.transform(session, input, target, <Application>::encrypt_update)
     }
 

@@ -67,17 +67,15 @@ impl Messages {
         &self,
         handle: CkUlong,
         (parameter, parameter_len): Parameter<'_>,
-        (associated, associated_len): Input<'_>,
-        (data, data_len): Input<'_>,
+        associated: Input<'_>,
+        data: Input<'_>,
         (buffer, room): Target<'_>,
     ) -> Result<()> {
         let (module, session) = (module()?, session(handle));
         let layouts = layouts_of(&module, session, self.direction)?;
         let out = OutBuf::new(buffer, room)?;
         let (params, places) = parameter.parameter(parameter_len, layouts)?;
-        let associated = associated.slice(associated_len)?;
-        let data = data.slice(data_len)?;
-        let made = (self.whole)(&*module, session, params, associated, data, out.room())?;
+        let made = (self.whole)(&*module, session, params, associated?, data?, out.room())?;
         settle(made, out, places)
     }
 
@@ -86,13 +84,12 @@ impl Messages {
         &self,
         handle: CkUlong,
         (parameter, parameter_len): Parameter<'_>,
-        (associated, associated_len): Input<'_>,
+        associated: Input<'_>,
     ) -> Result<()> {
         let (module, session) = (module()?, session(handle));
         let layouts = layouts_of(&module, session, self.direction)?;
         let (params, places) = parameter.parameter(parameter_len, layouts)?;
-        let associated = associated.slice(associated_len)?;
-        places.put((self.begin)(&*module, session, params, associated)?)
+        places.put((self.begin)(&*module, session, params, associated?)?)
     }
 
     /// A part of a message.
@@ -100,7 +97,7 @@ impl Messages {
         &self,
         handle: CkUlong,
         (parameter, parameter_len): Parameter<'_>,
-        (part, part_len): Input<'_>,
+        part: Input<'_>,
         (buffer, room): Target<'_>,
         flags: CkUlong,
     ) -> Result<()> {
@@ -108,9 +105,8 @@ impl Messages {
         let layouts = layouts_of(&module, session, self.direction)?;
         let out = OutBuf::new(buffer, room)?;
         let (params, places) = parameter.parameter(parameter_len, layouts)?;
-        let part = part.slice(part_len)?;
         let last = flags & CKF_END_OF_MESSAGE != 0;
-        let made = (self.next)(&*module, session, params, part, last, out.room())?;
+        let made = (self.next)(&*module, session, params, part?, last, out.room())?;
         settle(made, out, places)
     }
 }
@@ -136,8 +132,8 @@ functions! {
         ciphertext: OutPtr<'_, u8>,
         ciphertext_len: OutPtr<'_, CkUlong>,
     ) {
-        let (parameter, aad) = ((parameter, parameter_len), (associated, associated_len));
-        let (input, target) = ((plaintext, plaintext_len), (ciphertext, ciphertext_len));
+        let (parameter, aad) = ((parameter, parameter_len), associated.slice(associated_len));
+        let (input, target) = (plaintext.slice(plaintext_len), (ciphertext, ciphertext_len));
         ENCRYPT.whole(handle, parameter, aad, input, target)
     }
 
@@ -149,7 +145,7 @@ functions! {
         associated: InPtr<'_, u8>,
         associated_len: CkUlong,
     ) {
-        let (parameter, aad) = ((parameter, parameter_len), (associated, associated_len));
+        let (parameter, aad) = ((parameter, parameter_len), associated.slice(associated_len));
         ENCRYPT.begin(handle, parameter, aad)
     }
 
@@ -164,7 +160,7 @@ functions! {
         ciphertext_len: OutPtr<'_, CkUlong>,
         flags: CkUlong,
     ) {
-        let (input, target) = ((part, part_len), (ciphertext, ciphertext_len));
+        let (input, target) = (part.slice(part_len), (ciphertext, ciphertext_len));
         ENCRYPT.next(handle, (parameter, parameter_len), input, target, flags)
     }
 
@@ -193,8 +189,8 @@ functions! {
         plaintext: OutPtr<'_, u8>,
         plaintext_len: OutPtr<'_, CkUlong>,
     ) {
-        let (parameter, aad) = ((parameter, parameter_len), (associated, associated_len));
-        let (input, target) = ((ciphertext, ciphertext_len), (plaintext, plaintext_len));
+        let (parameter, aad) = ((parameter, parameter_len), associated.slice(associated_len));
+        let (input, target) = (ciphertext.slice(ciphertext_len), (plaintext, plaintext_len));
         DECRYPT.whole(handle, parameter, aad, input, target)
     }
 
@@ -206,7 +202,7 @@ functions! {
         associated: InPtr<'_, u8>,
         associated_len: CkUlong,
     ) {
-        let (parameter, aad) = ((parameter, parameter_len), (associated, associated_len));
+        let (parameter, aad) = ((parameter, parameter_len), associated.slice(associated_len));
         DECRYPT.begin(handle, parameter, aad)
     }
 
@@ -221,7 +217,7 @@ functions! {
         plaintext_len: OutPtr<'_, CkUlong>,
         flags: CkUlong,
     ) {
-        let (input, target) = ((part, part_len), (plaintext, plaintext_len));
+        let (input, target) = (part.slice(part_len), (plaintext, plaintext_len));
         DECRYPT.next(handle, (parameter, parameter_len), input, target, flags)
     }
 

@@ -11,8 +11,8 @@ use super::{object, session};
 use crate::abi::{CkUlong, InPtr, OutBuf, OutPtr};
 use crate::module::{Application, Call, layouts, module};
 
-/// Bytes of the caller's.
-pub(super) type Input<'call> = (InPtr<'call, u8>, CkUlong);
+/// Bytes of the caller's, or what is wrong with where they should be.
+pub(super) type Input<'call> = Result<&'call [u8]>;
 
 /// Room of the caller's.
 pub(super) type Target<'call> = (OutPtr<'call, u8>, OutPtr<'call, CkUlong>);
@@ -49,28 +49,7 @@ impl Operation {
     pub(super) fn transform(
         self,
         handle: CkUlong,
-        (data, len): Input<'_>,
-        target: Target<'_>,
-        step: Transform,
-    ) -> Result<()> {
-        self.transform_what(handle, data.slice(len), target, step)
-    }
-
-    /// The same with a signature, of which no key has a long one.
-    pub(super) fn recover(
-        self,
-        handle: CkUlong,
-        (signature, len): Input<'_>,
-        target: Target<'_>,
-        step: Transform,
-    ) -> Result<()> {
-        self.transform_what(handle, signature.short_slice(len), target, step)
-    }
-
-    fn transform_what(
-        self,
-        handle: CkUlong,
-        input: Result<&[u8]>,
+        input: Input<'_>,
         (buffer, room): Target<'_>,
         step: Transform,
     ) -> Result<()> {
@@ -82,26 +61,7 @@ impl Operation {
     }
 
     /// A step that takes bytes.
-    pub(super) fn absorb(
-        self,
-        handle: CkUlong,
-        (data, len): Input<'_>,
-        step: Absorb,
-    ) -> Result<()> {
-        self.absorb_what(handle, data.slice(len), step)
-    }
-
-    /// The same with a signature, of which no key has a long one.
-    pub(super) fn conclude(
-        self,
-        handle: CkUlong,
-        (signature, len): Input<'_>,
-        step: Absorb,
-    ) -> Result<()> {
-        self.absorb_what(handle, signature.short_slice(len), step)
-    }
-
-    fn absorb_what(self, handle: CkUlong, input: Result<&[u8]>, step: Absorb) -> Result<()> {
+    pub(super) fn absorb(self, handle: CkUlong, input: Input<'_>, step: Absorb) -> Result<()> {
         let (module, session) = (module()?, session(handle));
         let input = self.read(&module, session, input)?;
         step(&*module, session, input)
@@ -111,13 +71,13 @@ impl Operation {
     pub(super) fn compare(
         self,
         handle: CkUlong,
-        (data, data_len): Input<'_>,
-        (other, other_len): Input<'_>,
+        data: Input<'_>,
+        other: Input<'_>,
         step: fn(&Application, SessionHandle, &[u8], &[u8]) -> Result<()>,
     ) -> Result<()> {
         let (module, session) = (module()?, session(handle));
-        let data = self.read(&module, session, data.slice(data_len))?;
-        let other = self.read(&module, session, other.short_slice(other_len))?;
+        let data = self.read(&module, session, data)?;
+        let other = self.read(&module, session, other)?;
         step(&*module, session, data, other)
     }
 

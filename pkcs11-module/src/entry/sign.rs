@@ -23,13 +23,13 @@ functions! {
         signature: OutPtr<'_, u8>,
         signature_len: OutPtr<'_, CkUlong>,
     ) {
-        let (input, target) = ((data, data_len), (signature, signature_len));
+        let (input, target) = (data.slice(data_len), (signature, signature_len));
         SIGN.transform(session, input, target, <Application>::sign)
     }
 
     /// Takes a part of what is signed.
     fn C_SignUpdate(session: CkUlong, part: InPtr<'_, u8>, part_len: CkUlong) {
-        SIGN.absorb(session, (part, part_len), <Application>::sign_update)
+        SIGN.absorb(session, part.slice(part_len), <Application>::sign_update)
     }
 
     /// Ends a multiple-part signature.
@@ -54,7 +54,7 @@ functions! {
         signature: OutPtr<'_, u8>,
         signature_len: OutPtr<'_, CkUlong>,
     ) {
-        let (input, target) = ((data, data_len), (signature, signature_len));
+        let (input, target) = (data.slice(data_len), (signature, signature_len));
         SIGN_RECOVER.transform(session, input, target, <Application>::sign_recover)
     }
 }

@@ -27,18 +27,18 @@ functions! {
         signature: InPtr<'_, u8>,
         signature_len: CkUlong,
     ) {
-        let (data, signature) = ((data, data_len), (signature, signature_len));
+        let (data, signature) = (data.slice(data_len), signature.short_slice(signature_len));
         VERIFY.compare(session, data, signature, <Application>::verify)
     }
 
     /// Takes a part of what was signed.
     fn C_VerifyUpdate(session: CkUlong, part: InPtr<'_, u8>, part_len: CkUlong) {
-        VERIFY.absorb(session, (part, part_len), <Application>::verify_update)
+        VERIFY.absorb(session, part.slice(part_len), <Application>::verify_update)
     }
 
     /// Ends a multiple-part verification.
     fn C_VerifyFinal(session: CkUlong, signature: InPtr<'_, u8>, signature_len: CkUlong) {
-        VERIFY.conclude(session, (signature, signature_len), <Application>::verify_final)
+        VERIFY.absorb(session, signature.short_slice(signature_len), <Application>::verify_final)
     }
 
     /// Starts a verification that recovers the data; without a mechanism, ends it.
@@ -54,8 +54,8 @@ functions! {
         data: OutPtr<'_, u8>,
         data_len: OutPtr<'_, CkUlong>,
     ) {
-        let (input, target) = ((signature, signature_len), (data, data_len));
-        VERIFY_RECOVER.recover(session, input, target, <Application>::verify_recover)
+        let (input, target) = (signature.short_slice(signature_len), (data, data_len));
+        VERIFY_RECOVER.transform(session, input, target, <Application>::verify_recover)
     }
 
     /// Starts a verification of a signature that is there already; without a mechanism, ends it.
@@ -75,12 +75,13 @@ functions! {
 
     /// Verifies in a single part.
     fn C_VerifySignature(session: CkUlong, data: InPtr<'_, u8>, data_len: CkUlong) {
-        VERIFY_SIGNATURE.absorb(session, (data, data_len), <Application>::verify_signature)
+        VERIFY_SIGNATURE.absorb(session, data.slice(data_len), <Application>::verify_signature)
     }
 
     /// Takes a part of what was signed.
     fn C_VerifySignatureUpdate(session: CkUlong, part: InPtr<'_, u8>, part_len: CkUlong) {
-        VERIFY_SIGNATURE.absorb(session, (part, part_len), <Application>::verify_signature_update)
+        let part = part.slice(part_len);
+        VERIFY_SIGNATURE.absorb(session, part, <Application>::verify_signature_update)
     }
 
     /// Ends a multiple-part verification.
