@@ -133,7 +133,8 @@ impl<'call> InPtr<'call, u8> {
     /// would copy or digest all of them before it finds out.
     pub(crate) fn short_slice(&self, len: CkUlong) -> Result<&'call [u8]> {
         let short = usize::try_from(len).is_ok_and(|len| len <= MOST_BYTES);
-        if short { self.slice(len) } else { Err(Error::ArgumentsBad) }
+        let why = || format!("what can not have more than {MOST_BYTES} bytes has {len}");
+        if short { self.slice(len) } else { Err(Error::ArgumentsBad.because(why)) }
     }
 
     /// The `N` bytes at this pointer.
@@ -309,6 +310,8 @@ impl<'call> OutPtr<'call, c_void> {
 
 #[cfg(test)]
 mod tests {
+    use strongroom_types::reason;
+
     use super::*;
 
     fn input<T>(value: &mut T) -> InPtr<'_, T> {
@@ -334,7 +337,9 @@ mod tests {
         }
         assert_eq!(checked_len::<CK_ATTRIBUTE>(CkUlong::MAX / 4), Err(Error::ArgumentsBad));
         let more = CkUlong::try_from(MOST_BYTES + 1).unwrap();
-        assert_eq!(input(&mut byte).short_slice(more), Err(Error::ArgumentsBad));
+        let (outcome, account) = reason::record(|| input(&mut byte).short_slice(more));
+        assert_eq!(outcome, Err(Error::ArgumentsBad));
+        assert_eq!(account.why, "what can not have more than 67108864 bytes has 67108865");
         assert_eq!(input(&mut byte).short_slice(1), Ok([0].as_slice()));
     }
 
