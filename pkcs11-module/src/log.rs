@@ -78,7 +78,7 @@ pub(crate) fn wanted() -> Option<Log> {
     static TOLD: AtomicBool = AtomicBool::new(false);
     Log::of_process().unwrap_or_else(|why| {
         if !TOLD.swap(true, Ordering::Relaxed) {
-            Sink::Stderr.write(tracing::Level::WARN, &one_line(&why));
+            Sink::Stderr.write(tracing::Level::WARN, &why);
         }
         None
     })
@@ -200,14 +200,8 @@ impl Visit for Message {
         if field.name() == "message" {
             // Writing to a string does not fail.
             let _ = write!(self.0, "{value:?}");
-            self.0 = one_line(&self.0);
         }
     }
-}
-
-/// A line is a line, whatever a file is called.
-fn one_line(text: &str) -> String {
-    text.replace(char::is_control, " ")
 }
 
 /// Where lines go. A line that can not be written is lost: the host must not suffer for it.
@@ -222,17 +216,18 @@ enum Sink {
 impl Sink {
     /// Opens the target; the system's log, where a file can not be opened.
     fn open(target: &Target) -> Self {
+        let system = || Self::of_system(JOURNAL, SYSLOG);
         match target {
             Target::Stderr => Self::Stderr,
-            Target::Journal => Self::of_system(JOURNAL, SYSLOG),
+            Target::Journal => system(),
             Target::File(path) => {
                 let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
                 match file {
                     Ok(file) => Self::File(file),
                     Err(error) => {
-                        let sink = Self::of_system(JOURNAL, SYSLOG);
+                        let sink = system();
                         let text = format!("the log {} can not be opened: {error}", path.display());
-                        sink.write(tracing::Level::ERROR, &one_line(&text));
+                        sink.write(tracing::Level::ERROR, &text);
                         sink
                     }
                 }
@@ -256,6 +251,8 @@ impl Sink {
     }
 
     fn write(&self, level: tracing::Level, text: &str) {
+        // A line is a line, whatever a file is called.
+        let text = text.replace(char::is_control, " ");
         let (number, word) = match level {
             tracing::Level::ERROR => (3, "error"),
             tracing::Level::WARN => (4, "warning"),
