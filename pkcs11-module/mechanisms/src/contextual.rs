@@ -101,7 +101,7 @@ impl PreHash {
 
     /// By the number of the digest mechanism. There is none for a SHAKE.
     fn of_mechanism(id: u64) -> Result<&'static Self> {
-        let hash = Hash::of_mechanism(id).ok_or_else(|| param(NO_HASH))?;
+        let hash = Hash::named(id, NO_HASH)?;
         let known = PRE_HASHES.iter().find(|known| match known.function {
             Function::Hash(other) => other.id == hash.id,
             Function::Shake(..) => false,

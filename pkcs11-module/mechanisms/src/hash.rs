@@ -4,7 +4,7 @@ use strongroom_awslc::digest::{self, Algorithm, Context, Shake, Shaking};
 use strongroom_types::{Bytes, Error, MechanismType, Result, ck, mechanism};
 
 use crate::Legacy;
-use crate::failure::or;
+use crate::failure::{or, param};
 
 /// A hash function, and the numbers by which the standard knows it.
 pub(crate) struct Hash {
@@ -52,10 +52,22 @@ hashes! {
 }
 
 impl Hash {
-    /// The hash function of a digest mechanism, as parameters name it (`hashAlg`); `None` if there
-    /// is none of that number. One that is legacy has no place in a parameter.
-    pub(crate) fn of_mechanism(id: u64) -> Option<&'static Self> {
-        HASHES.iter().copied().find(|hash| hash.id.0 == id && hash.legacy() == Legacy::Nothing)
+    /// The hash function that a parameter names by its digest mechanism, or why the parameter is
+    /// refused. One that is legacy has no place in a parameter.
+    pub(crate) fn named(id: u64, why: &'static str) -> Result<&'static Self> {
+        let named = |hash: &&Self| hash.id.0 == id && hash.legacy() == Legacy::Nothing;
+        HASHES.iter().copied().find(named).ok_or_else(|| param(why))
+    }
+
+    /// The hash function that the parameter of OAEP or PSS names as `hashAlg`.
+    pub(crate) fn of_hash_alg(id: u64) -> Result<&'static Self> {
+        Self::named(id, "there is no such hashAlg here")
+    }
+
+    /// The hash function of the mask generation function that such a parameter names as `mgf`.
+    pub(crate) fn of_mgf(mgf: u64) -> Result<&'static Self> {
+        let named = HASHES.iter().copied().find(|hash| hash.mgf == Some(mgf));
+        named.ok_or_else(|| param("there is no such mgf here"))
     }
 
     /// What of its digests and MACs is legacy.
@@ -64,11 +76,6 @@ impl Hash {
             Legacy::Everything => Legacy::Everything,
             Legacy::Signing | Legacy::Nothing => Legacy::Nothing,
         }
-    }
-
-    /// The hash function of a mask generation function, as parameters name it (`mgf`).
-    pub(crate) fn of_mgf(mgf: u64) -> Option<&'static Self> {
-        HASHES.iter().copied().find(|hash| hash.mgf == Some(mgf))
     }
 
     /// The length of its digest in bytes.

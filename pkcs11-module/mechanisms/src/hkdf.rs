@@ -59,8 +59,7 @@ fn derive(inputs: &Inputs<'_>, wanted: Option<usize>) -> Result<Bytes> {
     else {
         return Err(Error::MechanismParamInvalid);
     };
-    let hash = Hash::of_mechanism(*hash)
-        .ok_or_else(|| param("prfHashMechanism is no hash function of this token"))?;
+    let hash = Hash::named(*hash, "prfHashMechanism is no hash function of this token")?;
     let input = inputs.value()?;
     if inputs.key.class() == Class::DATA {
         if input.len() != hash.output_len() {

@@ -74,12 +74,7 @@ impl Padding {
         if *source != ck!(CKZ_DATA_SPECIFIED) && !no_label {
             return Err(param("source is not CKZ_DATA_SPECIFIED"));
         }
-        Ok(Self {
-            hash: Hash::of_mechanism(*hash)
-                .ok_or_else(|| param("there is no such hashAlg here"))?,
-            mgf: Hash::of_mgf(*mgf).ok_or_else(|| param("there is no such mgf here"))?,
-            label: label.clone(),
-        })
+        Ok(Self { hash: Hash::of_hash_alg(*hash)?, mgf: Hash::of_mgf(*mgf)?, label: label.clone() })
     }
 
     /// As AWS-LC takes it.

@@ -83,9 +83,7 @@ impl Operation {
         else {
             return Err(Error::MechanismParamInvalid);
         };
-        let hash =
-            Hash::of_mechanism(hash).ok_or_else(|| param("there is no such hashAlg here"))?;
-        let mgf = Hash::of_mgf(mgf).ok_or_else(|| param("there is no such mgf here"))?;
+        let (hash, mgf) = (Hash::of_hash_alg(hash)?, Hash::of_mgf(mgf)?);
         // RFC 8017, 9.1.1: what is encoded has a bit less than the modulus, and beyond digest and
         // salt two bytes of its own.
         let bits = key.size().saturating_sub(1);

@@ -162,7 +162,7 @@ const NO_HASH: &str = "prfHashMechanism, or prfMechanism, is no hash function of
 
 /// The pseudorandom function (RFC 5246, 5): so many bytes for a secret and what comes behind.
 fn prf(hash: u64, secret: &[u8], seed: &[&[u8]], len: usize) -> Result<Bytes> {
-    let hash = Hash::of_mechanism(hash).ok_or_else(|| param(NO_HASH))?;
+    let hash = Hash::named(hash, NO_HASH)?;
     let seed = Bytes::new(seed.concat());
     let prf = Prf::hmac(hash, secret)?;
     let mut out = Bytes::new(Vec::with_capacity(len.next_multiple_of(prf.len())));
@@ -399,7 +399,7 @@ impl Finished {
             2 => b"client finished",
             _ => return Err(param("ulServerOrClient is neither 1 nor 2")),
         };
-        Hash::of_mechanism(*hash).ok_or_else(|| param(NO_HASH))?;
+        Hash::named(*hash, NO_HASH)?;
         let len = usize::try_from(*len).ok().filter(|len| SHORTEST_MAC <= *len && *len <= MASTER);
         let len = len.ok_or_else(|| param("ulMacLength is not between 12 and 48"))?;
         Ok(Self { key: Arc::clone(key), hash: *hash, label, len })
