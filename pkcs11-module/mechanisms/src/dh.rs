@@ -93,13 +93,13 @@ static PRIVATE: &[Rule] = rules! {
 /// Why there is no group.
 const NO_GROUP: &str = "CKA_PRIME and CKA_BASE make no group";
 
-/// The group of a key.
-fn group(key: &Attributes) -> Result<Group<'_>> {
+/// The group of a key, and how many bits its prime has.
+fn group(key: &Attributes) -> Result<(Group<'_>, u64)> {
     let group = Group { prime: key.need(attribute::PRIME)?, base: key.need(attribute::BASE)? };
     let bits = group.bits().map_err(or_since(Error::DomainParamsInvalid, NO_GROUP))?;
     let why = || format!("CKA_PRIME has {bits} bits");
     match (SHORTEST..=*SIZES.end()).contains(&bits) {
-        true => Ok(group),
+        true => Ok((group, bits)),
         false => Err(Error::KeySizeRange.because(why)),
     }
 }
@@ -107,7 +107,8 @@ fn group(key: &Attributes) -> Result<Group<'_>> {
 fn private(key: &Attributes) -> Result<PrivateKey> {
     let value = key.need(attribute::VALUE)?;
     let why = "CKA_VALUE is not between 1 and CKA_PRIME";
-    PrivateKey::from_value(group(key)?, value).map_err(or_since(Error::AttributeValueInvalid, why))
+    let (group, _) = group(key)?;
+    PrivateKey::from_value(group, value).map_err(or_since(Error::AttributeValueInvalid, why))
 }
 
 /// The number of bits that write a number.
@@ -121,9 +122,9 @@ fn complete(key: &mut Attributes) -> Result<()> {
     let value = match key.get(attribute::CLASS).map(Class) {
         Some(Class::PUBLIC_KEY) => {
             let value = key.need(attribute::VALUE)?;
-            let checked = group(key)?.check_public(value);
+            let (group, _) = group(key)?;
             let why = "CKA_VALUE is no public value of this group";
-            checked.map_err(or_since(Error::AttributeValueInvalid, why))?;
+            group.check_public(value).map_err(or_since(Error::AttributeValueInvalid, why))?;
             value.to_vec()
         }
         Some(Class::PRIVATE_KEY) => {
@@ -132,8 +133,7 @@ fn complete(key: &mut Attributes) -> Result<()> {
             private.public().map_err(or(Error::FunctionFailed))?
         }
         Some(Class::DOMAIN_PARAMETERS) => {
-            let bits =
-                group(key)?.bits().map_err(or_since(Error::DomainParamsInvalid, NO_GROUP))?;
+            let (_, bits) = group(key)?;
             key.set(attribute::PRIME_BITS, bits);
             return Ok(());
         }
@@ -146,7 +146,7 @@ fn complete(key: &mut Attributes) -> Result<()> {
 fn parse(key: &Attributes) -> Result<Parsed> {
     match key.get(attribute::CLASS).map(Class) {
         Some(Class::PUBLIC_KEY) => {
-            let bits = group(key)?.bits().map_err(or(Error::KeyTypeInconsistent))?;
+            let (_, bits) = group(key)?;
             Ok(Parsed::new(bits, ()))
         }
         Some(Class::PRIVATE_KEY) => {
@@ -170,10 +170,9 @@ fn generate_parameters(_: &Params, parameters: &mut Attributes) -> Result<()> {
 }
 
 fn generate(_: &Params, public: &mut Attributes, private: &mut Attributes) -> Result<()> {
-    let group = group(public)?;
+    let (group, most) = group(public)?;
     let bits = private.get(attribute::VALUE_BITS);
     // Twice the strength of the smallest group (SP 800-56A, 5.6.1.1.1), and no more than the prime.
-    let most = group.bits().map_err(or_since(Error::DomainParamsInvalid, NO_GROUP))?;
     if bits.is_some_and(|bits| !(SHORTEST_VALUE..=most).contains(&bits)) {
         let why = || format!("CKA_VALUE_BITS is not between {SHORTEST_VALUE} and {most}");
         return Err(Error::AttributeValueInvalid.because(why));
