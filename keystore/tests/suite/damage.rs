@@ -3,11 +3,7 @@
 //!
 //! Every byte, where `STRONGROOM_TESTS_LONG` says that this may take an hour; else some of each file.
 
-use std::{
-    env, fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-};
+use std::{env, fs, path::PathBuf};
 
 use crate::common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, term};
 use strongroom_keystore::{Config, Error, Locks, Opener, Role, Store, config::Seal};
@@ -160,7 +156,8 @@ fn a_damaged_locked_seal_key_is_right_or_says_so() {
     store.unseal(opener).unwrap();
     store.create(&LABEL, SO_PIN).unwrap();
     let kept = fs::read(&path).unwrap();
-    let put = |bytes: &[u8]| put_private(&path, bytes);
+    // The file keeps its mode.
+    let put = |bytes: &[u8]| fs::write(&path, bytes).unwrap();
     let unseal = || -> Result<[u8; 32], Error> {
         let store = Store::open(&config)?;
         store.unseal(opener)?;
@@ -182,9 +179,4 @@ fn a_damaged_locked_seal_key_is_right_or_says_so() {
     }
     put(&kept);
     assert_eq!(unseal().unwrap(), LABEL);
-}
-
-fn put_private(path: &Path, bytes: &[u8]) {
-    fs::write(path, bytes).unwrap();
-    fs::set_permissions(path, fs::Permissions::from_mode(0o600)).unwrap();
 }
