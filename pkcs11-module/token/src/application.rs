@@ -146,13 +146,15 @@ impl Application {
         if place.slot != session.slot.id {
             return Err(Error::ObjectHandleInvalid.since("the object is of another token"));
         }
-        // A session object asks nothing of the keystore.
         let version = match place.home {
+            // No key, and asked for seldom.
+            Home::Token => return self.at(session, &place),
+            // It asks nothing of the keystore.
             Home::Session => None,
-            Home::Keystore | Home::Token => token.stored.version().ok(),
+            Home::Keystore => Some(token.stored.version().map_err(storage)?),
         };
         let object = self.at(session, &place)?;
-        if object.is_key() && (version.is_some() || place.home == Home::Session) {
+        if object.is_key() {
             session.recall.put(handle, moment, version, &object, || token.losses());
         }
         Ok(object)

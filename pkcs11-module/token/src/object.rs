@@ -5,7 +5,7 @@ use std::sync::{Arc, OnceLock};
 use strongroom_keystore::{ObjectId, Term};
 use strongroom_mechanisms::Key;
 use strongroom_types::rule::{Flags, Rule};
-use strongroom_types::{AttributeInfo, Attributes, Bytes, Class, Error, Result, Value, attribute};
+use strongroom_types::{AttributeInfo, Attributes, Bytes, Error, Result, Value, attribute};
 
 use crate::rules::{Rules, hidden};
 
@@ -16,7 +16,9 @@ pub(crate) struct Object {
     /// The keystore's revision of the record; 0 for session objects.
     pub(crate) revision: u64,
     key: OnceLock<Arc<Key>>,
-    /// Its `CKA_PRIVATE` and `CKA_ALWAYS_AUTHENTICATE`, which every use of it asks for.
+    /// Whether it is a key, and its `CKA_PRIVATE` and `CKA_ALWAYS_AUTHENTICATE`, which every use of
+    /// it asks for.
+    is_key: bool,
     private: bool,
     authenticates: bool,
 }
@@ -37,9 +39,10 @@ impl Object {
 
     /// An object as the keystore gave it.
     pub(crate) fn stored(id: ObjectId, revision: u64, attributes: Attributes) -> Self {
+        let is_key = attributes.has(attribute::KEY_TYPE.info);
         let private = attributes.is(attribute::PRIVATE);
         let authenticates = attributes.is(attribute::ALWAYS_AUTHENTICATE);
-        Self { id, attributes, revision, key: OnceLock::new(), private, authenticates }
+        Self { id, attributes, revision, key: OnceLock::new(), is_key, private, authenticates }
     }
 
     /// Whether only the user may see it.
@@ -54,8 +57,7 @@ impl Object {
 
     /// Whether it is a key.
     pub(crate) fn is_key(&self) -> bool {
-        self.key.get().is_some_and(|key| key.class() != Class::DATA)
-            || self.attributes.has(attribute::KEY_TYPE.info)
+        self.is_key
     }
 
     /// The key, parsed at its first use.
