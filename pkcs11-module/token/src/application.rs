@@ -54,8 +54,17 @@ const OURS: Names = Names {
     slot: "Strongroom slot ID",
     manufacturer: "Strongroom",
     model: "Strongroom",
-    version: (0, 1),
+    version: (number(env!("CARGO_PKG_VERSION_MAJOR")), number(env!("CARGO_PKG_VERSION_MINOR"))),
 };
+
+/// A part of the version that Cargo knows.
+#[expect(clippy::panic, reason = "it stops the compiler, and nobody else")]
+const fn number(digits: &str) -> u8 {
+    match u8::from_str_radix(digits, 10) {
+        Ok(number) => number,
+        Err(_) => panic!("a version has numbers below 256"),
+    }
+}
 
 /// In SoftHSM2's place: the URIs in people's configurations have manufacturer and model in them, and
 /// programs tell by the version what they may ask. It is the one that these habits were measured on.
