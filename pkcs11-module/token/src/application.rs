@@ -23,7 +23,6 @@ use crate::operation::{
 };
 use crate::own::{OwnObjects, chosen_policy};
 use crate::quota::Quota;
-use crate::recall::Moment;
 use crate::rules::UNAVAILABLE;
 use crate::search::{Search, place};
 use crate::separation::{Act, judge};
@@ -145,8 +144,8 @@ impl Application {
     /// The object of a handle, if the session may see it.
     pub(crate) fn object(&self, session: &Session, handle: ObjectHandle) -> Result<Arc<Object>> {
         let token = &session.token;
-        let moment = Moment { token: token.losses(), handles: self.handles.losses() };
-        if let Some((object, version)) = session.recall.get(handle, moment)
+        let losses = token.losses.count();
+        if let Some((object, version)) = session.recall.get(handle, losses)
             && version.is_none_or(|seen| token.stored.version().is_ok_and(|now| now == seen))
         {
             return Ok(object);
@@ -164,7 +163,7 @@ impl Application {
         };
         let object = self.at(session, &place)?;
         if object.is_key() {
-            session.recall.put(handle, moment, version, &object, || token.losses());
+            session.recall.put(handle, losses, version, &object, &token.losses);
         }
         Ok(object)
     }
@@ -564,7 +563,7 @@ impl Cryptoki for Application {
             session.must_write()?;
         }
         session.token.remove(&found)?;
-        self.handles.forget_one(object);
+        self.handles.forget_one(&session.token.losses, object);
         self.forget_everywhere(&session.token, &[found.id]);
         Ok(())
     }

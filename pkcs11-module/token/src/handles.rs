@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{RwLock, RwLockWriteGuard};
+use std::sync::RwLock;
 
 use hashbrown::HashTable;
 use strongroom_keystore::ObjectId;
 use strongroom_types::{Error, ObjectHandle, Result, SlotId};
 
+use crate::recall::Losses;
 use crate::sync::{read, write};
 
 /// Where an object is, and who may see it.
@@ -34,11 +34,7 @@ pub(crate) enum Home {
 /// The handles of an application. An object keeps its handle as long as the application may see
 /// it; a number is never given twice.
 #[derive(Default)]
-pub(crate) struct Handles {
-    table: RwLock<Table>,
-    /// How often some have been taken back.
-    losses: AtomicU64,
-}
+pub(crate) struct Handles(RwLock<Table>);
 
 /// Some 30 bytes for each handle, since an application may see every object of a large token.
 #[derive(Default)]
@@ -92,22 +88,22 @@ impl Handles {
     /// None yet; of another turn, objects have other handles.
     pub(crate) fn of_turn(turn: u16) -> Self {
         let table = Table { first: first_of_turn(turn), ..Table::default() };
-        Self { table: RwLock::new(table), losses: AtomicU64::new(0) }
+        Self(RwLock::new(table))
     }
 
     /// The handle of an object, given at first sight.
     pub(crate) fn of(&self, place: Place) -> Result<ObjectHandle> {
-        if let Some(handle) = read(&self.table).handle(&place.id) {
+        if let Some(handle) = read(&self.0).handle(&place.id) {
             return Ok(handle);
         }
-        let mut table = write(&self.table);
+        let mut table = write(&self.0);
         // Another thread may have been faster.
         table.handle(&place.id).map_or_else(|| table.add(place), Ok)
     }
 
     /// Has a handle of an earlier turn stand for an object.
     pub(crate) fn adopt(&self, handle: ObjectHandle, place: Place) -> Result<()> {
-        let mut table = write(&self.table);
+        let mut table = write(&self.0);
         let earlier = (1..table.first).contains(&handle.0);
         if !earlier || table.adopted.len() == MOST_ADOPTED {
             return Err(Error::ArgumentsBad);
@@ -129,54 +125,51 @@ impl Handles {
 
     /// Where the object of a handle is.
     pub(crate) fn place(&self, handle: ObjectHandle) -> Result<Place> {
-        let table = read(&self.table);
+        let table = read(&self.0);
         let entry = table.entry(handle).and_then(|index| table.entries.get(index));
         entry.and_then(Entry::place).ok_or(Error::ObjectHandleInvalid)
     }
 
-    /// How often handles have been taken back.
-    pub(crate) fn losses(&self) -> u64 {
-        self.losses.load(Ordering::Acquire)
-    }
-
-    /// The table, to take handles back.
-    fn losing(&self) -> RwLockWriteGuard<'_, Table> {
-        let table = write(&self.table);
-        // Nobody who reads the number now can look before the handles are gone.
-        self.losses.fetch_add(1, Ordering::AcqRel);
-        table
-    }
-
-    /// Takes back the handles of the objects that are chosen.
-    pub(crate) fn forget(&self, chosen: impl Fn(&Place) -> bool) {
-        let mut table = self.losing();
-        for index in 0..table.entries.len() {
-            let place = table.entries.get(index).and_then(Entry::place);
-            if place.is_some_and(|place| chosen(&place)) {
-                table.remove(index);
+    /// Takes back the handles of the objects of a token that are chosen.
+    pub(crate) fn forget(&self, losses: &Losses, chosen: impl Fn(&Place) -> bool) {
+        self.take_back(losses, |table| {
+            for index in 0..table.entries.len() {
+                let place = table.entries.get(index).and_then(Entry::place);
+                if place.is_some_and(|place| chosen(&place)) {
+                    table.remove(index);
+                }
             }
-        }
+        });
     }
 
-    /// Takes back the handles of these objects.
-    pub(crate) fn forget_objects(&self, ids: &[ObjectId]) {
+    /// Takes back the handles of these objects of a token.
+    pub(crate) fn forget_objects(&self, losses: &Losses, ids: &[ObjectId]) {
         if ids.is_empty() {
             return;
         }
-        let mut table = self.losing();
-        for id in ids {
-            if let Some(index) = table.index(id) {
-                table.remove(index);
+        self.take_back(losses, |table| {
+            for id in ids {
+                if let Some(index) = table.index(id) {
+                    table.remove(index);
+                }
             }
-        }
+        });
     }
 
-    /// Takes back one handle.
-    pub(crate) fn forget_one(&self, handle: ObjectHandle) {
-        let mut table = self.losing();
-        if let Some(index) = table.entry(handle) {
-            table.remove(index);
-        }
+    /// Takes back one handle of an object of a token.
+    pub(crate) fn forget_one(&self, losses: &Losses, handle: ObjectHandle) {
+        self.take_back(losses, |table| {
+            if let Some(index) = table.entry(handle) {
+                table.remove(index);
+            }
+        });
+    }
+
+    /// Takes handles back. They are a loss of the token even if their objects are one already: who
+    /// looked between the two may have found an object by a handle that is gone now.
+    fn take_back(&self, losses: &Losses, take: impl FnOnce(&mut Table)) {
+        take(&mut write(&self.0));
+        losses.add();
     }
 }
 
@@ -314,8 +307,8 @@ mod tests {
         handles.adopt(old[1], place(5)).unwrap();
         assert_eq!(handles.of(place(3)).unwrap(), old[1]);
         assert_eq!(id_at(&handles, old[1]), Some([3; 16]), "what it stands for does not change");
-        handles.forget_one(old[1]);
-        handles.forget_objects(&[[1; 16]]);
+        handles.forget_one(&Losses::default(), old[1]);
+        handles.forget_objects(&Losses::default(), &[[1; 16]]);
         for gone in [own, old[0], old[1]] {
             assert_eq!(id_at(&handles, gone), None);
         }
@@ -324,7 +317,7 @@ mod tests {
 
     #[test]
     fn a_handle_that_was_taken_back_never_comes_again() {
-        let handles = Handles::default();
+        let (handles, losses) = (Handles::default(), Losses::default());
         let mut seen = Vec::new();
         for turn in 0..50 {
             let one = handles.of(place(1)).unwrap();
@@ -334,14 +327,16 @@ mod tests {
                 assert!(turn == 0 || !seen.contains(&handle) || handle == three);
                 seen.push(handle);
             }
-            handles.forget_one(one);
-            handles.forget(|place| place.private);
-            handles.forget_objects(&[[9; 16]]);
+            handles.forget_one(&losses, one);
+            handles.forget(&losses, |place| place.private);
+            handles.forget_objects(&losses, &[[9; 16]]);
+            handles.forget_objects(&losses, &[]);
+            assert_eq!(losses.count(), 3 * (turn + 1), "each is a loss, but none is none");
             assert_eq!([one, two].map(|handle| id_at(&handles, handle)), [None; 2]);
             assert_eq!(id_at(&handles, three), Some([3; 16]));
         }
-        assert!(read(&handles.table).entries.len() <= 3);
-        handles.forget_objects(&[[3; 16]]);
-        assert!(read(&handles.table).by_id.is_empty());
+        assert!(read(&handles.0).entries.len() <= 3);
+        handles.forget_objects(&losses, &[[3; 16]]);
+        assert!(read(&handles.0).by_id.is_empty());
     }
 }

@@ -105,7 +105,7 @@ impl Application {
             }
             token.log_out(&mut presence);
         }
-        self.handles.forget(|place| place.slot == session.slot.id && place.private);
+        self.handles.forget(&token.losses, |place| place.slot == session.slot.id && place.private);
         for session in self.sessions.of(token) {
             lock(&session.activity).end_private();
             session.recall.forget();
@@ -120,14 +120,14 @@ impl Application {
         let mut presence = write(&token.presence);
         session.closed.store(true, Ordering::Release);
         let gone = token.remove_session_objects(handle);
-        self.handles.forget_objects(&gone);
+        self.handles.forget_objects(&token.losses, &gone);
         presence.sessions = presence.sessions.saturating_sub(1);
         if session.read_write {
             presence.rw_sessions = presence.rw_sessions.saturating_sub(1);
         }
         if presence.sessions == 0 {
             token.log_out(&mut presence);
-            self.handles.forget(|place| place.slot == session.slot.id);
+            self.handles.forget(&token.losses, |place| place.slot == session.slot.id);
         }
         drop(presence);
         self.forget_everywhere(token, &gone);
@@ -190,7 +190,7 @@ impl Application {
         }
         token.stored.initialize(pin, label).map_err(storage)?;
         token.log_out(&mut presence);
-        self.handles.forget(|place| place.slot == slot.id);
+        self.handles.forget(&token.losses, |place| place.slot == slot.id);
         Ok(())
     }
 }

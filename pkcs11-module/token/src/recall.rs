@@ -2,11 +2,13 @@
 //! in what all threads share costs them more than a short signature does.
 //!
 //! It is good for as long as nothing has changed that a look at the shared tables would see. That is
-//! told by three numbers, which everybody reads and seldom anybody writes. They are read before the
-//! look, so that what changes in the course of it is seen the next time.
+//! told by two numbers, the token's [`Losses`] and the version of the keystore, which everybody reads
+//! and seldom anybody writes. They are read before the look, so that what changes in the course of it
+//! is seen the next time.
 //!
 //! Who destroys an object, or logs out, has the sessions forget it, so that no key outlives itself here.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use strongroom_keystore::ObjectId;
@@ -15,13 +17,23 @@ use strongroom_types::ObjectHandle;
 use crate::object::Object;
 use crate::sync::lock;
 
-/// When a session has looked for an object.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Moment {
-    /// How often the application has lost sight of objects of the token.
-    pub(crate) token: u64,
-    /// How often it has taken handles back.
-    pub(crate) handles: u64,
+/// How often an application has lost sight of objects of a token, or they became others, otherwise
+/// than by a change of the keystore. Two cache lines of its own, because processors fetch them in
+/// pairs, and beside it are locks.
+#[derive(Default)]
+#[repr(align(128))]
+pub(crate) struct Losses(AtomicU64);
+
+impl Losses {
+    /// The number now.
+    pub(crate) fn count(&self) -> u64 {
+        self.0.load(Ordering::Acquire)
+    }
+
+    /// One more: called after the change, and before anybody hears of it.
+    pub(crate) fn add(&self) {
+        self.0.fetch_add(1, Ordering::AcqRel);
+    }
 }
 
 /// The object that was found last, and when.
@@ -30,38 +42,40 @@ pub(crate) struct Recall(Mutex<Option<Found>>);
 
 struct Found {
     handle: ObjectHandle,
-    moment: Moment,
+    /// The token's losses when it was looked for.
+    losses: u64,
     /// The version of the keystore, for an object of it.
     version: Option<u64>,
     object: Arc<Object>,
 }
 
 impl Recall {
-    /// The object of a handle, if that is the one and this is still the moment; and the version of the
-    /// keystore for which it is right, if it is an object of it.
+    /// The object of a handle, if that is the one and the token has had no more losses; and the version
+    /// of the keystore for which it is right, if it is an object of it.
     pub(crate) fn get(
         &self,
         handle: ObjectHandle,
-        moment: Moment,
+        losses: u64,
     ) -> Option<(Arc<Object>, Option<u64>)> {
         let found = lock(&self.0);
-        let found = found.as_ref().filter(|it| it.handle == handle && it.moment == moment)?;
+        let found = found.as_ref().filter(|it| it.handle == handle && it.losses == losses)?;
         Some((Arc::clone(&found.object), found.version))
     }
 
-    /// Remembers an object, unless the token's number has moved on: who logs out moves it and then
-    /// has every session forget, and after that no session may remember what was found before.
+    /// Remembers an object that was looked for after so many losses of the token, unless it has had
+    /// more: who logs out adds one and then has every session forget, and after that no session may
+    /// remember what was found before.
     pub(crate) fn put(
         &self,
         handle: ObjectHandle,
-        moment: Moment,
+        losses: u64,
         version: Option<u64>,
         object: &Arc<Object>,
-        token_now: impl FnOnce() -> u64,
+        of_token: &Losses,
     ) {
         let mut found = lock(&self.0);
-        if token_now() == moment.token {
-            *found = Some(Found { handle, moment, version, object: Arc::clone(object) });
+        if of_token.count() == losses {
+            *found = Some(Found { handle, losses, version, object: Arc::clone(object) });
         }
     }
 
@@ -78,12 +92,15 @@ impl Recall {
 
 #[cfg(test)]
 mod tests {
-    use strongroom_types::Attributes;
+    use strongroom_functions::Cryptoki;
+    use strongroom_keystore::Config;
+    use strongroom_keystore::config::Seal;
+    use strongroom_types::{Attributes, Class, Error, KeyType, Result, UserType, attribute};
 
     use super::*;
+    use crate::Application;
 
     const HANDLE: ObjectHandle = ObjectHandle(7);
-    const MOMENT: Moment = Moment { token: 2, handles: 3 };
 
     fn object() -> Arc<Object> {
         Arc::new(Object::stored([1; 16], 0, Attributes::default()))
@@ -91,27 +108,80 @@ mod tests {
 
     #[test]
     fn only_this_object_and_only_as_long_as_nothing_changes() {
-        let recall = Recall::default();
-        assert!(recall.get(HANDLE, MOMENT).is_none());
-        recall.put(HANDLE, MOMENT, Some(1), &object(), || MOMENT.token);
-        assert!(recall.get(HANDLE, MOMENT).is_some_and(|(_, version)| version == Some(1)));
-        assert!(recall.get(ObjectHandle(8), MOMENT).is_none());
-        for changed in [Moment { token: 3, ..MOMENT }, Moment { handles: 4, ..MOMENT }] {
-            assert!(recall.get(HANDLE, changed).is_none());
-        }
+        let (recall, losses) = (Recall::default(), Losses::default());
+        assert!(recall.get(HANDLE, 0).is_none());
+        recall.put(HANDLE, 0, Some(1), &object(), &losses);
+        assert!(recall.get(HANDLE, 0).is_some_and(|(_, version)| version == Some(1)));
+        assert!(recall.get(ObjectHandle(8), 0).is_none());
+        losses.add();
+        assert!(recall.get(HANDLE, losses.count()).is_none());
         recall.forget_objects(&[[2; 16]]);
-        assert!(recall.get(HANDLE, MOMENT).is_some(), "another object is gone");
+        assert!(recall.get(HANDLE, 0).is_some(), "another object is gone");
         recall.forget_objects(&[[2; 16], [1; 16]]);
         assert!(lock(&recall.0).is_none());
-        recall.put(HANDLE, MOMENT, None, &object(), || MOMENT.token);
+        recall.put(HANDLE, 1, None, &object(), &losses);
         recall.forget();
-        assert!(recall.get(HANDLE, MOMENT).is_none());
+        assert!(recall.get(HANDLE, 1).is_none());
     }
 
     #[test]
     fn what_was_found_before_a_logout_is_not_remembered_after_it() {
-        let recall = Recall::default();
-        recall.put(HANDLE, MOMENT, None, &object(), || MOMENT.token + 1);
+        let (recall, losses) = (Recall::default(), Losses::default());
+        let before = losses.count();
+        losses.add();
+        recall.put(HANDLE, before, None, &object(), &losses);
         assert!(lock(&recall.0).is_none());
+    }
+
+    #[test]
+    fn nothing_is_remembered_longer_than_its_handle() {
+        let dir = tempfile::tempdir().unwrap();
+        let (store, seal) = (dir.path().join("store"), Seal::File(dir.path().join("seal.key")));
+        let application = Application::open(Config::plain(store, seal)).unwrap();
+        let slot = application.slot_list(true, true).unwrap()[0];
+        let open = || application.open_session(slot, true).unwrap();
+        let login = |session, user| application.login(session, user, b"1234").unwrap();
+        application.init_token(slot, b"1234", &[b' '; 32]).unwrap();
+        let user = open();
+        login(user, UserType::SECURITY_OFFICER);
+        application.init_pin(user, b"1234").unwrap();
+        application.logout(user).unwrap();
+        login(user, UserType::USER);
+
+        let uses = |handle| -> Result<()> {
+            application.attributes(user, handle, &[attribute::CLASS.info.id]).map(drop)
+        };
+        let remembered = |owner, on_token: bool| {
+            let mut key = Attributes::default();
+            key.set(attribute::CLASS, Class::SECRET_KEY.0);
+            key.set(attribute::KEY_TYPE, KeyType::AES.0);
+            key.set(attribute::VALUE, [7; 16].as_slice());
+            key.set(attribute::TOKEN, on_token);
+            let handle = application.create_object(owner, key).unwrap();
+            uses(handle).unwrap();
+            let session = application.sessions.find(user).unwrap();
+            let found = lock(&session.recall.0).as_ref().map(|found| found.handle);
+            assert_eq!(found, Some(handle));
+            handle
+        };
+        let gone = Err(Error::ObjectHandleInvalid);
+
+        let other = open();
+        let key = remembered(other, false);
+        application.close_session(other).unwrap();
+        assert_eq!(uses(key), gone, "a session object goes with its session");
+        for on_token in [false, true] {
+            let other = open();
+            let key = remembered(other, on_token);
+            application.destroy_object(other, key).unwrap();
+            assert_eq!(uses(key), gone, "destroyed, on the token: {on_token}");
+        }
+        for on_token in [false, true] {
+            let key = remembered(user, on_token);
+            application.logout(user).unwrap();
+            assert_eq!(uses(key), gone, "logged out, on the token: {on_token}");
+            login(user, UserType::USER);
+            assert_eq!(uses(key), gone, "logged in again, on the token: {on_token}");
+        }
     }
 }

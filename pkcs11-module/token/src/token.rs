@@ -1,7 +1,7 @@
 //! A token as one application sees it: the stored token, the application's login and sessions, and
 //! its session objects.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, RwLock};
 
 use strongroom_keystore::{Change, ObjectId, Role, Token as Stored, Unlocked};
@@ -10,6 +10,7 @@ use strongroom_types::{Attributes, Error, NumberMap, Result, SessionHandle, attr
 use crate::cache::{Cache, Seen};
 use crate::error::storage;
 use crate::object::{Object, Terms};
+use crate::recall::Losses;
 use crate::session::Session;
 use crate::sync::{read, write};
 
@@ -19,9 +20,7 @@ pub(crate) struct Token {
     pub(crate) presence: RwLock<Presence>,
     session_objects: RwLock<NumberMap<ObjectId, (SessionHandle, Arc<Object>)>>,
     cache: Cache,
-    /// How often the application may have lost sight of objects otherwise than by a change of the
-    /// keystore.
-    losses: AtomicU64,
+    pub(crate) losses: Losses,
 }
 
 /// Who of the application is at the token.
@@ -56,7 +55,7 @@ impl Token {
             presence: RwLock::default(),
             session_objects: RwLock::default(),
             cache: Cache::default(),
-            losses: AtomicU64::new(0),
+            losses: Losses::default(),
         }
     }
 
@@ -76,17 +75,7 @@ impl Token {
         presence.login = None;
         write(&self.session_objects).retain(|_, (_, object)| !object.private());
         self.cache.clear();
-        self.lose();
-    }
-
-    /// How often objects may have been lost from sight, or become others.
-    pub(crate) fn losses(&self) -> u64 {
-        self.losses.load(Ordering::Acquire)
-    }
-
-    /// Called after the change, and before anybody hears of it.
-    fn lose(&self) {
-        self.losses.fetch_add(1, Ordering::AcqRel);
+        self.losses.add();
     }
 
     /// A token object, if this application may see it.
@@ -167,7 +156,7 @@ impl Token {
         let mut all = write(&self.session_objects);
         let (_, present) = all.get_mut(&object.id).ok_or(Error::ObjectHandleInvalid)?;
         *present = Arc::new(Object::stored(object.id, 0, change(&present.attributes)?));
-        self.lose();
+        self.losses.add();
         Ok(())
     }
 
@@ -202,11 +191,11 @@ impl Token {
             let delete = [Change::Delete { id: object.id }];
             let deleted = self.stored.commit(self.keys().as_deref(), &delete).map_err(storage);
             // No session may remember what it has found before.
-            self.lose();
+            self.losses.add();
             return deleted;
         }
         write(&self.session_objects).remove(&object.id).ok_or(Error::ObjectHandleInvalid)?;
-        self.lose();
+        self.losses.add();
         Ok(())
     }
 
@@ -227,7 +216,7 @@ impl Token {
         let mut all = write(&self.session_objects);
         let gone: Vec<_> = all.extract_if(|_, (of, _)| *of == owner).map(|(id, _)| id).collect();
         if !gone.is_empty() {
-            self.lose();
+            self.losses.add();
         }
         gone
     }
