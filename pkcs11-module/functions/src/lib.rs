@@ -7,11 +7,11 @@
 
 #![forbid(unsafe_code)]
 
+mod conduct;
 pub mod frame;
 mod observed;
 mod remote;
 mod revival;
-mod searching;
 mod serve;
 mod status;
 mod trips;
@@ -30,6 +30,7 @@ use strongroom_types::{
     SlotInfo, TokenInfo, UserType, Value, ck,
 };
 
+use crate::conduct::{Again, Conduct, Role, Step};
 use crate::remote::Request;
 use crate::serve::Answer;
 use crate::wire::{Reader, Taken, Wire};
@@ -90,13 +91,14 @@ pub trait Host {
     /// [`Error::ArgumentsBad`](strongroom_types::Error) for what no application has given.
     fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()>;
 
-    /// `C_FindObjects`, with what can not change of the first of the objects; if there are no more,
-    /// it is `C_FindObjectsFinal` too.
+    /// `C_FindObjects`, with what may be read of the first of the objects: `least` of them, if there are
+    /// as many, and up to `most`, if they are found without much ado. If there are no more, it is
+    /// `C_FindObjectsFinal` too.
     ///
     /// # Errors
     ///
     /// Those of `C_FindObjects`.
-    fn find(&self, session: SessionHandle, most: usize) -> Result<Found>;
+    fn find(&self, session: SessionHandle, least: usize, most: usize) -> Result<Found>;
 }
 
 /// The operations whose start need not be asked for each time.
@@ -158,11 +160,23 @@ pub struct Facts {
 /// What a search found.
 #[derive(Default)]
 pub struct Found {
-    /// The objects, each with what may be read of it and can not change as long as it exists. It need
-    /// not be all of that, nor of all objects.
-    pub objects: Vec<(ObjectHandle, Attributes)>,
+    /// The objects.
+    pub objects: Vec<ObjectHandle>,
+    /// What may be read of the first of them, in their order.
+    pub of: Vec<Option<Description>>,
     /// Whether there may be more; else the search is over.
     pub more: bool,
+}
+
+/// What may be read of an object. An attribute that is nowhere in it the object does not have.
+#[derive(Default)]
+pub struct Description {
+    /// What can not change as long as the object exists.
+    pub fixed: Attributes,
+    /// What may change.
+    pub changing: Attributes,
+    /// The attributes that have to be asked for: what is secret, or long.
+    pub untold: Vec<u64>,
 }
 
 /// Which way messages go.
@@ -196,131 +210,133 @@ pub struct Row {
     pub about: &'static str,
 }
 
-/// The table. A number stands for its function for ever; a function that changes gets a new row.
+/// The table. A number stands for its function for ever; a function that changes gets a new row. In
+/// braces is what comes of it ([`Again`]), where that is not an operation or a session, and in brackets
+/// what it has to do with round trips ([`Role`]).
 macro_rules! table {
     ($make:ident) => {
         $make! {
             /// `C_GetInfo`.
-            1 C_GetInfo: fn info() -> ModuleInfo;
+            1 C_GetInfo {Reads}: fn info() -> ModuleInfo;
 
             /// `C_GetSlotList`. Slots that came since the last call appear only when `refresh` is set, as it
             /// is when the caller asks for the count.
-            2 C_GetSlotList: fn slot_list(token_present: bool, refresh: bool) -> Vec<SlotId>;
+            2 C_GetSlotList {Reads}: fn slot_list(token_present: bool, refresh: bool) -> Vec<SlotId>;
             /// `C_GetSlotInfo`.
-            3 C_GetSlotInfo: fn slot_info(slot: SlotId) -> SlotInfo;
+            3 C_GetSlotInfo {Reads}: fn slot_info(slot: SlotId) -> SlotInfo;
             /// `C_GetTokenInfo`.
-            4 C_GetTokenInfo: fn token_info(slot: SlotId) -> TokenInfo;
+            4 C_GetTokenInfo {Reads}: fn token_info(slot: SlotId) -> TokenInfo;
             /// `C_WaitForSlotEvent`, which waits for some moments if it may block: whoever waits for longer
             /// asks again after `CKR_NO_EVENT`.
             5 C_WaitForSlotEvent: fn wait_for_slot_event(block: bool) -> SlotId;
             /// `C_GetMechanismList`.
-            6 C_GetMechanismList: fn mechanism_list(slot: SlotId) -> Vec<MechanismType>;
+            6 C_GetMechanismList {Reads}: fn mechanism_list(slot: SlotId) -> Vec<MechanismType>;
             /// `C_GetMechanismInfo`.
-            7 C_GetMechanismInfo: fn mechanism_info(slot: SlotId, mechanism: MechanismType) -> MechanismInfo;
+            7 C_GetMechanismInfo {Reads}: fn mechanism_info(slot: SlotId, mechanism: MechanismType) -> MechanismInfo;
             /// `C_InitToken`.
-            8 C_InitToken: fn init_token(slot: SlotId, pin: &[u8], label: &[u8; 32]) -> ();
+            8 C_InitToken {Lasts} [Everything]: fn init_token(slot: SlotId, pin: &[u8], label: &[u8; 32]) -> ();
             /// `C_InitPIN`.
-            9 C_InitPIN: fn init_pin(session: SessionHandle, pin: &[u8]) -> ();
+            9 C_InitPIN {Lasts}: fn init_pin(session: SessionHandle, pin: &[u8]) -> ();
             /// `C_SetPIN`.
-            10 C_SetPIN: fn set_pin(session: SessionHandle, old: &[u8], new: &[u8]) -> ();
+            10 C_SetPIN {Lasts}: fn set_pin(session: SessionHandle, old: &[u8], new: &[u8]) -> ();
 
             /// `C_OpenSession`.
-            11 C_OpenSession: fn open_session(slot: SlotId, read_write: bool) -> SessionHandle;
+            11 C_OpenSession [Open]: fn open_session(slot: SlotId, read_write: bool) -> SessionHandle;
             /// `C_CloseSession`.
-            12 C_CloseSession: fn close_session(session: SessionHandle) -> ();
+            12 C_CloseSession [Close]: fn close_session(session: SessionHandle) -> ();
             /// `C_CloseAllSessions`.
-            13 C_CloseAllSessions: fn close_all_sessions(slot: SlotId) -> ();
+            13 C_CloseAllSessions [Everything]: fn close_all_sessions(slot: SlotId) -> ();
             /// `C_GetSessionInfo`.
-            14 C_GetSessionInfo: fn session_info(session: SessionHandle) -> SessionInfo;
+            14 C_GetSessionInfo {Reads}: fn session_info(session: SessionHandle) -> SessionInfo;
             /// `C_Login`.
-            15 C_Login: fn login(session: SessionHandle, user: UserType, pin: &[u8]) -> ();
+            15 C_Login {Lasts} [Everything]: fn login(session: SessionHandle, user: UserType, pin: &[u8]) -> ();
             /// `C_Logout`.
-            16 C_Logout: fn logout(session: SessionHandle) -> ();
+            16 C_Logout [Everything]: fn logout(session: SessionHandle) -> ();
 
             /// `C_CreateObject`.
-            17 C_CreateObject: fn create_object(session: SessionHandle, template: Attributes) -> ObjectHandle;
+            17 C_CreateObject {Lasts} [Make]: fn create_object(session: SessionHandle, template: Attributes) -> ObjectHandle;
             /// `C_CopyObject`.
-            18 C_CopyObject: fn copy_object(session: SessionHandle, object: ObjectHandle, template: Attributes) -> ObjectHandle;
+            18 C_CopyObject {Lasts} [Make]: fn copy_object(session: SessionHandle, object: ObjectHandle, template: Attributes) -> ObjectHandle;
             /// `C_DestroyObject`.
-            19 C_DestroyObject: fn destroy_object(session: SessionHandle, object: ObjectHandle) -> ();
+            19 C_DestroyObject {Lasts} [Object]: fn destroy_object(session: SessionHandle, object: ObjectHandle) -> ();
             /// `C_GetObjectSize`, in bytes.
-            20 C_GetObjectSize: fn object_size(session: SessionHandle, object: ObjectHandle) -> u64;
+            20 C_GetObjectSize {Reads}: fn object_size(session: SessionHandle, object: ObjectHandle) -> u64;
             /// `C_GetAttributeValue`: for each attribute asked for, its value, or
             /// `CKR_ATTRIBUTE_SENSITIVE` or `CKR_ATTRIBUTE_TYPE_INVALID`.
-            21 C_GetAttributeValue: fn attributes(session: SessionHandle, object: ObjectHandle, wanted: &[u64]) -> Vec<Result<Value>>;
+            21 C_GetAttributeValue {Reads} [Attributes]: fn attributes(session: SessionHandle, object: ObjectHandle, wanted: &[u64]) -> Vec<Result<Value>>;
             /// `C_SetAttributeValue`.
-            22 C_SetAttributeValue: fn set_attributes(session: SessionHandle, object: ObjectHandle, template: Attributes) -> ();
+            22 C_SetAttributeValue {Lasts} [Object]: fn set_attributes(session: SessionHandle, object: ObjectHandle, template: Attributes) -> ();
             /// `C_FindObjectsInit`.
-            23 C_FindObjectsInit: fn find_objects_init(session: SessionHandle, template: Attributes) -> ();
+            23 C_FindObjectsInit [Search(Step::Start)]: fn find_objects_init(session: SessionHandle, template: Attributes) -> ();
             /// `C_FindObjects`.
-            24 C_FindObjects: fn find_objects(session: SessionHandle, most: usize) -> Vec<ObjectHandle>;
+            24 C_FindObjects [Search(Step::Next)]: fn find_objects(session: SessionHandle, most: usize) -> Vec<ObjectHandle>;
             /// `C_FindObjectsFinal`.
-            25 C_FindObjectsFinal: fn find_objects_final(session: SessionHandle) -> ();
+            25 C_FindObjectsFinal [Search(Step::End)]: fn find_objects_final(session: SessionHandle) -> ();
 
             /// `C_EncryptInit`; no mechanism ends the operation that is active.
-            26 C_EncryptInit: fn encrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            26 C_EncryptInit [Start(Operation::Encrypt)]: fn encrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
             /// `C_Encrypt`.
-            27 C_Encrypt: fn encrypt(session: SessionHandle, data: &[u8], room: Room) -> Output;
+            27 C_Encrypt [Whole(Operation::Encrypt)]: fn encrypt(session: SessionHandle, data: &[u8], room: Room) -> Output;
             /// `C_EncryptUpdate`.
-            28 C_EncryptUpdate: fn encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+            28 C_EncryptUpdate [Part(Operation::Encrypt)]: fn encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
             /// `C_EncryptFinal`.
-            29 C_EncryptFinal: fn encrypt_final(session: SessionHandle, room: Room) -> Output;
+            29 C_EncryptFinal [Last(Operation::Encrypt)]: fn encrypt_final(session: SessionHandle, room: Room) -> Output;
             /// `C_DecryptInit`; no mechanism ends the operation that is active.
-            30 C_DecryptInit: fn decrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            30 C_DecryptInit [Start(Operation::Decrypt)]: fn decrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
             /// `C_Decrypt`.
-            31 C_Decrypt: fn decrypt(session: SessionHandle, encrypted: &[u8], room: Room) -> Output;
+            31 C_Decrypt [Whole(Operation::Decrypt)]: fn decrypt(session: SessionHandle, encrypted: &[u8], room: Room) -> Output;
             /// `C_DecryptUpdate`.
-            32 C_DecryptUpdate: fn decrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+            32 C_DecryptUpdate [Part(Operation::Decrypt)]: fn decrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
             /// `C_DecryptFinal`.
-            33 C_DecryptFinal: fn decrypt_final(session: SessionHandle, room: Room) -> Output;
+            33 C_DecryptFinal [Last(Operation::Decrypt)]: fn decrypt_final(session: SessionHandle, room: Room) -> Output;
 
             /// `C_DigestInit`; no mechanism ends the operation that is active.
-            34 C_DigestInit: fn digest_init(session: SessionHandle, mechanism: Option<MechanismCall>) -> ();
+            34 C_DigestInit [Start(Operation::Digest)]: fn digest_init(session: SessionHandle, mechanism: Option<MechanismCall>) -> ();
             /// `C_Digest`.
-            35 C_Digest: fn digest(session: SessionHandle, data: &[u8], room: Room) -> Output;
+            35 C_Digest [Whole(Operation::Digest)]: fn digest(session: SessionHandle, data: &[u8], room: Room) -> Output;
             /// `C_DigestUpdate`.
-            36 C_DigestUpdate: fn digest_update(session: SessionHandle, part: &[u8]) -> ();
+            36 C_DigestUpdate [Part(Operation::Digest)]: fn digest_update(session: SessionHandle, part: &[u8]) -> ();
             /// `C_DigestKey`.
-            37 C_DigestKey: fn digest_key(session: SessionHandle, key: ObjectHandle) -> ();
+            37 C_DigestKey [Part(Operation::Digest)]: fn digest_key(session: SessionHandle, key: ObjectHandle) -> ();
             /// `C_DigestFinal`.
-            38 C_DigestFinal: fn digest_final(session: SessionHandle, room: Room) -> Output;
+            38 C_DigestFinal [Last(Operation::Digest)]: fn digest_final(session: SessionHandle, room: Room) -> Output;
 
             /// `C_SignInit`; no mechanism ends the operation that is active.
-            39 C_SignInit: fn sign_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            39 C_SignInit [Start(Operation::Sign)]: fn sign_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
             /// `C_Sign`.
-            40 C_Sign: fn sign(session: SessionHandle, data: &[u8], room: Room) -> Output;
+            40 C_Sign [Whole(Operation::Sign)]: fn sign(session: SessionHandle, data: &[u8], room: Room) -> Output;
             /// `C_SignUpdate`.
-            41 C_SignUpdate: fn sign_update(session: SessionHandle, part: &[u8]) -> ();
+            41 C_SignUpdate [Part(Operation::Sign)]: fn sign_update(session: SessionHandle, part: &[u8]) -> ();
             /// `C_SignFinal`.
-            42 C_SignFinal: fn sign_final(session: SessionHandle, room: Room) -> Output;
+            42 C_SignFinal [Last(Operation::Sign)]: fn sign_final(session: SessionHandle, room: Room) -> Output;
             /// `C_VerifyInit`; no mechanism ends the operation that is active.
-            43 C_VerifyInit: fn verify_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
+            43 C_VerifyInit [Start(Operation::Verify)]: fn verify_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
             /// `C_Verify`.
-            44 C_Verify: fn verify(session: SessionHandle, data: &[u8], signature: &[u8]) -> ();
+            44 C_Verify [Whole(Operation::Verify)]: fn verify(session: SessionHandle, data: &[u8], signature: &[u8]) -> ();
             /// `C_VerifyUpdate`.
-            45 C_VerifyUpdate: fn verify_update(session: SessionHandle, part: &[u8]) -> ();
+            45 C_VerifyUpdate [Part(Operation::Verify)]: fn verify_update(session: SessionHandle, part: &[u8]) -> ();
             /// `C_VerifyFinal`.
-            46 C_VerifyFinal: fn verify_final(session: SessionHandle, signature: &[u8]) -> ();
+            46 C_VerifyFinal [Last(Operation::Verify)]: fn verify_final(session: SessionHandle, signature: &[u8]) -> ();
 
             /// `C_GenerateKey`.
-            47 C_GenerateKey: fn generate_key(session: SessionHandle, mechanism: MechanismCall, template: Attributes) -> ObjectHandle;
+            47 C_GenerateKey {Lasts} [Make]: fn generate_key(session: SessionHandle, mechanism: MechanismCall, template: Attributes) -> ObjectHandle;
             /// `C_GenerateKeyPair`: the public key's handle, and the private key's.
-            48 C_GenerateKeyPair: fn generate_key_pair(session: SessionHandle, mechanism: MechanismCall, public: Attributes, private: Attributes) -> (ObjectHandle, ObjectHandle);
+            48 C_GenerateKeyPair {Lasts} [Make]: fn generate_key_pair(session: SessionHandle, mechanism: MechanismCall, public: Attributes, private: Attributes) -> (ObjectHandle, ObjectHandle);
             /// `C_UnwrapKey`.
-            50 C_UnwrapKey: fn unwrap_key(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes) -> ObjectHandle;
+            50 C_UnwrapKey {Lasts} [Make]: fn unwrap_key(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes) -> ObjectHandle;
             /// `C_DeriveKey`; `wanted` says whether there is a place for a key beside the parameter.
-            51 C_DeriveKey: fn derive_key(session: SessionHandle, mechanism: MechanismCall, base_key: ObjectHandle, template: Attributes, wanted: bool) -> Derived;
+            51 C_DeriveKey {Lasts} [Make]: fn derive_key(session: SessionHandle, mechanism: MechanismCall, base_key: ObjectHandle, template: Attributes, wanted: bool) -> Derived;
             /// `C_SeedRandom`.
             52 C_SeedRandom: fn seed_random(session: SessionHandle, seed: &[u8]) -> ();
             /// `C_GenerateRandom`: this many bytes.
-            53 C_GenerateRandom: fn generate_random(session: SessionHandle, len: usize) -> Bytes;
+            53 C_GenerateRandom {Reads}: fn generate_random(session: SessionHandle, len: usize) -> Bytes;
 
             /// `C_LoginUser`: a login with the name of a user.
-            60 C_LoginUser: fn login_user(session: SessionHandle, user: UserType, pin: &[u8], name: &[u8]) -> ();
+            60 C_LoginUser {Lasts} [Everything]: fn login_user(session: SessionHandle, user: UserType, pin: &[u8], name: &[u8]) -> ();
             /// `C_SessionCancel`: ends the operations that the `CKF_` flags name.
-            61 C_SessionCancel: fn session_cancel(session: SessionHandle, flags: u64) -> ();
+            61 C_SessionCancel [Session]: fn session_cancel(session: SessionHandle, flags: u64) -> ();
             /// `C_GetSessionValidationFlags`.
-            62 C_GetSessionValidationFlags: fn session_validation_flags(session: SessionHandle, kind: u64) -> u64;
+            62 C_GetSessionValidationFlags {Reads}: fn session_validation_flags(session: SessionHandle, kind: u64) -> u64;
 
             /// `C_VerifySignatureInit`; no mechanism ends the operation that is active.
             63 C_VerifySignatureInit: fn verify_signature_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle, signature: &[u8]) -> ();
@@ -341,18 +357,18 @@ macro_rules! table {
             70 C_VerifyRecover: fn verify_recover(session: SessionHandle, signature: &[u8], room: Room) -> Output;
 
             /// `C_DigestEncryptUpdate`.
-            71 C_DigestEncryptUpdate: fn digest_encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+            71 C_DigestEncryptUpdate [Session]: fn digest_encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
             /// `C_DecryptDigestUpdate`.
-            72 C_DecryptDigestUpdate: fn decrypt_digest_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+            72 C_DecryptDigestUpdate [Session]: fn decrypt_digest_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
             /// `C_SignEncryptUpdate`.
-            73 C_SignEncryptUpdate: fn sign_encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+            73 C_SignEncryptUpdate [Dual(Operation::Sign)]: fn sign_encrypt_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
             /// `C_DecryptVerifyUpdate`.
-            74 C_DecryptVerifyUpdate: fn decrypt_verify_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
+            74 C_DecryptVerifyUpdate [Dual(Operation::Verify)]: fn decrypt_verify_update(session: SessionHandle, part: &[u8], room: Room) -> Output;
 
             /// `C_GetOperationState`.
-            75 C_GetOperationState: fn operation_state(session: SessionHandle, room: Room) -> Output;
+            75 C_GetOperationState {Reads} [Session]: fn operation_state(session: SessionHandle, room: Room) -> Output;
             /// `C_SetOperationState`, with the keys that the operations had; handle 0 is no key.
-            76 C_SetOperationState: fn set_operation_state(session: SessionHandle, state: &[u8], encryption_key: ObjectHandle, authentication_key: ObjectHandle) -> ();
+            76 C_SetOperationState [Session]: fn set_operation_state(session: SessionHandle, state: &[u8], encryption_key: ObjectHandle, authentication_key: ObjectHandle) -> ();
 
             /// `C_MessageEncryptInit`; no mechanism ends the process that is active.
             77 C_MessageEncryptInit: fn message_encrypt_init(session: SessionHandle, mechanism: Option<MechanismCall>, key: ObjectHandle) -> ();
@@ -400,13 +416,13 @@ macro_rules! table {
             /// `C_WrapKeyAuthenticated`.
             97 C_WrapKeyAuthenticated: fn wrap_key_authenticated(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, associated: &[u8], room: Room) -> MessageOutput;
             /// `C_UnwrapKeyAuthenticated`.
-            98 C_UnwrapKeyAuthenticated: fn unwrap_key_authenticated(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes, associated: &[u8]) -> ObjectHandle;
+            98 C_UnwrapKeyAuthenticated {Lasts} [Make]: fn unwrap_key_authenticated(session: SessionHandle, mechanism: MechanismCall, unwrapping_key: ObjectHandle, wrapped: &[u8], template: Attributes, associated: &[u8]) -> ObjectHandle;
 
             /// `C_EncapsulateKey`: what the secret is encapsulated in, and the key, which there is none of if
             /// there is too little room.
-            99 C_EncapsulateKey: fn encapsulate_key(session: SessionHandle, mechanism: MechanismCall, public_key: ObjectHandle, template: Attributes, room: Room) -> (Output, Option<ObjectHandle>);
+            99 C_EncapsulateKey {Lasts} [Make]: fn encapsulate_key(session: SessionHandle, mechanism: MechanismCall, public_key: ObjectHandle, template: Attributes, room: Room) -> (Output, Option<ObjectHandle>);
             /// `C_DecapsulateKey`.
-            100 C_DecapsulateKey: fn decapsulate_key(session: SessionHandle, mechanism: MechanismCall, private_key: ObjectHandle, template: Attributes, ciphertext: &[u8]) -> ObjectHandle;
+            100 C_DecapsulateKey {Lasts} [Make]: fn decapsulate_key(session: SessionHandle, mechanism: MechanismCall, private_key: ObjectHandle, template: Attributes, ciphertext: &[u8]) -> ObjectHandle;
 
             /// `C_WrapKey`, which was 49 before a parameter of it had a place.
             101 C_WrapKey: fn wrap_key(session: SessionHandle, mechanism: MechanismCall, wrapping_key: ObjectHandle, key: ObjectHandle, room: Room) -> MessageOutput;
@@ -424,8 +440,22 @@ macro_rules! session_of {
     };
 }
 
+macro_rules! again {
+    () => {
+        Again::Passes
+    };
+    ($again:ident) => {
+        Again::$again
+    };
+}
+
+macro_rules! role {
+    () => { None };
+    ($($role:tt)+) => { Some(Role::$($role)+) };
+}
+
 macro_rules! declare {
-    ($($(#[doc = $doc:literal])* $number:literal $c_name:ident: fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $reply:ty;)*) => {
+    ($($(#[doc = $doc:literal])* $number:literal $c_name:ident $({$again:ident})? $([$($role:tt)+])?: fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $reply:ty;)*) => {
         /// The functions of chapter 5, without pointers. Sessions, handles and logins belong to the
         /// application that calls; there is one implementor for each.
         pub trait Cryptoki: Host + Send + Sync {
@@ -448,8 +478,13 @@ macro_rules! declare {
             about: concat!($($doc),*),
         },)*];
 
-        /// Whether a row's first argument is a session.
-        const IN_SESSION: &[(u16, bool)] = &[$(($number, in_session(stringify!($($arg)*))),)*];
+        /// How they behave on the wire.
+        static CONDUCT: &[Conduct] = &[$(Conduct {
+            number: $number,
+            in_session: in_session(stringify!($($arg)*)),
+            again: again!($($again)?),
+            role: role!($($($role)+)?),
+        },)*];
 
         /// Calls the function of a row with the arguments that lie in a frame.
         fn dispatch(token: &dyn Cryptoki, number: u16, mut from: Reader<'_>) -> Taken<Answer> {

@@ -90,7 +90,9 @@ impl<O: Observer> Host for Observed<'_, O> {
     }
 
     /// So it is `C_FindObjects`.
-    fn find(&self, session: SessionHandle, most: usize) -> Result<Found> {
-        self.call("C_FindObjects", Some(session), |application| application.find(session, most))
+    fn find(&self, session: SessionHandle, least: usize, most: usize) -> Result<Found> {
+        self.call("C_FindObjects", Some(session), |application| {
+            application.find(session, least, most)
+        })
     }
 }

@@ -1,19 +1,21 @@
 //! The client: an application that lives in another process.
 
 use core::cell::OnceCell;
+use std::time::Instant;
 
 use strongroom_types::{
     Bytes, Error, MechanismType, ObjectHandle, Output, Result, Room, SessionHandle, reason,
 };
 
-use crate::revival::{INFO, LASTING, OPEN_SESSION, READING, Sessions};
+use crate::conduct::{Again, INFO, OPEN_SESSION, conduct};
+use crate::revival::Sessions;
 use crate::serve::{
     ADOPT, END_WAITS, FACTS, FIND, HASH_ELSEWHERE, IN_ONE, MESSAGE_MECHANISM, SIGN_DIGEST,
     VERIFY_DIGEST,
 };
 use crate::trips::{Carrier, Hashers, Trips};
 use crate::wire::{Malformed, Reader, Taken, Wire, Writer};
-use crate::{Direction, Facts, Found, Host, IN_SESSION, Operation};
+use crate::{Direction, Facts, Found, Host, Operation};
 
 /// Carries requests to an application in another process.
 ///
@@ -30,6 +32,11 @@ pub trait Transport: Send + Sync {
     ///
     /// [`Broken`].
     fn exchange(&self, turn: u64, request: &[u8]) -> core::result::Result<Bytes, Broken>;
+
+    /// The time, by which it is decided what is too old to be told.
+    fn now(&self) -> Instant {
+        Instant::now()
+    }
 }
 
 /// Why there is no answer.
@@ -89,22 +96,8 @@ impl Request {
 
     /// The session that it is about.
     pub(crate) fn session(&self) -> Option<SessionHandle> {
-        let row = IN_SESSION.binary_search_by_key(&self.number, |(number, _)| *number);
-        let in_session = match row {
-            Ok(at) => IN_SESSION.get(at).is_some_and(|(_, in_session)| *in_session),
-            Err(_) => matches!(
-                self.number,
-                MESSAGE_MECHANISM
-                    | FACTS
-                    | SIGN_DIGEST
-                    | VERIFY_DIGEST
-                    | HASH_ELSEWHERE
-                    | ADOPT
-                    | FIND
-            ),
-        };
         let first = self.frame.bytes().get(ARGUMENTS..)?.first_chunk()?;
-        in_session.then(|| SessionHandle(u64::from_le_bytes(*first)))
+        conduct(self.number)?.in_session.then(|| SessionHandle(u64::from_le_bytes(*first)))
     }
 
     /// Reads the arguments again.
@@ -146,6 +139,10 @@ impl<T: Transport> Carrier for Line<T> {
 
     fn used(&self, object: ObjectHandle) {
         self.sessions.used(object);
+    }
+
+    fn now(&self) -> Instant {
+        self.transport.now()
     }
 
     fn carry(&self, requests: &mut [Request]) -> Result<Bytes> {
@@ -196,10 +193,11 @@ impl<T: Transport> Line<T> {
     /// Whether what was not answered in this turn may be asked a second time: nothing but an answer
     /// comes of it, or nothing that lasts longer than the application, and that is lost.
     fn may_repeat(&self, requests: &[Request], turn: u64) -> Result<bool> {
-        if requests.iter().all(|request| READING.contains(&request.number)) {
+        let again = |request: &Request| conduct(request.number).map(|conduct| conduct.again);
+        if requests.iter().all(|request| again(request) == Some(Again::Reads)) {
             return Ok(true);
         }
-        let lasts = requests.iter().any(|request| LASTING.contains(&request.number));
+        let lasts = requests.iter().any(|request| again(request) == Some(Again::Lasts));
         Ok(!lasts && self.is_lost(turn)?)
     }
 
@@ -275,8 +273,8 @@ impl<T: Transport> Host for Remote<T> {
         self.call(request.with(&digest).with(&signature))
     }
 
-    fn find(&self, session: SessionHandle, most: usize) -> Result<Found> {
-        self.call(Request::new(FIND).with(&session).with(&most))
+    fn find(&self, session: SessionHandle, least: usize, most: usize) -> Result<Found> {
+        self.call(Request::new(FIND).with(&session).with(&least).with(&most))
     }
 }
 

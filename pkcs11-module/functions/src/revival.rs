@@ -16,30 +16,9 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use strongroom_types::{Bytes, ObjectHandle, Result, SessionHandle, SlotId, UserType};
 
+use crate::conduct::{CLOSE_ALL_SESSIONS, CLOSE_SESSION, LOGIN, LOGIN_USER, LOGOUT, OPEN_SESSION};
 use crate::remote::Request;
-use crate::serve::{FACTS, MESSAGE_MECHANISM};
 use crate::wire::{Reader, Wire};
-
-/// `C_GetInfo`, which any application can answer.
-pub(crate) const INFO: u16 = 1;
-
-/// Rows of the table that change which sessions there are, and who is logged in.
-pub(crate) const OPEN_SESSION: u16 = 11;
-const CLOSE_SESSION: u16 = 12;
-const CLOSE_ALL_SESSIONS: u16 = 13;
-const LOGIN: u16 = 15;
-const LOGOUT: u16 = 16;
-const LOGIN_USER: u16 = 60;
-
-/// Rows whose effect may last, so that nobody may call them twice for once: tokens, PINs and
-/// objects.
-pub(crate) const LASTING: &[u16] =
-    &[8, 9, 10, 17, 18, 19, 22, 47, 48, 50, 51, 98, 99, 100, LOGIN, LOGIN_USER];
-
-/// Rows of which nothing comes but the answer, and [`MESSAGE_MECHANISM`] and [`FACTS`]: what they tell
-/// is told again as often as one asks.
-pub(crate) const READING: &[u16] =
-    &[INFO, 2, 3, 4, 6, 7, 14, 20, 21, 53, 62, 75, MESSAGE_MECHANISM, FACTS];
 
 /// A session as its client knows it.
 struct Known {
@@ -172,13 +151,13 @@ impl Sessions {
             (CLOSE_SESSION, Some(session), Some(slot)) => {
                 book.sessions.remove(&session.0);
                 if !book.sessions.values().any(|known| known.slot == slot) {
-                    book.logins.remove(&slot.0);
+                    book.leave(slot);
                 }
             }
             (CLOSE_ALL_SESSIONS, ..) => {
                 let Some(slot) = request.arguments::<SlotId>(&list) else { return };
                 book.sessions.retain(|_, known| known.slot != slot);
-                book.logins.remove(&slot.0);
+                book.leave(slot);
             }
             (LOGIN | LOGIN_USER, _, Some(slot)) => {
                 let user = request.arguments::<(SessionHandle, UserType)>(&list);
@@ -208,6 +187,12 @@ impl Book {
     fn tick(&mut self) -> u64 {
         self.clock += 1;
         self.clock
+    }
+
+    /// No session is open at a slot any more: its handles stand for nothing from now on.
+    fn leave(&mut self, slot: SlotId) {
+        self.logins.remove(&slot.0);
+        self.objects.retain(|_, named| named.slot != slot);
     }
 
     /// Another application: the sessions where somebody was logged in are gone.
@@ -252,7 +237,30 @@ fn opened(answer: &[u8]) -> Option<SessionHandle> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trips::written;
+    use crate::trips::answers::written;
+
+    #[test]
+    fn the_last_session_of_a_slot_takes_its_names_along() {
+        let sessions = Sessions::default();
+        let open = |slot, handle| {
+            let request = Request::new(OPEN_SESSION).with(&SlotId(slot)).with(&true);
+            sessions.note(None, 0, &request, &written(&SessionHandle(handle)));
+            sessions.learn(SessionHandle(handle), ObjectHandle(handle), Bytes::default(), 0);
+        };
+        let named = || sessions.book().objects.keys().copied().collect::<Vec<_>>();
+        let close = |handle| {
+            let (request, answer) = (Request::new(CLOSE_SESSION).with(&handle), written(&()));
+            sessions.note(Some(handle), 0, &request, &answer);
+        };
+        [(7, 1), (7, 2), (8, 3), (9, 4)].iter().for_each(|(slot, handle)| open(*slot, *handle));
+        close(SessionHandle(2));
+        assert_eq!(named(), [1, 2, 3, 4]);
+        close(SessionHandle(1));
+        assert_eq!(named(), [3, 4]);
+        let close_all = Request::new(CLOSE_ALL_SESSIONS).with(&SlotId(9));
+        sessions.note(None, 0, &close_all, &written(&()));
+        assert_eq!(named(), [3]);
+    }
 
     #[test]
     fn what_is_in_use_is_not_forgotten() {

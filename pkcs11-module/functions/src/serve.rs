@@ -4,6 +4,7 @@ use core::cell::OnceCell;
 
 use strongroom_types::{Bytes, Error, Result, reason};
 
+use crate::conduct::{Again, Conduct};
 use crate::wire::{Malformed, Reader, Taken, Wire, Writer};
 use crate::{Cryptoki, dispatch};
 
@@ -13,15 +14,36 @@ pub(crate) const END_WAITS: u16 = 0x8001;
 pub(crate) const FACTS: u16 = 0x8002;
 pub(crate) const SIGN_DIGEST: u16 = 0x8003;
 pub(crate) const ADOPT: u16 = 0x8005;
-pub(crate) const FIND: u16 = 0x8006;
 pub(crate) const VERIFY_DIGEST: u16 = 0x8007;
 pub(crate) const HASH_ELSEWHERE: u16 = 0x8008;
+/// It was 0x8006 before it told what may change.
+pub(crate) const FIND: u16 = 0x8009;
 
 /// Several requests in one frame: one after the other until one fails; the answer is that of the last.
 pub(crate) const IN_ONE: u16 = 0x8004;
 
+/// What a client has to know of these numbers.
+pub(crate) static HOST_CONDUCT: &[Conduct] = &[
+    host(MESSAGE_MECHANISM, true, Again::Reads),
+    host(END_WAITS, false, Again::Passes),
+    host(FACTS, true, Again::Reads),
+    host(SIGN_DIGEST, true, Again::Passes),
+    host(IN_ONE, false, Again::Passes),
+    host(ADOPT, true, Again::Passes),
+    host(VERIFY_DIGEST, true, Again::Passes),
+    host(HASH_ELSEWHERE, true, Again::Passes),
+    host(FIND, true, Again::Passes),
+];
+
+const fn host(number: u16, in_session: bool, again: Again) -> Conduct {
+    Conduct { number, in_session, again, role: None }
+}
+
 /// How many requests go together at most.
 const MOST_IN_ONE: usize = 8;
+
+/// The bytes of the length of one of them.
+const HEAD: usize = 4;
 
 /// What came of a call, as it goes back.
 pub(crate) struct Answer(Writer);
@@ -96,9 +118,9 @@ pub(crate) fn for_host(token: &dyn Cryptoki, number: u16, mut from: Reader<'_>) 
             Ok(Answer::of(|| token.adopt(session, objects)))
         }
         FIND => {
-            let (session, most) = Wire::take(&mut from)?;
+            let (session, (least, most)) = Wire::take(&mut from)?;
             from.end()?;
-            Ok(Answer::of(|| token.find(session, most)))
+            Ok(Answer::of(|| token.find(session, least, most)))
         }
         VERIFY_DIGEST => {
             let (session, (digest, signature)) = Wire::take(&mut from)?;
@@ -117,11 +139,12 @@ pub(crate) fn for_host(token: &dyn Cryptoki, number: u16, mut from: Reader<'_>) 
 
 /// Calls one function after the other, until one fails.
 fn in_one(token: &dyn Cryptoki, mut from: Reader<'_>) -> Taken<Answer> {
-    let requests = Vec::<&[u8]>::take(&mut from)?;
-    from.end()?;
-    if requests.len() > MOST_IN_ONE {
+    let count = from.count(HEAD)?;
+    if count > MOST_IN_ONE {
         return Err(Malformed);
     }
+    let requests = (0..count).map(|_| Wire::take(&mut from)).collect::<Taken<Vec<&[u8]>>>()?;
+    from.end()?;
     let mut last = Err(Malformed);
     for request in requests {
         let list = OnceCell::new();

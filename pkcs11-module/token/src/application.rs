@@ -32,9 +32,9 @@ use crate::sync::{lock, read};
 use crate::template::{Author, Change, Draft, Origin, changed};
 use crate::token::Token;
 
-/// How many of the objects that a search finds are read for what can not change of them: what nobody
-/// asks for afterwards has been read in vain.
-const TOLD: usize = 16;
+/// How many of the objects that a search finds at once are read for what can be told of them: what
+/// nobody asks for afterwards has been read in vain.
+const TOLD: usize = 64;
 
 /// What the information functions call things, and the version that they say of all of them.
 struct Names {
@@ -150,10 +150,7 @@ impl Application {
         {
             return Ok(object);
         }
-        let place = self.handles.place(handle)?;
-        if place.slot != session.slot.id {
-            return Err(Error::ObjectHandleInvalid.since("the object is of another token"));
-        }
+        let place = self.place_of(session, handle)?;
         let version = match place.home {
             // No key, and asked for seldom.
             Home::Token => return self.at(session, &place),
@@ -166,6 +163,15 @@ impl Application {
             session.recall.put(handle, losses, version, &object, &token.losses);
         }
         Ok(object)
+    }
+
+    /// Where the object of a handle is, if that is at the session's token.
+    fn place_of(&self, session: &Session, handle: ObjectHandle) -> Result<Place> {
+        let place = self.handles.place(handle)?;
+        if place.slot != session.slot.id {
+            return Err(Error::ObjectHandleInvalid.since("the object is of another token"));
+        }
+        Ok(place)
     }
 
     /// The object at a place, if the session may see it.
@@ -314,19 +320,24 @@ impl Host for Application {
         })
     }
 
-    fn find(&self, session: SessionHandle, most: usize) -> Result<Found> {
-        let handles = self.find_objects(session, most)?;
-        let more = handles.len() == most;
+    fn find(&self, session: SessionHandle, least: usize, most: usize) -> Result<Found> {
         let session = self.sessions.find(session)?;
+        let mut activity = lock(&session.activity);
+        let search = activity.search.as_mut().ok_or(Error::OperationNotInitialized)?;
+        let objects = search.next(&session, &self.handles, (least, most))?;
+        let more = search.goes_on();
         if !more {
-            lock(&session.activity).search = None;
+            activity.search = None;
         }
-        let tell = |(number, handle)| {
-            // One that somebody has just destroyed has nothing to tell.
-            let object = (number < TOLD).then(|| self.object(&session, handle).ok()).flatten();
-            (handle, object.map(|object| object.fixed()).unwrap_or_default())
+        drop(activity);
+        // One that somebody has just destroyed has nothing to tell. The session goes on remembering
+        // the key that it has used last: these are looked at, and no more.
+        let tell = |handle: &ObjectHandle| {
+            let place = self.place_of(&session, *handle).ok()?;
+            self.at(&session, &place).ok()?.describe().ok()
         };
-        Ok(Found { objects: handles.into_iter().enumerate().map(tell).collect(), more })
+        let of = objects.iter().take(TOLD).map(tell).collect();
+        Ok(Found { objects, of, more })
     }
 
     fn adopt(&self, session: SessionHandle, objects: Vec<(ObjectHandle, Bytes)>) -> Result<()> {
@@ -626,7 +637,7 @@ impl Cryptoki for Application {
         let session = self.sessions.find(session)?;
         let mut activity = lock(&session.activity);
         let search = activity.search.as_mut().ok_or(Error::OperationNotInitialized)?;
-        search.next(&session, &self.handles, most)
+        search.next(&session, &self.handles, (most, most))
     }
 
     fn find_objects_final(&self, session: SessionHandle) -> Result<()> {
@@ -1149,5 +1160,43 @@ impl Cryptoki for Application {
         let mut bytes = Bytes::new(vec![0; len]);
         strongroom_mechanisms::random(&mut bytes)?;
         Ok(bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_keystore::config::Seal;
+    use strongroom_types::mechanism;
+
+    use super::*;
+
+    #[test]
+    fn a_search_that_tells_of_keys_leaves_the_one_in_use_at_hand() {
+        let dir = tempfile::tempdir().unwrap();
+        let config = Config::plain(dir.path().join("store"), Seal::None);
+        let application = Application::open(config).unwrap();
+        let slot = application.slot_list(true, true).unwrap()[0];
+        application.init_token(slot, b"12345678", &[b'x'; 32]).unwrap();
+        let handle = application.open_session(slot, true).unwrap();
+        let key = || {
+            let mut template = Attributes::default();
+            template.set(attribute::PRIVATE, false);
+            template.set(attribute::VALUE_LEN, 16);
+            let mechanism = mechanism!(CKM_AES_KEY_GEN).0;
+            let call = MechanismCall { mechanism, params: Params::default() };
+            application.generate_key(handle, call, template).unwrap()
+        };
+        let keys = [key(), key(), key()];
+        let session = application.sessions.find(handle).unwrap();
+        for key in keys {
+            let mechanism = mechanism!(CKM_AES_ECB).0;
+            let ecb = MechanismCall { mechanism, params: Params::default() };
+            application.encrypt_init(handle, Some(ecb), key).unwrap();
+            application.encrypt_init(handle, None, key).unwrap();
+            application.find_objects_init(handle, Attributes::default()).unwrap();
+            let found = application.find(handle, 9, 9).unwrap();
+            assert_eq!(found.of.iter().flatten().count(), keys.len());
+            assert!(session.recall.get(key, session.token.losses.count()).is_some());
+        }
     }
 }

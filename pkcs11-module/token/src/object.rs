@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, OnceLock};
 
+use strongroom_functions::Description;
 use strongroom_keystore::{ObjectId, Term};
 use strongroom_mechanisms::Key;
-use strongroom_types::rule::{Flags, Rule};
+use strongroom_types::rule::Flags;
 use strongroom_types::{AttributeInfo, Attributes, Bytes, Error, Result, Value, attribute};
 
 use crate::rules::{Rules, hidden};
@@ -90,17 +91,30 @@ impl Object {
         self.attributes.value(id).cloned().ok_or(Error::AttributeTypeInvalid)
     }
 
-    /// What may be read of it and can not change, but for values that are long.
-    pub(crate) fn fixed(&self) -> Attributes {
-        let Ok(rules) = Rules::of_object(&self.attributes) else { return Attributes::default() };
+    /// What may be read of it, but for the values of keys and of private objects, whoever may read
+    /// them, and for what is long. Programs keep passwords in private objects.
+    pub(crate) fn describe(&self) -> Result<Description> {
+        let rules = Rules::of_object(&self.attributes)?;
         let modifiable = self.attributes.is(attribute::MODIFIABLE);
-        let fixed = self.attributes.iter().filter(|(id, value)| {
-            let may_change =
-                |rule: &Rule| modifiable && CHANGING.iter().any(|of| rule.flags.has(*of));
-            rules.find(*id).is_some_and(|rule| !rule.flags.has(Flags::SECRET) && !may_change(rule))
-                && value.stored().len() <= LONG
-        });
-        Attributes::last_of(fixed.map(|(id, value)| (id, value.clone())))
+        let (mut fixed, mut changing, mut untold) = (Vec::new(), Vec::new(), Vec::new());
+        for rule in rules.iter() {
+            let id = rule.attribute.id;
+            // A key type's rule goes before the class's for the same attribute.
+            if !rules.find(id).is_some_and(|first| core::ptr::eq(first, rule)) {
+                continue;
+            }
+            let may_change = modifiable && CHANGING.iter().any(|of| rule.flags.has(*of));
+            match self.attributes.value(id) {
+                _ if rule.flags.has(Flags::SECRET) => untold.push(id),
+                _ if self.private && id == attribute::VALUE.info.id => untold.push(id),
+                Some(value) if value.stored().len() > LONG => untold.push(id),
+                Some(value) if may_change => changing.push((id, value.clone())),
+                Some(value) => fixed.push((id, value.clone())),
+                None => {}
+            }
+        }
+        let [fixed, changing] = [fixed, changing].map(Attributes::last_of);
+        Ok(Description { fixed, changing, untold })
     }
 }
 

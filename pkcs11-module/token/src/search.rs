@@ -65,16 +65,25 @@ impl Search {
         Self { terms: Terms::of(&template), covered, template, found, stored }
     }
 
-    /// The next objects, at most so many; none when there are no more.
+    /// The next objects: `least` of them, if there are as many, and up to `most`, if the keystore need
+    /// be asked for one page at the most.
     pub(crate) fn next(
         &mut self,
         session: &Session,
         handles: &Handles,
-        most: usize,
+        (least, most): (usize, usize),
     ) -> Result<Vec<ObjectHandle>> {
-        while self.found.len() < most && self.page(session, most)? {}
+        let mut goes_on = self.found.len() < most;
+        while goes_on {
+            goes_on = self.page(session, most)? && self.found.len() < least;
+        }
         let most = most.min(self.found.len());
         self.found.drain(..most).map(|place| handles.of(place)).collect()
+    }
+
+    /// Whether there may be more.
+    pub(crate) fn goes_on(&self) -> bool {
+        !self.found.is_empty() || self.stored.scope().is_some()
     }
 
     /// Leaves out private objects from now on.

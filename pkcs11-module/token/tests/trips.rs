@@ -9,10 +9,12 @@
     reason = "a test fails by panicking"
 )]
 
-use std::fs;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, RwLock};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex, RwLock};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use strongroom_functions::{Broken, Cryptoki, Hasher, Host, Operation, Remote, Transport, serve};
 use strongroom_token::{self as keystore, Application, Config, hasher};
@@ -25,11 +27,18 @@ const SO_PIN: &[u8] = b"12345678";
 const PIN: &[u8] = b"1234567";
 const P256: &[u8] = &[6, 8, 0x2a, 0x86, 0x48, 0xce, 0x3d, 3, 1, 7];
 
+/// How long something takes at the most, on a machine that is busy.
+const AT_LAST: Duration = Duration::from_secs(60);
+
 /// A wire to an application, which counts.
 struct Line<'a> {
     application: &'a Application,
     trips: AtomicU64,
     bytes: AtomicU64,
+    /// A clock that stands still, unless a test moves it.
+    clock: Mutex<Instant>,
+    /// Has the next answer wait on its way: says that it is there, and waits for a word.
+    stop: Mutex<Option<(Sender<()>, Receiver<()>)>>,
 }
 
 impl Transport for &Line<'_> {
@@ -40,13 +49,46 @@ impl Transport for &Line<'_> {
     fn exchange(&self, _: u64, request: &[u8]) -> core::result::Result<Bytes, Broken> {
         self.trips.fetch_add(1, Ordering::Relaxed);
         self.bytes.fetch_add(u64::try_from(request.len()).unwrap(), Ordering::Relaxed);
-        Ok(serve(self.application, request).expect("a request"))
+        let answer = serve(self.application, request).expect("a request");
+        let stop = self.stop.lock().unwrap().take();
+        if let Some((there, go_on)) = stop {
+            there.send(()).unwrap();
+            go_on.recv_timeout(AT_LAST).unwrap();
+        }
+        Ok(answer)
+    }
+
+    fn now(&self) -> Instant {
+        *self.clock.lock().unwrap()
     }
 }
 
 impl<'a> Line<'a> {
     fn new(application: &'a Application) -> Self {
-        Self { application, trips: AtomicU64::new(0), bytes: AtomicU64::new(0) }
+        Self {
+            application,
+            trips: AtomicU64::new(0),
+            bytes: AtomicU64::new(0),
+            clock: Mutex::new(Instant::now()),
+            stop: Mutex::default(),
+        }
+    }
+
+    fn wait(&self, time: Duration) {
+        *self.clock.lock().unwrap() += time;
+    }
+
+    /// Does something while the first answer to something else is on its way.
+    fn meanwhile<T: Send>(&self, ask: impl FnOnce() -> T + Send, act: impl FnOnce()) -> T {
+        let ((there, arrived), (say, go_on)) = (channel(), channel());
+        *self.stop.lock().unwrap() = Some((there, go_on));
+        thread::scope(|scope| {
+            let asked = scope.spawn(ask);
+            arrived.recv_timeout(AT_LAST).expect("an answer");
+            act();
+            say.send(()).unwrap();
+            asked.join().unwrap()
+        })
     }
 
     /// The round trips, and the bytes of the requests, of what is done.
@@ -623,6 +665,29 @@ const SCRIPTS: &[Script] = &[
         let found = token.find_objects(session, 9).map(|found| found.len());
         scene.said.push(format!("{found:?}"));
     }),
+    ("what comes before the first question of a search", |scene, _| {
+        let (token, session) = (scene.token, scene.session);
+        let other = token.open_session(slot(token), true).unwrap();
+        let mut template = Attributes::default();
+        template.set(attribute::CLASS, Class::SECRET_KEY.0);
+        template.set(attribute::LABEL, b"".as_slice());
+        let changes: [&dyn Fn(); 4] = [
+            &|| _ = aes(token, session),
+            &|| _ = aes(token, other),
+            &|| _ = token.copy_object(other, scene.aes, Attributes::default()).unwrap(),
+            &|| {
+                let mut label = Attributes::default();
+                label.set(attribute::LABEL, b"new".as_slice());
+                token.set_attributes(other, scene.aes, label).unwrap();
+            },
+        ];
+        for change in changes {
+            scene.said.push(format!("{:?}", token.find_objects_init(session, template.clone())));
+            change();
+            let found = token.find_objects(session, 9).map(|found| found.len());
+            scene.said.push(format!("{found:?} {:?}", token.find_objects_final(session)));
+        }
+    }),
     ("the session closes", |scene, by| {
         let (token, slot) = (scene.token, slot(scene.token));
         let keeper = token.open_session(slot, false).unwrap();
@@ -789,8 +854,9 @@ fn what_was_found_is_not_lost_with_a_question() {
     // More is asked for than was found; then what was found is looked at again.
     for (most, changes) in [(30, false), (1, true)] {
         if changes {
-            let passing = aes(&token, session);
-            token.destroy_object(session, passing).unwrap();
+            for key in keys.iter().filter(|key| !found.contains(key)) {
+                token.set_attributes(session, *key, labelled(b"changed")).unwrap();
+            }
         }
         breaks(true);
         assert_eq!(token.find_objects(session, most), Err(Error::DeviceError));
@@ -936,7 +1002,7 @@ const FIXED: &[u64] = &[
 ];
 
 #[test]
-fn a_search_costs_one_round_trip_with_what_can_not_change_of_its_objects() {
+fn a_search_costs_one_round_trip_with_what_is_read_of_its_objects() {
     let store = Store::new();
     let application = store.open();
     let line = Line::new(&application);
@@ -956,13 +1022,37 @@ fn a_search_costs_one_round_trip_with_what_can_not_change_of_its_objects() {
     let near = |of: &ObjectHandle| application.attributes(session, *of, FIXED).unwrap();
     assert!(values == found.iter().map(near).collect::<Vec<_>>());
 
-    // What can change is asked for.
+    // What can change is told for a short moment, what can not for a longer one. What this
+    // application changes is told at once.
     let changing = [attribute::LABEL.info.id, attribute::CLASS.info.id];
-    assert_eq!(line.trips(|| drop(read(&found, &changing))), 3);
-    let mut template = Attributes::default();
-    template.set(attribute::LABEL, b"new".as_slice());
-    application.set_attributes(session, found[0], template).unwrap();
-    assert!(read(&found[..1], &changing)[0][0] == Ok(Value::from(&b"new"[..])));
+    assert_eq!(line.trips(|| drop(read(&found, &changing))), 0);
+    let label = |token: &dyn Cryptoki, label: &[u8]| {
+        let mut template = Attributes::default();
+        template.set(attribute::LABEL, label);
+        token.set_attributes(session, found[0], template).unwrap();
+    };
+    let told = || read(&found[..1], &changing)[0][0].clone();
+    label(&token, b"ours");
+    assert!(told() == Ok(Value::from(&b"ours"[..])));
+    assert_eq!(line.trips(|| drop(read(&found[1..], &changing))), 0, "the others stay known");
+    assert_eq!(search(&token, session, Class::PUBLIC_KEY), found);
+    label(&application, b"another's");
+    assert!(told() == Ok(Value::from(&b"ours"[..])), "by another process");
+    line.wait(Duration::from_millis(300));
+    assert!(told() == Ok(Value::from(&b"another's"[..])));
+    assert_eq!(line.trips(|| drop(read(&found, FIXED))), 0);
+    line.wait(Duration::from_secs(1));
+    assert_eq!(line.trips(|| drop(read(&found, FIXED))), 3);
+
+    // What an object does not have is known as well.
+    search(&token, session, Class::PUBLIC_KEY);
+    let none = [attribute::MODULUS.info.id];
+    assert_eq!(
+        line.trips(|| read(&found, &none)
+            .iter()
+            .for_each(|all| assert!(all[0] == Err(Error::AttributeTypeInvalid)))),
+        0
+    );
     // Nor does the value of a key come along, whoever may read it.
     let mut template = Attributes::default();
     template.set(attribute::SENSITIVE, false);
@@ -1010,6 +1100,337 @@ fn a_search_costs_one_round_trip_with_what_can_not_change_of_its_objects() {
 }
 
 #[test]
+fn a_listing_costs_one_round_trip() {
+    let store = Store::new();
+    let application = store.open();
+    let line = Line::new(&application);
+    let token = Remote::hashing(&line, hasher);
+    let session = user(&token);
+    for _ in 0..10 {
+        ec_pair(&token, session, |_| ());
+    }
+    let wanted = [attribute::LABEL, attribute::ID].map(|bytes| bytes.info.id);
+    let wanted = [wanted, [attribute::CLASS, attribute::KEY_TYPE].map(|number| number.info.id)];
+    let list = |pause| {
+        token.find_objects_init(session, Attributes::default()).unwrap();
+        let found = token.find_objects(session, 100).unwrap();
+        token.find_objects_final(session).unwrap();
+        line.wait(pause);
+        // As programs in C do: the length of each first, and then its value.
+        for object in found.iter().flat_map(|object| [object; 2]) {
+            for id in wanted.as_flattened() {
+                assert!(token.attributes(session, *object, &[*id]).unwrap()[0].is_ok());
+            }
+        }
+        assert_eq!(found.len(), 20);
+    };
+    let pauses = [0, 300, 1100].map(Duration::from_millis);
+    let trips = pauses.map(|pause| line.trips(|| list(pause)));
+    assert_eq!(trips, [1, 1 + 20 * 4, 1 + 20 * 8], "what can not change, and nothing");
+}
+
+/// Attributes to look for, or to set.
+fn labelled(label: &[u8]) -> Attributes {
+    let mut template = Attributes::default();
+    template.set(attribute::LABEL, label);
+    template
+}
+
+#[test]
+fn what_happens_while_a_search_is_answered_is_seen() {
+    let store = Store::new();
+    let application = store.open();
+    let line = Line::new(&application);
+    let token = &Remote::hashing(&line, hasher);
+    let session = user(token);
+    let other = token.open_session(slot(token), true).unwrap();
+    let mine = |session| {
+        let key = aes(token, session);
+        token.set_attributes(session, key, labelled(b"mine")).unwrap();
+        key
+    };
+    let find = |most| {
+        token.find_objects_init(session, labelled(b"mine")).unwrap();
+        token.find_objects(session, most).unwrap()
+    };
+    let next = || {
+        let found = token.find_objects(session, 9);
+        token.find_objects_final(session).unwrap();
+        found.unwrap()
+    };
+    let gone = |object| {
+        let read = token.attributes(session, object, FIXED).map(drop);
+        assert_eq!(read, Err(Error::ObjectHandleInvalid));
+    };
+
+    // One changes: its label is no more what came along.
+    let keys = [(); 3].map(|()| mine(session));
+    let found = line.meanwhile(
+        || find(9),
+        || {
+            token.set_attributes(other, keys[0], labelled(b"changed")).unwrap();
+        },
+    );
+    assert_eq!(found.len(), 3);
+    let label = token.attributes(session, keys[0], &[attribute::LABEL.info.id]).unwrap();
+    assert!(label[0] == Ok(Value::from(&b"changed"[..])));
+    assert_eq!(next(), []);
+
+    // All are destroyed: those that have not been given are not given.
+    token.set_attributes(other, keys[0], labelled(b"mine")).unwrap();
+    let found = line.meanwhile(
+        || find(1),
+        || {
+            keys.iter().for_each(|key| token.destroy_object(other, *key).unwrap());
+        },
+    );
+    assert_eq!(found.len(), 1);
+    assert_eq!(next(), []);
+    gone(found[0]);
+
+    // Their session closes, which has not been known to have any.
+    let third = token.open_session(slot(token), true).unwrap();
+    let keys = [(); 3].map(|()| mine(third));
+    let found = line.meanwhile(|| find(1), || token.close_session(third).unwrap());
+    assert_eq!(next(), []);
+    gone(found[0]);
+    assert!(!keys.is_empty());
+
+    // Somebody logs out, and does not wait.
+    let keys = [(); 3].map(|()| mine(session));
+    let found = line.meanwhile(|| find(1), || token.logout(other).unwrap());
+    assert!(keys.contains(&found[0]));
+    assert_eq!(next(), []);
+    gone(found[0]);
+    token.login(session, UserType::USER, PIN).unwrap();
+
+    // The search is ended.
+    let keys = [(); 3].map(|()| mine(session));
+    thread::scope(|scope| {
+        let mut cancel = None;
+        let found = line.meanwhile(
+            || find(1),
+            || {
+                let flags = ck!(CKF_FIND_OBJECTS);
+                cancel = Some(scope.spawn(move || token.session_cancel(session, flags)));
+            },
+        );
+        assert!(keys.contains(&found[0]));
+        assert_eq!(cancel.unwrap().join().unwrap(), Ok(()));
+    });
+    assert_eq!(token.find_objects(session, 1), Err(Error::OperationNotInitialized));
+    assert_eq!(find(9).len(), 3);
+    assert_eq!(next(), []);
+}
+
+#[test]
+fn what_is_found_and_destroyed_one_by_one_costs_nothing_more() {
+    let store = Store::new();
+    let application = store.open();
+    let line = Line::new(&application);
+    let token = Remote::hashing(&line, hasher);
+    let session = user(&token);
+    let keys: Vec<_> = (0..10).map(|_| aes(&token, session)).collect();
+    let trips = line.trips(|| {
+        token.find_objects_init(session, Attributes::default()).unwrap();
+        while let [object] = token.find_objects(session, 1).unwrap()[..] {
+            token.destroy_object(session, object).unwrap();
+        }
+        token.find_objects_final(session).unwrap();
+    });
+    assert_eq!(trips, 1 + 10);
+    let refused = token.attributes(session, keys[9], FIXED).map(drop);
+    assert_eq!(refused, Err(Error::ObjectHandleInvalid));
+}
+
+#[test]
+fn what_is_found_and_changed_again_and_again_is_looked_at_once() {
+    let store = Store::new();
+    let application = store.open();
+    let line = Line::new(&application);
+    let token = Remote::hashing(&line, hasher);
+    let session = user(&token);
+    let keys = [(); 3].map(|()| aes(&token, session));
+    token.find_objects_init(session, Attributes::default()).unwrap();
+    let first = token.find_objects(session, 1).unwrap()[0];
+    let other = *keys.iter().find(|key| **key != first).unwrap();
+    let set = |label: u8| token.set_attributes(session, other, labelled(&[label])).unwrap();
+    assert_eq!(line.trips(|| (0..5).for_each(set)), 5);
+    let mut rest = Vec::new();
+    assert_eq!(line.trips(|| rest = token.find_objects(session, 9).unwrap()), 1);
+    assert_eq!(rest.len(), 2);
+}
+
+#[test]
+fn what_is_private_or_long_stays_until_it_is_asked_for() {
+    let store = Store::new();
+    let application = store.open();
+    let line = Line::new(&application);
+    let token = Remote::hashing(&line, hasher);
+    let session = user(&token);
+    let make = |class: Class, private: bool, value: &[u8]| {
+        let mut template = Attributes::default();
+        template.set(attribute::CLASS, class.0);
+        template.set(attribute::PRIVATE, private);
+        template.set(attribute::VALUE, value);
+        if class == Class::CERTIFICATE {
+            template.set(attribute::CERTIFICATE_TYPE, ck!(CKC_X_509));
+            template.set(attribute::SUBJECT, b"somebody".as_slice());
+        }
+        token.create_object(session, template).unwrap()
+    };
+    let value = attribute::VALUE.info;
+    let rows: [(Class, bool, &[u8], bool); 6] = [
+        (Class::DATA, true, b"a password", false),
+        (Class::DATA, false, b"no password", true),
+        (Class::CERTIFICATE, true, b"whom I know", false),
+        (Class::CERTIFICATE, false, b"who I am", true),
+        (Class::CERTIFICATE, false, &[b'x'; 4096], true),
+        (Class::CERTIFICATE, false, &[b'x'; 4097], false),
+    ];
+    for (class, private, bytes, told) in rows {
+        let object = make(class, private, bytes);
+        application.find_objects_init(session, Attributes::default()).unwrap();
+        let found = application.find(session, 16, 16).unwrap();
+        let of = found.of[0].as_ref().unwrap();
+        assert_eq!(
+            of.fixed.has(value) || of.changing.has(value),
+            told,
+            "{class:?} {}",
+            bytes.len()
+        );
+        assert_eq!(of.untold.contains(&value.id), !told);
+        assert!(
+            of.fixed.has(attribute::CLASS.info) && !of.untold.contains(&attribute::CLASS.info.id)
+        );
+        // Whoever asks gets it.
+        assert_eq!(search(&token, session, class), [object]);
+        let mut read = None;
+        let trips =
+            line.trips(|| read = token.attributes(session, object, &[value.id]).unwrap().pop());
+        assert_eq!(trips, u64::from(!told));
+        assert!(read == Some(Ok(Value::from(bytes))));
+        token.destroy_object(session, object).unwrap();
+    }
+}
+
+#[test]
+fn a_search_gives_no_less_than_is_wanted_and_ends_when_there_is_no_more() {
+    let store = Store::new();
+    let token = store.open();
+    let session = user(&token);
+    let mut template = Attributes::default();
+    template.set(attribute::TOKEN, true);
+    template.set(attribute::VALUE_LEN, 16);
+    let generate = call(mechanism!(CKM_AES_KEY_GEN).0, &[]);
+    for number in 0..40 {
+        template.set(attribute::WRAP, number % 10 == 0);
+        token.generate_key(session, generate.clone(), template.clone()).unwrap();
+    }
+    // What the keystore can not find by: each object is looked at.
+    let mut wanted = Attributes::default();
+    wanted.set(attribute::WRAP, true);
+    for (least, most) in [(0, 16), (1, 16), (2, 3), (4, 4), (9, 9)] {
+        token.find_objects_init(session, wanted.clone()).unwrap();
+        let (mut all, mut asked) = (0, 0);
+        loop {
+            let found = token.find(session, least.max(asked.min(1)), most).unwrap();
+            let count = found.objects.len();
+            assert!(count <= most && (count >= least || !found.more), "{least} {most}");
+            (all, asked) = (all + count, asked + 1);
+            if !found.more {
+                break;
+            }
+        }
+        assert_eq!(all, 4);
+        let over = token.find_objects_final(session);
+        assert_eq!(over, Err(Error::OperationNotInitialized));
+    }
+}
+
+/// A wire to an application that takes no more than so much at once.
+struct Narrow<'a> {
+    line: Line<'a>,
+    most: AtomicU64,
+}
+
+impl Transport for &Narrow<'_> {
+    fn turn(&self) -> u64 {
+        0
+    }
+
+    fn exchange(&self, turn: u64, request: &[u8]) -> core::result::Result<Bytes, Broken> {
+        if u64::try_from(request.len()).unwrap() > self.most.load(Ordering::Relaxed) {
+            return Err(Broken::Refused(Error::DataLenRange));
+        }
+        (&self.line).exchange(turn, request)
+    }
+}
+
+#[test]
+fn what_is_too_much_together_goes_one_by_one() {
+    let store = Store::new();
+    let application = store.open();
+    let wire = Narrow { line: Line::new(&application), most: AtomicU64::new(u64::MAX) };
+    let token = Remote::hashing(&wire, hasher);
+    let session = user(&token);
+    let key = aes(&token, session);
+    let data = &[9; 4096];
+    let encrypt = |associated: &[u8]| {
+        let params = [[1; 12].as_slice().into(), Param::from(associated), Param::Ulong(128)];
+        token.encrypt_init(session, Some(call(AES_GCM, &params)), key)?;
+        token.encrypt(session, data, PLENTY).map(bytes)
+    };
+    let whole = encrypt(b"").unwrap();
+    let trips = |act: &dyn Fn()| wire.line.trips(act);
+    assert_eq!(trips(&|| assert!(encrypt(b"").unwrap() == whole)), 1);
+    // The data alone fits.
+    wire.most.store(4096 + 30, Ordering::Relaxed);
+    assert_eq!(trips(&|| assert!(encrypt(b"").unwrap() == whole)), 2);
+    // So does the parameter, each time.
+    let associated = &[7; 4050];
+    for _ in 0..2 {
+        assert_eq!(trips(&|| drop(encrypt(associated).unwrap())), 2);
+    }
+    // One that is active already stays.
+    token
+        .encrypt_init(session, Some(call(AES_CBC, &[Param::from([5; 16].as_slice())])), key)
+        .unwrap();
+    let gcm = [[1; 12].as_slice().into(), Param::from(&associated[..]), Param::Ulong(128)];
+    for _ in 0..2 {
+        let again = token.encrypt_init(session, Some(call(AES_GCM, &gcm)), key);
+        assert_eq!(again, Err(Error::OperationActive));
+    }
+    assert_eq!(token.encrypt(session, data, PLENTY).map(bytes).unwrap().len(), data.len());
+    // A start that is refused is answered by the call, as it is in one frame.
+    token.encrypt_init(session, Some(call(AES_GCM, &[])), key).unwrap_err();
+    let iv = call(AES_CBC, &[Param::from([5; 16].as_slice())]);
+    token.encrypt_init(session, Some(iv.clone()), key).unwrap();
+    token.encrypt(session, data, PLENTY).unwrap();
+    token.encrypt_init(session, Some(iv), key).unwrap();
+    let mut template = Attributes::default();
+    template.set(attribute::ENCRYPT, false);
+    application.set_attributes(session, key, template).unwrap();
+    let refused = token.encrypt(session, data, PLENTY).map(drop);
+    assert_eq!(refused, Err(Error::KeyFunctionNotPermitted));
+    let over = token.encrypt(session, data, PLENTY).map(drop);
+    assert_eq!(over, Err(Error::OperationNotInitialized));
+    // What does not fit alone is refused, and the operation is where it was.
+    token.digest_init(session, plain(SHA256)).unwrap();
+    assert_eq!(token.digest_update(session, &[1; 5000]), Err(Error::DataLenRange));
+    token.digest_update(session, b"abc").unwrap();
+    assert_eq!(bytes(token.digest_final(session, PLENTY).unwrap())[..2], [0xba, 0x78]);
+    // A search whose template is long.
+    let mut template = labelled(&[b'x'; 4070]);
+    token.find_objects_init(session, template.clone()).unwrap();
+    assert_eq!(token.find_objects(session, 1), Ok(vec![]));
+    token.find_objects_final(session).unwrap();
+    template.set(attribute::LABEL, [b'x'; 5000].as_slice());
+    token.find_objects_init(session, template).unwrap();
+    assert_eq!(token.find_objects(session, 1), Err(Error::DataLenRange));
+}
+
+#[test]
 fn what_comes_along_with_a_search_can_not_be_changed() {
     let store = Store::new();
     let application = store.open();
@@ -1017,11 +1438,13 @@ fn what_comes_along_with_a_search_can_not_be_changed() {
     ec_pair(&application, session, |_| ());
     aes(&application, session);
     application.find_objects_init(session, Attributes::default()).unwrap();
-    let found = application.find(session, 16).unwrap();
+    let found = application.find(session, 16, 16).unwrap();
     assert!(!found.more && found.objects.len() == 3);
-    for (object, fixed) in found.objects {
-        assert!(fixed.len() > 5);
-        for (id, value) in fixed.iter() {
+    assert_eq!(found.of.len(), 3);
+    for (object, of) in found.objects.into_iter().zip(found.of) {
+        let of = of.expect("what comes along");
+        assert!(of.fixed.len() > 5 && of.changing.has(attribute::LABEL.info));
+        for (id, value) in of.fixed.iter() {
             let other = match value {
                 Value::Bool(value) => Value::Bool(!value),
                 Value::Ulong(number) => Value::Ulong(number ^ 1),
@@ -1138,7 +1561,7 @@ fn threads_with_a_session_each_do_not_meet() {
     let far = Remote::hashing(&line, hasher);
     let first = user(&far);
     let (public, private) = ec_pair(&far, first, |_| ());
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for thread in 0..4_u8 {
             let far = &far;
             scope.spawn(move || {

@@ -10,10 +10,10 @@ use strongroom_types::*;
 use zeroize::Zeroizing;
 
 use super::{Malformed, Reader, Wire, Writer};
-use crate::serve::ADOPT;
+use crate::serve::{ADOPT, FIND};
 use crate::{
-    Broken, Cryptoki, Direction, Facts, Found, Host, MessageOutput, Operation, Remote, Transport,
-    refusal, serve,
+    Broken, Cryptoki, Description, Direction, Facts, Found, Host, MessageOutput, Operation, Remote,
+    Transport, refusal, serve,
 };
 
 /// Bytes of proptest's, out of which samples are made: so a failure is shrunk.
@@ -122,6 +122,16 @@ samples! {
         _ => Self::Bytes(Bytes::sample(chance)),
     };
     MessageOutput: |chance| Self { output: Output::sample(chance), placed: Vec::sample(chance) };
+    Found: |chance| Self {
+        objects: Vec::sample(chance),
+        of: Vec::sample(chance),
+        more: bool::sample(chance),
+    };
+    Description: |chance| Self {
+        fixed: Attributes::sample(chance),
+        changing: Attributes::sample(chance),
+        untold: Vec::sample(chance),
+    };
     Derived: |chance| Self { key: Option::sample(chance), placed: Vec::sample(chance) };
     MechanismCall: |chance| {
         Self { mechanism: MechanismType::sample(chance), params: Params::sample(chance) }
@@ -241,13 +251,11 @@ impl Host for Echo {
         self.verify(session, digest, signature)
     }
 
-    fn find(&self, session: SessionHandle, most: usize) -> Result<Found> {
-        let objects = self.find_objects(session, most)?;
-        let more = true;
-        Ok(Found {
-            objects: objects.into_iter().map(|of| (of, Attributes::default())).collect(),
-            more,
-        })
+    fn find(&self, session: SessionHandle, least: usize, most: usize) -> Result<Found> {
+        let mut out = Writer::default();
+        (session, (least, most)).put(&mut out);
+        self.heard(out);
+        self.answer()
     }
 
     /// Succeeds where something has failed that it can do without.
@@ -264,8 +272,20 @@ struct Row {
     sample: fn(&mut Chance<'_>) -> (Vec<u8>, Vec<u8>),
 }
 
+/// The edge's own question that has the most to say.
+const FINDS: &Row = &Row {
+    number: FIND,
+    name: "find",
+    sample: |chance| {
+        let (mut arguments, mut answer) = (Writer::default(), Writer::default());
+        <(SessionHandle, (usize, usize))>::sample(chance).put(&mut arguments);
+        Result::<Found>::sample(chance).put(&mut answer);
+        (arguments.bytes().to_vec(), answer.bytes().to_vec())
+    },
+};
+
 macro_rules! echo {
-    ($($(#[$doc:meta])* $number:literal $c_name:ident: fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $reply:ty;)*) => {
+    ($($(#[$doc:meta])* $number:literal $c_name:ident $({$($again:tt)*})? $([$($role:tt)*])?: fn $name:ident($($arg:ident: $ty:ty),* $(,)?) -> $reply:ty;)*) => {
         impl Cryptoki for Echo {
             $(
                 #[allow(unused_mut, reason = "some functions have no argument")]
@@ -320,7 +340,7 @@ proptest! {
 
     #[test]
     fn every_row_is_the_same_near_and_far(chance in vec(any::<u8>(), 0..400)) {
-        for row in ROWS {
+        for row in ROWS.iter().chain([FINDS]) {
             let (arguments, answer) = (row.sample)(&mut Chance(&chance));
             let echo = Echo { answer: answer.clone(), ..Echo::default() };
             let asked = request(row.number, &arguments);
@@ -335,7 +355,7 @@ proptest! {
 
     #[test]
     fn nothing_may_be_missing_or_left_over(chance in vec(any::<u8>(), 0..100)) {
-        for row in ROWS {
+        for row in ROWS.iter().chain([FINDS]) {
             let (arguments, answer) = (row.sample)(&mut Chance(&chance));
             let echo = Echo { answer, ..Echo::default() };
             let asked = request(row.number, &arguments);

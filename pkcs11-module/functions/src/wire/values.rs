@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::{Malformed, Reader, Taken, Wire, Writer};
 use crate::frame::{Refusal, Terms, Welcome, Wish};
-use crate::{Direction, Facts, Found, MessageOutput, Operation};
+use crate::{Description, Direction, Facts, Found, MessageOutput, Operation};
 
 /// Structures whose members follow one another.
 macro_rules! members {
@@ -42,7 +42,8 @@ members! {
     Derived { key, placed }
     Terms { secret, most, compatible }
     Facts { again, output_len, hash, passing, name }
-    Found { objects, more }
+    Found { objects, of, more }
+    Description { fixed, changing, untold }
 }
 
 /// Enumerations: a byte that says which, and what belongs to it.

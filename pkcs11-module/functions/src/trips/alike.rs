@@ -1,0 +1,43 @@
+//! Which starts of operations are alike.
+
+use core::cell::OnceCell;
+
+use strongroom_types::{Bytes, MechanismCall, ObjectHandle, Param, Params, SessionHandle};
+
+use crate::Operation;
+use crate::remote::Request;
+use crate::wire::{Wire, Writer};
+
+/// What two starts have in common if one succeeds where the other does, and the key; nothing for a
+/// start without a mechanism. An IV counts by its length: whatever its bytes are, they start alike.
+pub(super) fn alike(operation: Operation, request: &Request) -> Option<(Bytes, ObjectHandle)> {
+    let list = OnceCell::new();
+    let (call, key) = match operation {
+        Operation::Digest => {
+            let arguments = request.arguments::<(SessionHandle, Option<MechanismCall>)>(&list);
+            (arguments?.1?, ObjectHandle(0))
+        }
+        _ => {
+            type Arguments = (SessionHandle, (Option<MechanismCall>, ObjectHandle));
+            let (_, (call, key)) = request.arguments::<Arguments>(&list)?;
+            (call?, key)
+        }
+    };
+    let mut like = Writer::default();
+    operation.put(&mut like);
+    call.mechanism.put(&mut like);
+    key.put(&mut like);
+    put_alike(&call.params, &mut like);
+    Some((like.finish(), key))
+}
+
+fn put_alike(params: &Params, like: &mut Writer) {
+    like.count(params.as_slice().len());
+    for param in params.as_slice() {
+        match param {
+            Param::Bytes(bytes) => bytes.len().put(like),
+            Param::Structure(inner) => put_alike(inner, like),
+            other => other.put(like),
+        }
+    }
+}
