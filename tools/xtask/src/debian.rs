@@ -89,6 +89,8 @@ pub(crate) const CI: &[Package] = &[
     Package { name: "npm", sign: Sign::Program("npm") },
     Package { name: "g++", sign: Sign::Program("g++") },
     Package { name: "make", sign: Sign::Program("make") },
+    Package { name: "musl-tools", sign: Sign::Program("musl-gcc") },
+    Package { name: "xz-utils", sign: Sign::Program("xz") },
     Package { name: "bubblewrap", sign: Sign::Program("bwrap") },
     Package { name: "podman", sign: Sign::Program("podman") },
     Package { name: "runc", sign: Sign::Program("runc") },
