@@ -9,13 +9,14 @@ use std::any::type_name;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::process::ExitStatusExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
-use std::{env, fs, thread};
+use std::{env, fs, mem, thread};
 
 use crate::daemon::{SOCKET, daemon_path};
+use crate::faults::among_faults;
 use crate::world::World;
 
 /// What SoftHSM2 2.6.1 makes of a test.
@@ -37,11 +38,21 @@ const MODULE: &str = "MODULE_UNDER_TEST";
 const REPORT: &str = "STRONGROOM_TESTS_REPORT";
 /// The first row that a child runs.
 const START: &str = "STRONGROOM_TESTS_START";
+/// Set where tests that can go on for long do so.
+const LONG: &str = "STRONGROOM_TESTS_LONG";
 
 /// No test takes so long, unless it hangs.
 const PATIENCE: Duration = Duration::from_secs(180);
 /// Nor does one of thousands of cases, each of which has its own limit.
 const PATIENCE_OF_BATCHES: Duration = Duration::from_secs(600);
+/// Nor does one that goes on for long.
+const LONG_PATIENCE: Duration = Duration::from_secs(6 * 3600);
+
+/// Whether tests that try by chance, or try every place, shall try hundreds of times as much:
+/// `softhsm-tests/run --long`.
+pub fn long() -> bool {
+    env::var_os(LONG).is_some()
+}
 
 /// Which configuration files a module finds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,6 +64,8 @@ enum Configured {
     Compatible,
     /// A `softhsm2.conf` and nothing else: the module stands in SoftHSM2's place.
     AsSoftHsm2,
+    /// Its own; and the system fails where the test says.
+    AmongFaults,
 }
 
 /// Why what is asked of a module in SoftHSM2's place is not asked of the client of a daemon.
@@ -98,6 +111,17 @@ pub fn table_as_softhsm2<R, F: Fn(&World, &R)>(rows: &[(&str, SoftHsm2, R)], bod
     run(type_name::<F>(), Configured::AsSoftHsm2, PATIENCE, rows, body);
 }
 
+/// Runs a test whose system fails where it says, on every row.
+pub fn table_among_faults<R, F: Fn(&World, &R)>(rows: &[(&str, SoftHsm2, R)], body: F) {
+    run(type_name::<F>(), Configured::AmongFaults, PATIENCE, rows, body);
+}
+
+/// The same on one.
+pub fn case_among_faults<F: Fn(&World)>(softhsm2: SoftHsm2, body: F) {
+    let rows = &[("", softhsm2, ())];
+    run(type_name::<F>(), Configured::AmongFaults, PATIENCE, rows, |world, ()| body(world));
+}
+
 fn run<R>(
     closure: &str,
     configured: Configured,
@@ -107,6 +131,7 @@ fn run<R>(
 ) {
     let name = closure.trim_end_matches("::{{closure}}");
     let name = name.split_once("::").map_or(name, |(_, name)| name);
+    let patience = if long() { LONG_PATIENCE } else { patience };
     match env::var_os(REPORT) {
         Some(report) => child(Path::new(&report), rows, body),
         None => parent(name, configured, patience, rows),
@@ -149,29 +174,48 @@ pub(crate) fn stem() -> String {
     }
 }
 
+/// What came of a row.
+struct Told {
+    outcome: Outcome,
+    /// What it counted.
+    counts: Vec<String>,
+    /// What was printed.
+    output: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Outcome {
     Pass,
     Fail(String),
     Crash(String),
-    NotRun,
+    NotRun(String),
 }
 
 impl Outcome {
+    /// What a child has said of a row, if that is it.
+    fn said(word: &str, rest: &str) -> Option<Self> {
+        match word {
+            "pass" => Some(Self::Pass),
+            "fail" => Some(Self::Fail(rest.to_owned())),
+            "not run" => Some(Self::NotRun(rest.to_owned())),
+            _ => None,
+        }
+    }
+
     fn word(&self) -> &'static str {
         match self {
             Self::Pass => "pass",
             Self::Fail(_) => "fail",
             Self::Crash(_) => "crash",
-            Self::NotRun => "not run",
+            Self::NotRun(_) => "not run",
         }
     }
 
     /// What was said.
     fn told(&self) -> &str {
         match self {
-            Self::Pass | Self::NotRun => "",
-            Self::Fail(message) | Self::Crash(message) => message,
+            Self::Pass => "",
+            Self::Fail(message) | Self::Crash(message) | Self::NotRun(message) => message,
         }
     }
 }
@@ -184,19 +228,22 @@ fn parent<R>(name: &str, configured: Configured, patience: Duration, rows: &[(&s
     };
     if configured == Configured::AsSoftHsm2 && daemon_path().is_some() {
         for (row, ..) in rows {
-            record(&full(row), &Outcome::NotRun, NO_DAEMON);
+            record(&full(row), &Outcome::NotRun(NO_DAEMON.to_owned()), NO_DAEMON);
         }
         return;
     }
     // By its name, as the tables and `run` know it.
     let softhsm2 = stem().starts_with("libsofthsm2");
     let mut bad = Vec::new();
-    for ((row, expected, _), (outcome, output)) in
+    for ((row, expected, _), Told { outcome, counts, output }) in
         rows.iter().zip(outcomes(name, configured, patience, &module, rows.len()))
     {
         let full = full(row);
         let (complaint, reason) = judge(softhsm2, *expected, &outcome);
         record(&full, &outcome, &reason);
+        for count in counts {
+            append("counts.tsv", &format!("{full}\t{count}\n"));
+        }
         if let Some(complaint) = complaint {
             bad.push(format!("{full}: {complaint}\n{output}"));
         }
@@ -207,6 +254,9 @@ fn parent<R>(name: &str, configured: Configured, patience: Duration, rows: &[(&s
 /// Says what is wrong with an outcome, if anything is, and what the table says of it.
 fn judge(softhsm2: bool, expected: SoftHsm2, outcome: &Outcome) -> (Option<String>, String) {
     let told = outcome.told().to_owned();
+    if matches!(outcome, Outcome::NotRun(_)) {
+        return (None, told);
+    }
     if !softhsm2 {
         let complaint = (*outcome != Outcome::Pass).then(|| told.clone());
         return (complaint, told);
@@ -226,13 +276,17 @@ fn judge(softhsm2: bool, expected: SoftHsm2, outcome: &Outcome) -> (Option<Strin
     }
 }
 
-/// Appends a line to the table of the module. The last line of a name counts.
+/// Appends the outcome to the table of the module. The last line of a name counts.
 fn record(name: &str, outcome: &Outcome, reason: &str) {
+    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
+    append("tsv", &format!("{name}\t{}\t{reason}\t{}\n", outcome.word(), outcome.told()));
+}
+
+/// Appends a line to a table of the module.
+fn append(table: &str, line: &str) {
     let directory = results();
     fs::create_dir_all(&directory).expect("the directory of results");
-    let path = directory.join(format!("{}.tsv", stem()));
-    let reason = reason.split_whitespace().collect::<Vec<_>>().join(" ");
-    let line = format!("{name}\t{}\t{reason}\t{}\n", outcome.word(), outcome.told());
+    let path = directory.join(format!("{}.{table}", stem()));
     let file = OpenOptions::new().create(true).append(true).open(path);
     file.and_then(|mut file| file.write_all(line.as_bytes())).expect("the table of results");
 }
@@ -244,8 +298,8 @@ fn outcomes(
     patience: Duration,
     module: &Path,
     rows: usize,
-) -> Vec<(Outcome, String)> {
-    let mut outcomes = Vec::new();
+) -> Vec<Told> {
+    let mut outcomes: Vec<Told> = Vec::new();
     while outcomes.len() < rows {
         let directory = tempfile::tempdir().expect("a temporary directory");
         let report = directory.path().join("report");
@@ -257,18 +311,17 @@ fn outcomes(
         let output = String::from_utf8_lossy(&output).into_owned();
         let before = outcomes.len();
         let mut began = false;
+        let mut counts = Vec::new();
         for line in fs::read_to_string(&report).unwrap_or_default().lines() {
-            match line.split_once('\t') {
-                Some(("begin", _)) => began = true,
-                Some(("pass", _)) => {
-                    began = false;
-                    outcomes.push((Outcome::Pass, output.clone()));
-                }
-                Some(("fail", message)) => {
-                    began = false;
-                    outcomes.push((Outcome::Fail(message.to_owned()), output.clone()));
-                }
-                _ => {}
+            let (word, rest) = line.split_once('\t').unwrap_or((line, ""));
+            if let Some(outcome) = Outcome::said(word, rest) {
+                began = false;
+                let counts = mem::take(&mut counts);
+                outcomes.push(Told { outcome, counts, output: output.clone() });
+            } else if word == "count" {
+                counts.push(rest.to_owned());
+            } else {
+                began |= word == "begin";
             }
         }
         let ending = match status {
@@ -281,10 +334,10 @@ fn outcomes(
         };
         if began {
             let ending = ending.unwrap_or_else(|| "the process ended".to_owned());
-            outcomes.push((Outcome::Crash(ending), output));
+            outcomes.push(Told { outcome: Outcome::Crash(ending), counts, output });
         } else if let (Some(ending), true) = (ending, outcomes.len() == rows) {
             // Everything was well until the process ended.
-            if let Some((last @ Outcome::Pass, _)) = outcomes.last_mut() {
+            if let Some(Told { outcome: last @ Outcome::Pass, .. }) = outcomes.last_mut() {
                 *last = Outcome::Crash(format!("at exit: {ending}"));
             }
         }
@@ -321,7 +374,7 @@ fn child_command(
         .env("RUST_BACKTRACE", "0")
         .env("SOFTHSM2_CONF", softhsm2);
     let own = match configured {
-        Configured::Itself => true,
+        Configured::Itself | Configured::AmongFaults => true,
         Configured::Compatible => daemon_path().is_some(),
         Configured::AsSoftHsm2 => false,
     };
@@ -345,6 +398,9 @@ fn child_command(
         for variable in ["STRONGROOM_CONF", "STRONGROOM_LOG", "XDG_CONFIG_HOME", "XDG_DATA_HOME"] {
             command.env_remove(variable);
         }
+    }
+    if configured == Configured::AmongFaults {
+        among_faults(&mut command, directory);
     }
     command
 }
@@ -379,19 +435,37 @@ fn child<R>(report: &Path, rows: &[(&str, SoftHsm2, R)], body: impl Fn(&World, &
         let line = match catch_unwind(AssertUnwindSafe(|| body(&world, row))) {
             Ok(()) => "pass\t\n".to_owned(),
             Err(payload) => {
-                let message = payload
-                    .downcast_ref::<String>()
-                    .map(String::as_str)
+                let not_run = payload.downcast_ref::<NotRun>().map(|NotRun(reason)| *reason);
+                let word = if not_run.is_some() { "not run" } else { "fail" };
+                let message = not_run
+                    .or_else(|| payload.downcast_ref::<String>().map(String::as_str))
                     .or_else(|| payload.downcast_ref::<&str>().copied())
                     .unwrap_or("panic");
                 let message: Vec<_> = message.split_whitespace().collect();
-                format!("fail\t{}\n", message.join(" "))
+                format!("{word}\t{}\n", message.join(" "))
             }
         };
         file.write_all(line.as_bytes()).expect("a report");
-        if line.starts_with("fail") {
+        if !line.starts_with("pass") {
             return;
         }
         world.tidy();
     }
+}
+
+/// Why a row was not run, on its way to the report.
+struct NotRun(&'static str);
+
+/// Ends the row which is at work: what it asks cannot be asked here.
+pub fn not_run(reason: &'static str) -> ! {
+    // No panic, of which a message would tell.
+    resume_unwind(Box::new(NotRun(reason)))
+}
+
+/// Says how many of these the row which is at work has counted, for the table of counts.
+pub fn count(what: &str, number: usize) {
+    let report = env::var_os(REPORT).expect("a report");
+    let file = OpenOptions::new().append(true).open(report);
+    let line = format!("count\t{what}\t{number}\n");
+    file.and_then(|mut file| file.write_all(line.as_bytes())).expect("a report");
 }

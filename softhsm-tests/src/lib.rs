@@ -10,6 +10,7 @@
 //! - [`batch`]: runs thousands of cases in forked children, and counts what came of them.
 //! - [`world`]: the store, the module, a token with two PINs, and sessions on it.
 //! - [`daemon`]: where the module is to be the client of one, a daemon for each test.
+//! - [`faults`]: where the system is to fail, what stands between it and the test.
 //! - [`raw`]: the calls as C makes them, null pointers and all. The only unsafe code.
 
 #![allow(
@@ -23,15 +24,17 @@
 
 pub mod batch;
 pub mod daemon;
+pub mod faults;
 pub mod harness;
 pub mod raw;
 pub mod rv;
 pub mod template;
 pub mod world;
 
+pub use faults::{Fault, Faults};
 pub use harness::{
-    SoftHsm2, case, case_as_softhsm2, case_compatible, case_of_batches, table, table_as_softhsm2,
-    table_compatible,
+    SoftHsm2, case, case_among_faults, case_as_softhsm2, case_compatible, case_of_batches, count,
+    long, not_run, table, table_among_faults, table_as_softhsm2, table_compatible,
 };
 pub use raw::{
     Dual, In, InitArgs, Mechanism, Memory, Message, Module, PLENTY, Param, Room, Template, Word,

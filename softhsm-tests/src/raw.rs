@@ -1558,6 +1558,53 @@ impl Forked {
     }
 }
 
+/// A limit on the address space of this process, until it is dropped.
+#[derive(Debug)]
+pub struct SpaceLimit(libc::rlimit);
+
+/// Lets this process have so many bytes of address space more, and then no more.
+pub fn limit_address_space(more: u64) -> SpaceLimit {
+    let pages = std::fs::read_to_string("/proc/self/statm").expect("the size of this process");
+    let pages: u64 = pages.split(' ').next().and_then(|word| word.parse().ok()).expect("a number");
+    let mut before = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointer is valid for one limit.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_AS, &raw mut before) }, 0, "getrlimit");
+    let limit = libc::rlimit { rlim_cur: pages * 4096 + more, ..before };
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) }, 0, "setrlimit");
+    SpaceLimit(before)
+}
+
+impl Drop for SpaceLimit {
+    fn drop(&mut self) {
+        // SAFETY: the pointer is valid for one limit; it was this one before.
+        unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const self.0) };
+    }
+}
+
+/// Has this thread, and what it starts, obey the permissions of files, root or not.
+pub fn obey_permissions() {
+    /// `CAP_DAC_OVERRIDE` and `CAP_DAC_READ_SEARCH`.
+    const CAPABILITIES: [c_int; 2] = [1, 2];
+    /// The effective, the permitted and the inheritable ones, the first 32 and the others.
+    type Sets = [[u32; 3]; 2];
+    // `_LINUX_CAPABILITY_VERSION_3`, and this thread.
+    let header = [0x2008_0522_u32, 0];
+    let mut sets: Sets = [[0; 3]; 2];
+    // SAFETY: both pointers are valid for what the call reads and writes.
+    let got = unsafe { libc::syscall(libc::SYS_capget, header.as_ptr(), sets.as_mut_ptr()) };
+    assert_eq!(got, 0, "capget");
+    for capability in CAPABILITIES {
+        // What has no right to do so starts nothing that has more rights.
+        // SAFETY: no pointer is involved.
+        unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability) };
+        sets[0].iter_mut().for_each(|set| *set &= !(1 << capability));
+    }
+    // SAFETY: both pointers are valid for what the call reads.
+    let set = unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) };
+    assert_eq!(set, 0, "capset");
+}
+
 /// Registers an exit handler.
 pub fn at_exit(handler: extern "C" fn()) {
     // SAFETY: the handler is a function without arguments, and lives as long as the program.

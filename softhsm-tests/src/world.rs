@@ -59,11 +59,17 @@ impl World {
 
     /// Kills the daemon that the module is the client of, if it is, and starts another.
     pub fn replace_daemon(&self) {
-        if let Some(daemon) = self.daemon.get() {
-            let mut daemon = daemon.lock().expect("no panic in here");
-            drop(daemon.take());
-            *daemon = Daemon::start();
-        }
+        self.without_daemon(|| ());
+    }
+
+    /// Does something while nobody serves the store: kills the daemon that the module is the client
+    /// of, if it is, and starts another afterwards.
+    pub fn without_daemon(&self, run: impl FnOnce()) {
+        let Some(daemon) = self.daemon.get() else { return run() };
+        let mut daemon = daemon.lock().expect("no panic in here");
+        drop(daemon.take());
+        run();
+        *daemon = Daemon::start();
     }
 
     /// Stops the daemon that the module is the client of, if it is, and starts another.

@@ -4,7 +4,7 @@
 //! results, and replaces what stands between the two markers in `softhsm-tests/README.md`. The first is
 //! the measure: it fails if another does not pass what that passes. With `--check` in front it says
 //! that much, and writes nothing. Between two other markers it puts the figures of bad input, from
-//! `<name>.bad-input.tsv`.
+//! `<name>.bad-input.tsv`, and between two more what tests have counted, from `<name>.counts.tsv`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -19,13 +19,17 @@ const BEGIN: &str = "<!-- results: begin -->";
 const END: &str = "<!-- results: end -->";
 const FIGURES_BEGIN: &str = "<!-- bad input: begin -->";
 const FIGURES_END: &str = "<!-- bad input: end -->";
+const COUNTS_BEGIN: &str = "<!-- counts: begin -->";
+const COUNTS_END: &str = "<!-- counts: end -->";
 
-/// The modules of which there may be figures of bad input, whichever are compared: the same module
+/// The modules of which there may be figures of bad input, and counts, whichever are compared: the same module
 /// answers in another way through a daemon.
 const FIGURES: &[&str] = &["libsofthsm2", "libstrongroom_pkcs11", "strongroom-remote"];
 
 /// The outcome and the reason of each test of a module. The last line of a name counts.
 type Results = BTreeMap<String, (String, String)>;
+/// What was counted, and by which test. The last line of both counts.
+type Counts = BTreeMap<String, BTreeMap<String, u64>>;
 
 fn main() -> ExitCode {
     let mut names: Vec<String> = env::args().skip(1).collect();
@@ -68,6 +72,7 @@ fn write(modules: &[(&str, Results)]) -> Result<(), String> {
     let text = fs::read_to_string(&readme).map_err(|error| error.to_string())?;
     let text = between(&text, BEGIN, END, &markdown(modules))?;
     let text = between(&text, FIGURES_BEGIN, FIGURES_END, &bad_input())?;
+    let text = between(&text, COUNTS_BEGIN, COUNTS_END, &counts())?;
     fs::write(&readme, text).map_err(|error| error.to_string())
 }
 
@@ -105,6 +110,37 @@ fn row(text: &mut String, module: &str, part: &str, numbers: &[usize; 5]) {
     let _ = writeln!(text, "| {module} | {part} | {numbers} |");
 }
 
+/// What the tests of each module have counted, side by side.
+fn counts() -> String {
+    let modules: Vec<_> = FIGURES
+        .iter()
+        .filter_map(|name| {
+            let text = fs::read_to_string(results().join(format!("{name}.counts.tsv"))).ok()?;
+            Some((*name, read_counts(&text)))
+        })
+        .collect();
+    side_by_side(&modules)
+}
+
+/// A row for each thing, whichever tests counted it.
+fn side_by_side(modules: &[(&str, Counts)]) -> String {
+    let mut text = String::from("\n| What was counted |");
+    for (name, _) in modules {
+        let _ = write!(text, " {name} |");
+    }
+    let _ = writeln!(text, "\n|---|{}", "---:|".repeat(modules.len()));
+    let all: BTreeSet<_> = modules.iter().flat_map(|(_, counts)| counts.keys()).collect();
+    for what in all {
+        let _ = write!(text, "| {what} |");
+        for (_, counts) in modules {
+            let sum = counts.get(what).map(|tests| tests.values().sum::<u64>().to_string());
+            let _ = write!(text, " {} |", sum.as_deref().unwrap_or("not run"));
+        }
+        text.push('\n');
+    }
+    text
+}
+
 /// What the first module passes and another does not.
 fn below(modules: &[(&str, Results)]) -> Vec<String> {
     let Some(((_, measure), others)) = modules.split_first() else {
@@ -139,6 +175,18 @@ fn read(text: &str) -> Results {
             Some((name, (outcome, fields.next().unwrap_or_default().to_owned())))
         })
         .collect()
+}
+
+fn read_counts(text: &str) -> Counts {
+    let mut counts = Counts::new();
+    for line in text.lines() {
+        if let [test, what, number] = line.split('\t').collect::<Vec<_>>()[..]
+            && let Ok(number) = number.parse()
+        {
+            counts.entry(what.to_owned()).or_default().insert(test.to_owned(), number);
+        }
+    }
+    counts
 }
 
 fn markdown(modules: &[(&str, Results)]) -> String {
@@ -214,7 +262,7 @@ fn client_of(case: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::{below, clients, read};
+    use super::{below, clients, read, read_counts, side_by_side};
 
     const SOFTHSM2: &str =
         "edge::one\tpass\t\t\nclients::nss [a]\tpass\t\t\nclients::nss [b]\tfail\twhy\t\n";
@@ -225,6 +273,14 @@ mod tests {
         let text = clients(&[("s", read(SOFTHSM2)), ("o", read(ours))]);
         assert!(text.contains("| nss | 2 | 1 | 2 |"), "{text}");
         assert!(!text.contains("edge"), "{text}");
+    }
+
+    #[test]
+    fn what_several_tests_count_is_a_sum_of_their_last_counts() {
+        let softhsm2 = read_counts("a\tlost\t9\na\tlost\t2\nb\tlost\t3\n");
+        let ours = read_counts("a\tlost\t0\nb\ttried\t4\n");
+        let text = side_by_side(&[("s", softhsm2), ("o", ours)]);
+        assert!(text.contains("| lost | 5 | 0 |\n| tried | not run | 4 |\n"), "{text}");
     }
 
     #[test]

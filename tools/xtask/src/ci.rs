@@ -5,6 +5,7 @@ mod steps;
 use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Result};
+use crate::process;
 use steps::STEPS;
 
 /// `ci`.
@@ -13,6 +14,9 @@ pub(crate) struct Args {
     /// Run this step alone, with those that it needs
     #[arg(long, value_name = "STEP")]
     only: Option<String>,
+    /// Let tests that try by chance, or try every place, go on for hours
+    #[arg(long)]
+    long: bool,
     /// List the steps
     #[arg(long, conflicts_with = "only")]
     list: bool,
@@ -65,6 +69,9 @@ pub(crate) fn run(args: &Args) -> Result {
             println!("{:<12} {}", step.name, step.about);
         }
         return Ok(());
+    }
+    if args.long {
+        process::go_on_for_long();
     }
     let mut reports = Vec::new();
     for step in chosen(args.only.as_deref())? {

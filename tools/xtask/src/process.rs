@@ -4,16 +4,30 @@ use std::collections::VecDeque;
 use std::io::{BufRead, BufReader, PipeReader};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 use std::{env, io, thread};
 
 use crate::failure::{Failure, Result};
 
+/// What tests look for that can go on for long.
+const LONG: &str = "STRONGROOM_TESTS_LONG";
+/// Whether they shall.
+static GOES_ON: AtomicBool = AtomicBool::new(false);
+
+/// Has the tests of every program from now on go on for long.
+pub(crate) fn go_on_for_long() {
+    GOES_ON.store(true, Ordering::Relaxed);
+}
+
 /// A program with its arguments; it inherits nothing to read from.
 pub(crate) fn program<const N: usize>(name: &str, args: [&str; N]) -> Command {
     let mut command = Command::new(name);
     command.args(args).stdin(Stdio::null());
+    if GOES_ON.load(Ordering::Relaxed) {
+        command.env(LONG, "1");
+    }
     command
 }
 
