@@ -2,12 +2,12 @@
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Read, Write},
+    io::{self, BufRead, BufReader, Lines, Read, Write},
     os::unix::{
         fs::{PermissionsExt, chown},
         process::CommandExt,
     },
-    process::Child,
+    process::{Child, ChildStdout},
     sync::atomic::{AtomicBool, Ordering},
     thread,
     time::{Duration, Instant},
@@ -29,6 +29,19 @@ fn assert_sound(place: &Place) {
     assert!(findings.iter().all(|f| f.severity == Severity::Fine), "{findings:?}");
 }
 
+/// Says a line to who has started this process, which may be its last.
+fn say(what: &str) {
+    let mut out = io::stdout();
+    // The test runner has begun a line of its own.
+    writeln!(out, "\n{what}").unwrap();
+    out.flush().unwrap();
+}
+
+/// What a process says.
+fn heard(child: &mut Child) -> Lines<BufReader<ChildStdout>> {
+    BufReader::new(child.stdout.take().unwrap()).lines()
+}
+
 /// Creates objects one by one until it is killed, and says so after each.
 #[test]
 #[ignore = "a process of another test"]
@@ -36,13 +49,11 @@ fn creator() {
     let place = Place::of_parent();
     let token = first(&place.store());
     let user = token.unlock(Role::User, USER_PIN).unwrap();
-    let mut out = std::io::stdout();
     let base = argument().parse::<u64>().unwrap() << 32;
     for number in base.. {
         let body = vec![7; 700];
         token.commit(Some(&user), &[create(number, true, &body, &term(b"x"))]).unwrap();
-        writeln!(out, "\ncreated {number}").unwrap();
-        out.flush().unwrap();
+        say(&format!("created {number}"));
     }
 }
 
@@ -53,7 +64,7 @@ fn a_killed_writer_loses_nothing_it_acknowledged() {
     let mut acknowledged = Vec::new();
     for round in 1..=8_u64 {
         let mut child = place.start("creator", &round.to_string());
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = heard(&mut child);
         let mut seen = 0;
         while seen < 5 + round * 3 {
             let line = lines.next().expect("the creator ended").unwrap();
@@ -87,8 +98,7 @@ fn obeyer() {
     let place = Place::of_parent();
     let token = first(&place.store());
     let user = token.unlock(Role::User, USER_PIN).unwrap();
-    let mut out = std::io::stdout();
-    writeln!(out, "\nready").unwrap();
+    say("ready");
     for line in std::io::stdin().lines() {
         let line = line.unwrap();
         let (what, number) = line.split_once(' ').unwrap();
@@ -100,19 +110,19 @@ fn obeyer() {
         };
         token.commit(Some(&user), &[change]).unwrap();
         let found = find_all(&token, &user);
-        writeln!(out, "done {}", found.len()).unwrap();
+        println!("done {}", found.len());
     }
 }
 
 struct Obeyer {
     child: Child,
-    lines: std::io::Lines<BufReader<std::process::ChildStdout>>,
+    lines: Lines<BufReader<ChildStdout>>,
 }
 
 impl Obeyer {
     fn start(place: &Place) -> Self {
         let mut child = place.start("obeyer", "");
-        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let lines = heard(&mut child);
         let mut obeyer = Self { child, lines };
         obeyer.wait_for("ready");
         obeyer
@@ -456,17 +466,14 @@ fn mover() {
     let store = place.store();
     let token = first(&store);
     let user = token.unlock(Role::User, USER_PIN).unwrap();
-    let mut out = std::io::stdout();
     let base = argument().parse::<u64>().unwrap() << 32;
     for number in base.. {
         token.commit(Some(&user), &[create(number, true, &[7; 5000], &term(b"x"))]).unwrap();
         let backup = place.path(&format!("backup-{number}.db"));
         store.backup(&token, &backup).unwrap();
-        writeln!(out, "\nbacked up {number}").unwrap();
-        out.flush().unwrap();
+        say(&format!("backed up {number}"));
         store.restore(&backup, true).unwrap();
-        writeln!(out, "\nrestored {number}").unwrap();
-        out.flush().unwrap();
+        say(&format!("restored {number}"));
     }
 }
 
@@ -476,7 +483,7 @@ fn backups_and_restores_that_are_killed_are_whole_or_not_there() {
     let (store, token, _user) = place.token();
     for round in 1..=6_u64 {
         let mut child = place.start("mover", &round.to_string());
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let mut lines = heard(&mut child);
         let said = |line: &String| line.starts_with("backed up ") || line.starts_with("restored ");
         let words = 1 + usize::try_from(round).unwrap();
         let mut heard: Vec<String> =
@@ -514,11 +521,9 @@ fn backups_and_restores_that_are_killed_are_whole_or_not_there() {
 #[ignore = "a process of another test"]
 fn guesser() {
     let token = first(&Place::of_parent().store());
-    let mut out = std::io::stdout();
     loop {
         token.verify(Role::User, b"bad").unwrap_err();
-        writeln!(out, "\nwrong").unwrap();
-        out.flush().unwrap();
+        say("wrong");
     }
 }
 
@@ -527,7 +532,7 @@ fn counts_survive_a_kill() {
     let place = Place::new();
     let (_store, token, _user) = place.token();
     let mut child = place.start("guesser", "");
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let mut lines = heard(&mut child);
     let wrong = |line: String| (line == "wrong").then_some(());
     lines.by_ref().map_while(Result::ok).filter_map(wrong).take(2).for_each(drop);
     child.kill().unwrap();
