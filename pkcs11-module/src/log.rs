@@ -294,6 +294,8 @@ fn now() -> String {
 
 #[cfg(test)]
 mod tests {
+    use strongroom_types::reason::Subject;
+
     use super::*;
 
     #[test]
@@ -345,7 +347,7 @@ mod tests {
         let open = Open::with(config, sink);
         assert_eq!(open.watch("C_Finalize", || Ok(())), Ok(()));
         let refused = open.watch("C_Login", || {
-            reason::about("session", 7);
+            reason::about(|| Subject::Session(7));
             Err(Error::PinIncorrect.because(|| "two\nlines".into()))
         });
         assert_eq!(refused, Err(Error::PinIncorrect));

@@ -3,8 +3,9 @@
 use core::ffi::c_void;
 
 use cryptoki_sys::{CK_ATTRIBUTE, CK_MECHANISM};
+use strongroom_types::reason::{self, Subject};
 use strongroom_types::{
-    Error, Field, Layout, MechanismCall, MechanismType, Param, Params, Placed, Result, reason,
+    Error, Field, Layout, MechanismCall, MechanismType, Param, Params, Placed, Result,
 };
 
 use crate::module::{self, mechanism_name};
@@ -74,7 +75,10 @@ impl<'call> InPtr<'call, CK_MECHANISM> {
     ) -> Result<(MechanismCall, Places<'call>)> {
         let raw = self.read()?;
         let mechanism = MechanismType(wide(raw.mechanism));
-        reason::about_mechanism(mechanism_name(mechanism), mechanism.0);
+        reason::about(|| match mechanism_name(mechanism) {
+            Some(name) => Subject::Mechanism(name),
+            None => Subject::UnknownMechanism(mechanism.0),
+        });
         let layouts = layouts(mechanism).ok_or_else(|| {
             Error::MechanismInvalid.because(|| "there is no such mechanism here".into())
         })?;

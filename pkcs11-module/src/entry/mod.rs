@@ -40,26 +40,27 @@ pub(crate) mod c {
     pub(crate) use super::verify::c::*;
 }
 
-use strongroom_types::{Error, ObjectHandle, Result, SessionHandle, SlotId, reason};
+use strongroom_types::reason::{self, Subject};
+use strongroom_types::{Error, ObjectHandle, Result, SessionHandle, SlotId};
 
 use crate::abi::{CkUlong, InPtr, wide};
 use crate::module::compatible;
 
 /// A session handle as the application wrote it.
 fn session(handle: CkUlong) -> SessionHandle {
-    reason::about("session", wide(handle));
+    reason::about(|| Subject::Session(wide(handle)));
     SessionHandle(wide(handle))
 }
 
 /// An object handle as the application wrote it.
 fn object(handle: CkUlong) -> ObjectHandle {
-    reason::about("object", wide(handle));
+    reason::about(|| Subject::Object(wide(handle)));
     ObjectHandle(wide(handle))
 }
 
 /// A slot as the application wrote it.
 fn slot(id: CkUlong) -> SlotId {
-    reason::about("slot", wide(id));
+    reason::about(|| Subject::Slot(wide(id)));
     SlotId(wide(id))
 }
 

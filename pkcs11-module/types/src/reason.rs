@@ -9,7 +9,7 @@
 //! attribute or of anything else that may be one. Names, lengths and handles are fine.
 
 use core::cell::{Cell, RefCell};
-use core::fmt::{self, Write};
+use core::fmt;
 use core::mem;
 
 use crate::{Error, Result};
@@ -24,14 +24,41 @@ thread_local! {
 /// What was said about a call.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Account {
-    /// What the call is about: session, object, mechanism.
-    pub about: String,
+    /// What the call is about: session, object, mechanism. Put into words only if the call is told.
+    pub about: Vec<Subject>,
     /// Why it failed; empty if nobody said.
     pub why: String,
 }
 
 impl Account {
-    const NOTHING: Self = Self { about: String::new(), why: String::new() };
+    const NOTHING: Self = Self { about: Vec::new(), why: String::new() };
+}
+
+/// A thing that a call is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Subject {
+    /// The session of this handle.
+    Session(u64),
+    /// The object of this handle.
+    Object(u64),
+    /// The slot of this number.
+    Slot(u64),
+    /// The mechanism of this name.
+    Mechanism(&'static str),
+    /// The mechanism of this number, which has no name here.
+    UnknownMechanism(u64),
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Session(handle) => write!(f, "session {handle}"),
+            Self::Object(handle) => write!(f, "object {handle}"),
+            Self::Slot(number) => write!(f, "slot {number}"),
+            Self::Mechanism(name) => f.write_str(name),
+            Self::UnknownMechanism(number) => write!(f, "mechanism {number:#x}"),
+        }
+    }
 }
 
 /// What a log says of a call: `C_CreateObject: session 3: CKA_MODULUS is missing (CKR_TEMPLATE_INCOMPLETE)`.
@@ -54,8 +81,11 @@ impl fmt::Display for Sentence<'_> {
             Err(error) => (why.as_str(), error.name()),
         };
         f.write_str(function)?;
-        for part in [about, why].into_iter().filter(|part| !part.is_empty()) {
-            write!(f, ": {part}")?;
+        for (nth, subject) in about.iter().enumerate() {
+            write!(f, "{}{subject}", if nth == 0 { ": " } else { ", " })?;
+        }
+        if !why.is_empty() {
+            write!(f, ": {why}")?;
         }
         write!(f, " ({code})")
     }
@@ -103,26 +133,9 @@ pub fn wanted() -> bool {
     RECORDING.get()
 }
 
-/// Says what the call is about: a word and a number.
-pub fn about(what: &str, number: u64) {
-    add(format_args!("{what} {number}"));
-}
-
-/// Says which mechanism the call is about: its name, or its number if it has none here.
-pub fn about_mechanism(name: Option<&str>, number: u64) {
-    match name {
-        Some(name) => add(format_args!("{name}")),
-        None => add(format_args!("mechanism {number:#x}")),
-    }
-}
-
-/// Adds a part to what the call is about.
-fn add(part: fmt::Arguments<'_>) {
-    note(|account| {
-        let separator = if account.about.is_empty() { "" } else { ", " };
-        // Writing to a string does not fail.
-        let _ = write!(account.about, "{separator}{part}");
-    });
+/// Says one thing that the call is about, if somebody wants to know.
+pub fn about(subject: impl FnOnce() -> Subject) {
+    note(|account| account.about.push(subject()));
 }
 
 impl Error {
@@ -162,12 +175,12 @@ mod tests {
     #[test]
     fn what_is_said_is_kept_until_the_end_of_the_call() {
         let ((), account) = record(|| {
-            about("session", 3);
-            about_mechanism(Some("CKM_AES_ECB"), 0x1081);
+            about(|| Subject::Session(3));
+            about(|| Subject::Mechanism("CKM_AES_ECB"));
             let _ = Error::DataInvalid.because(|| "first".into());
             let _ = Error::DataInvalid.because(|| "CKA_MODULUS is missing".into());
         });
-        assert_eq!(account.about, "session 3, CKM_AES_ECB");
+        assert_eq!(account.about, [Subject::Session(3), Subject::Mechanism("CKM_AES_ECB")]);
         assert_eq!(account.why, "CKA_MODULUS is missing");
         assert_eq!(record(|| ()).1, Account::default(), "nothing is left for the next");
     }
@@ -175,16 +188,16 @@ mod tests {
     #[test]
     fn a_call_within_a_call_is_heard_by_both() {
         let (inner, outer) = record(|| {
-            about("session", 3);
+            about(|| Subject::Session(3));
             let ((), inner) = record(|| {
-                about("session", 9);
+                about(|| Subject::Session(9));
                 let _ = Error::DataInvalid.because(|| "of the part".into());
             });
             assert!(wanted(), "the whole call is still recorded");
             inner
         });
-        assert_eq!((&*inner.about, &*inner.why), ("session 9", "of the part"));
-        assert_eq!((&*outer.about, &*outer.why), ("session 3", "of the part"));
+        assert_eq!((&*inner.about, &*inner.why), (&[Subject::Session(9)][..], "of the part"));
+        assert_eq!((&*outer.about, &*outer.why), (&[Subject::Session(3)][..], "of the part"));
         let stumbles = || record(|| -> () { panic!("an example") });
         assert!(std::panic::catch_unwind(stumbles).is_err());
         assert!(!wanted(), "a panic ends the recording");
@@ -192,13 +205,15 @@ mod tests {
 
     #[test]
     fn a_failure_is_a_sentence() {
-        let account = Account { about: "session 3".into(), why: "CKA_MODULUS is missing".into() };
+        let about = vec![Subject::Session(3), Subject::UnknownMechanism(0x1081)];
+        let account = Account { about, why: "CKA_MODULUS is missing".into() };
         let sentence = |name, account: &Account, outcome| {
             Sentence { function: name, account, outcome }.to_string()
         };
         assert_eq!(
             sentence("C_CreateObject", &account, Err(Error::TemplateIncomplete)),
-            "C_CreateObject: session 3: CKA_MODULUS is missing (CKR_TEMPLATE_INCOMPLETE)"
+            "C_CreateObject: session 3, mechanism 0x1081: CKA_MODULUS is missing \
+             (CKR_TEMPLATE_INCOMPLETE)"
         );
         let nothing = Account::default();
         assert_eq!(sentence("C_Finalize", &nothing, Ok(())), "C_Finalize (CKR_OK)");

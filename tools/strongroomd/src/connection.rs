@@ -9,7 +9,8 @@ use strongroom_functions::frame::{
     FIRST, Hello, Inbox, Refusal, Terms, VERSION, Welcome, Wish, send,
 };
 use strongroom_functions::{Cryptoki, Observed, Observer, refusal, serve};
-use strongroom_types::{Bytes, Error, SessionHandle, reason};
+use strongroom_types::reason::{self, Subject};
+use strongroom_types::{Bytes, Error, SessionHandle};
 
 use crate::applications::Share;
 use crate::log::{Level, say};
@@ -83,7 +84,7 @@ impl Observer for Caller<'_> {
         let (outcome, mut account) = reason::record(watched);
         if let Err(error) = &outcome {
             account.about =
-                session.map(|session| format!("session {}", session.0)).unwrap_or_default();
+                session.map(|session| Subject::Session(session.0)).into_iter().collect();
             self.server.refusals.call(self.peer, function, *error, &account);
         }
         outcome

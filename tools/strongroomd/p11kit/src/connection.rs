@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread::{Builder, Scope, scope};
 
-use strongroom_types::reason::{self, Account};
+use strongroom_types::reason::{self, Account, Subject};
 use strongroom_types::{Bytes, Error};
 
 use crate::Module;
@@ -194,7 +194,7 @@ impl<R: Read + Send, W: Write + Send> Connection<'_, R, W> {
 
     /// Tells of a call that came to nothing.
     fn tell(&self, task: &Task, error: Error, mut account: Account) {
-        account.about = task.session.map(|id| format!("session {id}")).unwrap_or_default();
+        account.about = task.session.map(Subject::Session).into_iter().collect();
         let function = task.call.map_or("a call that is not understood", |(call, _)| call.name);
         (self.module.refused)(function, error, &account);
     }
