@@ -230,11 +230,22 @@ impl<'call> Members<'call> {
     }
 
     fn read(mut self, layout: Layout, reading: &mut Reading<'call>) -> Result<Params> {
-        layout.iter().map(|field| self.field(*field, reading)).collect::<Result<Params>>()
+        let mut params = Params::with_capacity(layout.len());
+        for field in layout {
+            self.field(*field, reading, &mut params)?;
+        }
+        Ok(params)
     }
 
-    fn field(&mut self, field: Field, reading: &mut Reading<'call>) -> Result<Param> {
-        Ok(match field {
+    /// Reads a field to where its value stays: to hand values on one by one costs more than to read
+    /// them.
+    fn field(
+        &mut self,
+        field: Field,
+        reading: &mut Reading<'call>,
+        params: &mut Params,
+    ) -> Result<()> {
+        params.push(match field {
             Field::Bool => Param::Bool(self.next::<u8>()? != 0),
             Field::Ulong => {
                 let number = wide(self.next()?);
@@ -323,7 +334,8 @@ impl<'call> Members<'call> {
                 let room = usize::try_from(bits / 8).map_err(|_| Error::MechanismParamInvalid)?;
                 reading.place(&self.pointer()?, room)
             }
-        })
+        });
+        Ok(())
     }
 
     fn pointer(&mut self) -> Result<InPtr<'call, u8>> {

@@ -85,6 +85,11 @@ impl Params {
     /// The parameter of a mechanism that has none.
     pub const NONE: Self = Self(Vec::new());
 
+    /// None yet, and room for so many.
+    pub fn with_capacity(fields: usize) -> Self {
+        Self(Vec::with_capacity(fields))
+    }
+
     /// Adds the value of the next field.
     pub fn push(&mut self, value: Param) {
         self.0.push(value);
