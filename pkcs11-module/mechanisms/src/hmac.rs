@@ -1,12 +1,14 @@
 //! HMAC (RFC 2104, FIPS 198-1): `CKM_SHA256_HMAC`, `CKM_SHA256_HMAC_GENERAL` and their like
 //! (PKCS#11 3.2, "SHA-1" to "SHA3-512").
 
-use strongroom_awslc::mac::Hmac;
-use strongroom_types::{Error, KeyType, Result, ck, mechanism};
+use std::sync::Arc;
 
-use crate::failure::or;
+use strongroom_awslc as awslc;
+use strongroom_awslc::mac::HmacKey;
+use strongroom_types::{Bytes, KeyType, Result, ck, mechanism};
+
 use crate::hash::{self, Hash};
-use crate::mac::{Cut, GENERAL, general_len};
+use crate::mac::{Cut, GENERAL, Mac, general_len};
 use crate::secret::Secret;
 use crate::{Key, Mechanism};
 
@@ -64,6 +66,64 @@ hmacs! {
     SHA3_512: CKM_SHA3_512_HMAC, CKM_SHA3_512_HMAC_GENERAL, CKK_SHA3_512_HMAC;
 }
 
-fn start(key: &Key, hash: &Hash) -> Result<Hmac> {
-    key.material::<Secret>()?.hmac(hash)?.start().map_err(or(Error::FunctionFailed))
+/// An HMAC under way.
+struct Hmac {
+    key: Arc<Key>,
+    hash: &'static Hash,
+    /// There once a part came; a message in a single part needs none.
+    running: Option<awslc::mac::Hmac>,
+}
+
+fn start(key: &Arc<Key>, hash: &'static Hash) -> Result<Hmac> {
+    keyed(key, hash)?;
+    Ok(Hmac { key: Arc::clone(key), hash, running: None })
+}
+
+fn keyed<'k>(key: &'k Key, hash: &Hash) -> Result<&'k HmacKey> {
+    key.material::<Secret>()?.hmac(hash)
+}
+
+impl Hmac {
+    /// The key, which was there when this started.
+    fn key(&self) -> awslc::Result<&HmacKey> {
+        keyed(&self.key, self.hash).map_err(|_| awslc::Error::Invalid)
+    }
+
+    fn running(&mut self) -> awslc::Result<&mut awslc::mac::Hmac> {
+        match &mut self.running {
+            Some(running) => Ok(running),
+            none => {
+                let key = keyed(&self.key, self.hash).map_err(|_| awslc::Error::Invalid)?;
+                Ok(none.insert(key.start()?))
+            }
+        }
+    }
+}
+
+impl Mac for Hmac {
+    fn update(&mut self, part: &[u8]) -> awslc::Result<()> {
+        self.running()?.update(part)
+    }
+
+    fn finish(self) -> awslc::Result<Bytes> {
+        match self.running {
+            Some(running) => running.finish(),
+            None => self.key()?.mac(&[]),
+        }
+    }
+
+    fn whole(self, message: &[u8]) -> awslc::Result<Bytes> {
+        self.key()?.mac(&[message])
+    }
+
+    fn state(&self) -> Option<Bytes> {
+        match &self.running {
+            Some(running) => running.state(),
+            None => self.key().ok()?.start().ok()?.state(),
+        }
+    }
+
+    fn resume(&mut self, state: &[u8]) -> awslc::Result<()> {
+        self.running()?.resume(state)
+    }
 }

@@ -26,6 +26,14 @@ pub(crate) trait Mac: Send + 'static {
     fn update(&mut self, part: &[u8]) -> awslc::Result<()>;
     /// The MAC, not yet cut.
     fn finish(self) -> awslc::Result<Bytes>;
+    /// The MAC of a message that is there at once, and nothing was added before.
+    fn whole(mut self, message: &[u8]) -> awslc::Result<Bytes>
+    where
+        Self: Sized,
+    {
+        self.update(message)?;
+        self.finish()
+    }
     /// What has been computed so far; nothing if it can not be told.
     fn state(&self) -> Option<Bytes> {
         None
@@ -33,24 +41,6 @@ pub(crate) trait Mac: Send + 'static {
     /// Goes on from a state of the same key.
     fn resume(&mut self, _state: &[u8]) -> awslc::Result<()> {
         Err(awslc::Error::Invalid)
-    }
-}
-
-impl Mac for awslc::mac::Hmac {
-    fn update(&mut self, part: &[u8]) -> awslc::Result<()> {
-        self.update(part)
-    }
-
-    fn finish(self) -> awslc::Result<Bytes> {
-        self.finish()
-    }
-
-    fn state(&self) -> Option<Bytes> {
-        self.state()
-    }
-
-    fn resume(&mut self, state: &[u8]) -> awslc::Result<()> {
-        self.resume(state)
     }
 }
 
@@ -80,10 +70,20 @@ impl<M: Mac> Cut<M> {
         self.mac.update(part).map_err(or(Error::FunctionFailed))
     }
 
-    fn made(self) -> Result<Bytes> {
-        let mut mac = self.mac.finish().map_err(or(Error::FunctionFailed))?;
-        mac.truncate(self.len);
+    /// What is left of a MAC.
+    fn cut(made: awslc::Result<Bytes>, len: usize) -> Result<Bytes> {
+        let mut mac = made.map_err(or(Error::FunctionFailed))?;
+        mac.truncate(len);
         Ok(mac)
+    }
+
+    /// Compares a signature with the MAC that is made if it has the length of one.
+    fn compare(self, signature: &[u8], make: impl FnOnce(M) -> awslc::Result<Bytes>) -> Result<()> {
+        if signature.len() != self.len {
+            return Err(Error::SignatureLenRange);
+        }
+        let made = Self::cut(make(self.mac), self.len)?;
+        if awslc::equal(&made, signature) { Ok(()) } else { Err(Error::SignatureInvalid) }
     }
 }
 
@@ -97,7 +97,11 @@ impl<M: Mac> Sign for Cut<M> {
     }
 
     fn finish(self: Box<Self>) -> Result<Bytes> {
-        self.made()
+        Self::cut(self.mac.finish(), self.len)
+    }
+
+    fn sign(self: Box<Self>, data: &[u8]) -> Result<Bytes> {
+        Self::cut(self.mac.whole(data), self.len)
     }
 
     fn state(&self) -> Option<Bytes> {
@@ -115,11 +119,11 @@ impl<M: Mac> Verify for Cut<M> {
     }
 
     fn finish(self: Box<Self>, signature: &[u8]) -> Result<()> {
-        if signature.len() != self.len {
-            return Err(Error::SignatureLenRange);
-        }
-        let made = self.made()?;
-        if awslc::equal(&made, signature) { Ok(()) } else { Err(Error::SignatureInvalid) }
+        self.compare(signature, M::finish)
+    }
+
+    fn verify(self: Box<Self>, data: &[u8], signature: &[u8]) -> Result<()> {
+        self.compare(signature, |mac| mac.whole(data))
     }
 
     fn state(&self) -> Option<Bytes> {

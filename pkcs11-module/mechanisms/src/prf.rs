@@ -7,7 +7,6 @@ use strongroom_types::{Bytes, Error, Result};
 
 use crate::failure::or;
 use crate::hash::Hash;
-use crate::mac::Mac;
 
 /// A MAC with one key.
 pub(crate) struct Prf {
@@ -47,14 +46,15 @@ impl Prf {
     /// Of these parts, one behind the other.
     pub(crate) fn of(&self, parts: &[&[u8]]) -> Result<Bytes> {
         match &self.key {
-            Keyed::Hmac(key) => key.start().and_then(|mac| run(mac, parts)),
-            Keyed::Cmac(key) => key.start().and_then(|mac| run(mac, parts)),
+            Keyed::Hmac(key) => key.mac(parts),
+            Keyed::Cmac(key) => cmac(key, parts),
         }
         .map_err(or(Error::FunctionFailed))
     }
 }
 
-fn run(mut mac: impl Mac, parts: &[&[u8]]) -> awslc::Result<Bytes> {
+fn cmac(key: &CmacKey, parts: &[&[u8]]) -> awslc::Result<Bytes> {
+    let mut mac = key.start()?;
     parts.iter().try_for_each(|part| mac.update(part))?;
     mac.finish()
 }
