@@ -1,6 +1,7 @@
 //! Keys: attributes that have become something that computes.
 
 use core::any::Any;
+use std::sync::Arc;
 
 use strongroom_types::rule::Rule;
 use strongroom_types::{Attributes, Bytes, Class, Error, KeyType, Result, attribute};
@@ -85,25 +86,27 @@ impl KeyTypeRow {
     }
 }
 
-/// What parsing a key gives.
+/// What parsing a key gives. A clone shares the material.
+#[derive(Clone)]
 pub struct Parsed {
     /// The size of the key, in the unit in which its mechanisms report key sizes: bits for RSA and
     /// curves, bytes for secret keys.
     pub size: u64,
     /// What the mechanisms of the key type compute with.
-    pub material: Box<dyn Any + Send + Sync>,
+    pub material: Arc<dyn Any + Send + Sync>,
 }
 
 impl Parsed {
     /// Material of a size.
     pub fn new(size: u64, material: impl Any + Send + Sync) -> Self {
-        Self { size, material: Box::new(material) }
+        Self { size, material: Arc::new(material) }
     }
 }
 
-/// A key ready for use, shared by the operations that use it.
+/// A key ready for use, shared by the operations that use it. A clone computes with the same material.
 ///
 /// It has no `Debug`: it is a secret.
+#[derive(Clone)]
 pub struct Key {
     class: Class,
     key_type: KeyType,

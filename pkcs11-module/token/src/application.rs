@@ -160,7 +160,8 @@ impl Application {
         };
         let object = self.at(session, &place)?;
         if object.is_key() {
-            session.recall.put(handle, losses, version, &object, &token.losses);
+            let twin = Arc::new(object.twin());
+            session.recall.put(handle, losses, version, twin, &token.losses);
         }
         Ok(object)
     }

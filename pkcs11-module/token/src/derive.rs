@@ -55,7 +55,7 @@ impl Application {
         let others = RefCell::new(Vec::new());
         let other = |handle| {
             let other = self.other(session, mechanism, ObjectHandle(handle))?;
-            let attributes = other.attributes.clone();
+            let attributes = Attributes::clone(&other.attributes);
             others.borrow_mut().push(other);
             Ok(attributes)
         };

@@ -13,9 +13,11 @@ use crate::rules::{Rules, hidden};
 /// An object as it is at one moment. It does not change: a changed object is a new one.
 pub(crate) struct Object {
     pub(crate) id: ObjectId,
-    pub(crate) attributes: Attributes,
+    pub(crate) attributes: Arc<Attributes>,
     /// The keystore's revision of the record; 0 for session objects.
     pub(crate) revision: u64,
+    /// What its twins have in common: the key is parsed once.
+    parsed: Arc<OnceLock<Key>>,
     key: OnceLock<Arc<Key>>,
     /// Whether it is a key, and its `CKA_PRIVATE` and `CKA_ALWAYS_AUTHENTICATE`, which every use of
     /// it asks for.
@@ -43,7 +45,18 @@ impl Object {
         let is_key = attributes.has(attribute::KEY_TYPE.info);
         let private = attributes.is(attribute::PRIVATE);
         let authenticates = attributes.is(attribute::ALWAYS_AUTHENTICATE);
-        Self { id, attributes, revision, key: OnceLock::new(), is_key, private, authenticates }
+        let (attributes, parsed, key) = (Arc::new(attributes), Arc::default(), OnceLock::new());
+        Self { id, attributes, revision, parsed, key, is_key, private, authenticates }
+    }
+
+    /// The same object for somebody who uses it often. Each share of an object or a key is counted where
+    /// all who have one count theirs, and processors that write to one place wait for each other: a twin
+    /// is another place.
+    pub(crate) fn twin(&self) -> Self {
+        let Self { id, revision, is_key, private, authenticates, .. } = *self;
+        let (attributes, parsed) = (Arc::clone(&self.attributes), Arc::clone(&self.parsed));
+        let key = OnceLock::new();
+        Self { id, attributes, revision, parsed, key, is_key, private, authenticates }
     }
 
     /// Whether only the user may see it.
@@ -66,8 +79,14 @@ impl Object {
         if let Some(key) = self.key.get() {
             return Ok(Arc::clone(key));
         }
-        let key = Arc::new(Key::parse(&self.attributes)?);
-        Ok(Arc::clone(self.key.get_or_init(|| key)))
+        let key = match self.parsed.get() {
+            Some(key) => key.clone(),
+            None => {
+                let key = Key::parse(&self.attributes)?;
+                self.parsed.get_or_init(|| key).clone()
+            }
+        };
+        Ok(Arc::clone(self.key.get_or_init(|| Arc::new(key))))
     }
 
     /// Whether it has all the values of a search template. A value that may not leave the token
@@ -176,5 +195,27 @@ impl Terms {
 
     pub(crate) fn as_terms(&self) -> Vec<Term<'_>> {
         self.0.iter().map(|(name, value)| Term { name: *name, value }).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_types::{Class, KeyType};
+
+    use super::*;
+
+    #[test]
+    fn twins_parse_their_key_once_and_count_its_shares_apart() {
+        let mut attributes = Attributes::default();
+        attributes.set(attribute::CLASS, Class::SECRET_KEY.0);
+        attributes.set(attribute::KEY_TYPE, KeyType::GENERIC_SECRET.0);
+        attributes.set(attribute::VALUE, [7; 16].as_slice());
+        let object = Object::stored([1; 16], 3, attributes);
+        let twin = object.twin();
+        let key = twin.key().unwrap();
+        assert!(object.parsed.get().is_some(), "the other has it as well");
+        assert!(!Arc::ptr_eq(&key, &object.key().unwrap()));
+        assert!(Arc::ptr_eq(&key, &twin.key().unwrap()));
+        assert_eq!((twin.id, twin.revision, twin.is_key()), ([1; 16], 3, true));
     }
 }

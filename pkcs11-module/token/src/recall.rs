@@ -70,12 +70,12 @@ impl Recall {
         handle: ObjectHandle,
         losses: u64,
         version: Option<u64>,
-        object: &Arc<Object>,
+        object: Arc<Object>,
         of_token: &Losses,
     ) {
         let mut found = lock(&self.0);
         if of_token.count() == losses {
-            *found = Some(Found { handle, losses, version, object: Arc::clone(object) });
+            *found = Some(Found { handle, losses, version, object });
         }
     }
 
@@ -110,7 +110,7 @@ mod tests {
     fn only_this_object_and_only_as_long_as_nothing_changes() {
         let (recall, losses) = (Recall::default(), Losses::default());
         assert!(recall.get(HANDLE, 0).is_none());
-        recall.put(HANDLE, 0, Some(1), &object(), &losses);
+        recall.put(HANDLE, 0, Some(1), object(), &losses);
         assert!(recall.get(HANDLE, 0).is_some_and(|(_, version)| version == Some(1)));
         assert!(recall.get(ObjectHandle(8), 0).is_none());
         losses.add();
@@ -119,7 +119,7 @@ mod tests {
         assert!(recall.get(HANDLE, 0).is_some(), "another object is gone");
         recall.forget_objects(&[[2; 16], [1; 16]]);
         assert!(lock(&recall.0).is_none());
-        recall.put(HANDLE, 1, None, &object(), &losses);
+        recall.put(HANDLE, 1, None, object(), &losses);
         recall.forget();
         assert!(recall.get(HANDLE, 1).is_none());
     }
@@ -129,7 +129,7 @@ mod tests {
         let (recall, losses) = (Recall::default(), Losses::default());
         let before = losses.count();
         losses.add();
-        recall.put(HANDLE, before, None, &object(), &losses);
+        recall.put(HANDLE, before, None, object(), &losses);
         assert!(lock(&recall.0).is_none());
     }
 
