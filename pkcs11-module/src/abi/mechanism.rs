@@ -107,7 +107,7 @@ impl<'call> InPtr<'call, c_void> {
     ) -> Result<(Params, Places<'call>)> {
         let at = self.cast::<u8>();
         let mut reading =
-            Reading { places: Places(Vec::new()), numbers: Vec::new(), budget: Budget::new() };
+            Reading { places: Places(Vec::new()), numbers: [None; 4], budget: Budget::new() };
         let len = reading.bounded(&at, len)?;
         let layout = layouts.iter().find(|layout| fits(layout, len));
         let layout = layout.ok_or_else(|| {
@@ -123,8 +123,9 @@ impl<'call> InPtr<'call, c_void> {
 struct Reading<'call> {
     /// Those that were found so far.
     places: Places<'call>,
-    /// The numbers that were found so far.
-    numbers: Vec<u64>,
+    /// The first numbers, as far as they were found: no layout asks for a later one, and every layout
+    /// with a number would pay for a list.
+    numbers: [Option<u64>; 4],
     /// What may still be copied.
     budget: Budget,
 }
@@ -141,6 +142,13 @@ impl Reading<'_> {
             let why = || format!("its parameter has {len} bytes that are nowhere, or too many");
             Error::MechanismParamInvalid.because(why)
         })
+    }
+
+    /// Keeps a number for a place whose length it may be.
+    fn note(&mut self, number: u64) {
+        if let Some(place) = self.numbers.iter_mut().find(|place| place.is_none()) {
+            *place = Some(number);
+        }
     }
 
     /// Bytes.
@@ -249,7 +257,7 @@ impl<'call> Members<'call> {
             Field::Bool => Param::Bool(self.next::<u8>()? != 0),
             Field::Ulong => {
                 let number = wide(self.next()?);
-                reading.numbers.push(number);
+                reading.note(number);
                 Param::Ulong(number)
             }
             Field::PtrLen => {
@@ -330,7 +338,8 @@ impl<'call> Members<'call> {
             }
             Field::OutPtr(len) => reading.place(&self.pointer()?, len),
             Field::OutPtrBits(number) => {
-                let bits = *reading.numbers.get(number).ok_or(Error::GeneralError)?;
+                let bits = reading.numbers.get(number).copied().flatten();
+                let bits = bits.ok_or(Error::GeneralError)?;
                 let room = usize::try_from(bits / 8).map_err(|_| Error::MechanismParamInvalid)?;
                 reading.place(&self.pointer()?, room)
             }
