@@ -305,6 +305,36 @@ mod tests {
         assert_eq!(secret.bytes(), Some(b"abcd".as_slice()));
     }
 
+    /// The flags of the mapping that this address is in (proc_pid_smaps(5)).
+    fn flags(at: usize) -> String {
+        let list = std::fs::read_to_string("/proc/self/smaps").unwrap();
+        let is_here = |head: &str| {
+            let (start, end) = head.split(' ').next()?.split_once('-')?;
+            let address = |text| usize::from_str_radix(text, 16).ok();
+            Some((address(start)?..address(end)?).contains(&at))
+        };
+        let mut lines = list.lines().skip_while(|line| is_here(line) != Some(true));
+        lines.find_map(|line| line.strip_prefix("VmFlags:")).unwrap().to_owned()
+    }
+
+    #[test]
+    fn the_kernel_knows_what_is_left_out_of_dumps_and_children() {
+        let mut secret = Secret::new(4, |bytes| bytes.fill(7)).unwrap();
+        let mut blocks = Blocks::new(9).unwrap();
+        let plain = vec![0_u8; 1 << 20];
+        let places = [
+            (secret.place.bytes_mut().as_ptr().addr(), true),
+            (blocks.as_mut().as_ptr().addr(), true),
+            (plain.as_ptr().addr(), false),
+        ];
+        for (at, left_out) in places {
+            let flags = flags(at);
+            for flag in [" dd", " wf"] {
+                assert_eq!(flags.contains(flag), left_out, "{flag} among{flags}");
+            }
+        }
+    }
+
     #[test]
     fn a_word_is_even_and_new_after_commits_that_overlap() {
         let dir = crate::scratch::Scratch::new();
