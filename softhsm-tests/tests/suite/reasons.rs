@@ -6,8 +6,10 @@ use std::path::PathBuf;
 
 use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::Fails;
+use strongroom_softhsm_tests::daemon::daemon_path;
 use strongroom_softhsm_tests::{
-    Attribute, In, Mechanism, Param, Room, Rv, Session, USER_PIN, case, merge, t,
+    Attribute, In, Mechanism, PLENTY, Param, Room, Rv, SO_PIN, Session, USER_PIN, Word, World,
+    case, merge, t,
 };
 
 use crate::keys;
@@ -301,7 +303,23 @@ const SESSIONS: &[Row] = &[
     ),
 ];
 
-impl Keys<'_> {
+impl<'w> Keys<'w> {
+    fn new(world: &'w World) -> Self {
+        let session = world.user();
+        let read_only = world.read_only();
+        let idle = t![CKA_SENSITIVE => true, CKA_EXTRACTABLE => false, CKA_SIGN => false];
+        Self {
+            read_only: read_only.handle,
+            aes: session.generate(CKM_AES_KEY_GEN, &keys::aes()).expect("an AES key"),
+            idle: session
+                .create(&merge(&keys::secret(CKK_AES, SECRET), &idle))
+                .expect("a key that does nothing"),
+            rsa: keys::rsa(&session, 2048).1,
+            ec: keys::ec(&session, keys::P256).0,
+            session,
+        }
+    }
+
     fn create(&self, template: &[Attribute]) -> Rv {
         rv(self.session.create(template))
     }
@@ -322,12 +340,12 @@ fn ec_public(curve: &[u8], point: &[u8]) -> Vec<Attribute> {
     ]
 }
 
-/// Has the module keep a log of what it refuses. It has not started yet.
-fn log() -> PathBuf {
+/// Has the module keep a log of this level. It has not started yet.
+fn log(level: &str) -> PathBuf {
     let file = PathBuf::from(std::env::var_os("STRONGROOM_CONF").expect("a configuration"));
     let log = file.with_file_name("refusals");
     let text = fs::read_to_string(&file).expect("the configuration");
-    let wanted = format!("\n[log]\nlevel = \"warning\"\nfile = {log:?}\n");
+    let wanted = format!("\n[log]\nlevel = {level:?}\nfile = {log:?}\n");
     fs::write(&file, text + &wanted).expect("written");
     log
 }
@@ -335,20 +353,8 @@ fn log() -> PathBuf {
 #[test]
 fn no_refusal_is_without_a_reason() {
     case(Fails("it keeps no such log"), |world| {
-        let log = log();
-        let session = world.user();
-        let read_only = world.read_only();
-        let idle = t![CKA_SENSITIVE => true, CKA_EXTRACTABLE => false, CKA_SIGN => false];
-        let keys = Keys {
-            read_only: read_only.handle,
-            aes: session.generate(CKM_AES_KEY_GEN, &keys::aes()).expect("an AES key"),
-            idle: session
-                .create(&merge(&keys::secret(CKK_AES, SECRET), &idle))
-                .expect("a key that does nothing"),
-            rsa: keys::rsa(&session, 2048).1,
-            ec: keys::ec(&session, keys::P256).0,
-            session,
-        };
+        let log = log("warning");
+        let keys = Keys::new(world);
         let lines = || fs::read_to_string(&log).unwrap_or_default();
         for (call, function, code, why) in [TEMPLATES, OPERATIONS, SESSIONS].concat() {
             let before = lines().len();
@@ -364,9 +370,107 @@ fn no_refusal_is_without_a_reason() {
             assert!(reason.contains(why), "{why} is not in {line}");
             assert_eq!(name, format!("{:?})", Rv(code)), "{line}");
         }
-        let all = lines();
-        for secret in [USER_PIN, "a wrong PIN", "the secret value"] {
-            assert!(!all.contains(secret), "{secret} is in the log");
+    });
+}
+
+/// A PIN that is not the user's.
+const WRONG_PIN: &str = "a wrong PIN";
+
+/// Every secret of these tests, and the same in base 64.
+const SECRETS: [(&str, &str); 4] = [
+    (SO_PIN, "c28tcGluLTEyMzQ1Njc4"),
+    (USER_PIN, "dXNlci1waW4tMTIzNA=="),
+    (WRONG_PIN, "YSB3cm9uZyBQSU4="),
+    ("the secret value", "dGhlIHNlY3JldCB2YWx1ZQ=="),
+];
+
+/// Calls with secrets in all places, some of which succeed.
+const WITH_SECRETS: &[fn(&Keys<'_>)] = &[
+    |k| {
+        let key = k.session.create(&keys::secret(CKK_AES, SECRET)).expect("C_CreateObject");
+        assert_eq!(k.session.get(key, CKA_VALUE), Ok(SECRET.to_vec()));
+        k.session.find(&t![CKA_VALUE => SECRET]);
+        let wrapped = k.session.wrap(CKM_AES_KEY_WRAP, k.aes, key).expect("C_WrapKey");
+        let template = t![CKA_CLASS => CKO_SECRET_KEY, CKA_KEY_TYPE => CKK_AES];
+        let unwrap = |wrapped: &[u8], template: &[Attribute]| {
+            k.session.unwrap(CKM_AES_KEY_WRAP, k.aes, wrapped, template)
+        };
+        unwrap(&wrapped, &template).expect("C_UnwrapKey");
+        unwrap(&wrapped[1..], &template).expect_err("one byte is missing");
+        unwrap(SECRET, &template).expect_err("nothing that was wrapped");
+        unwrap(&wrapped, &merge(&template, &t![CKA_ID => SECRET, CKA_KEY_TYPE => CKK_DES3]))
+            .expect_err("another type");
+        k.session.set(key, &t![CKA_VALUE => SECRET]);
+        k.session.copy(key, &t![CKA_LABEL => SECRET]).expect("C_CopyObject");
+    },
+    |k| {
+        let cipher = k.session.encrypt(CKM_AES_ECB, k.aes, SECRET).expect("C_Encrypt");
+        assert_eq!(k.session.decrypt(CKM_AES_ECB, k.aes, &cipher), Ok(SECRET.to_vec()));
+        k.session.decrypt(CKM_AES_CBC_PAD, k.aes, SECRET).expect_err("no parameter");
+        k.session.digest(CKM_SHA256, SECRET).expect("C_Digest");
+        k.session.sign(CKM_SHA256_RSA_PKCS, k.rsa, SECRET).expect("C_Sign");
+        k.session.module.seed_random(k.session.handle, SECRET.into());
+    },
+    |k| {
+        let base = keys::secret(CKK_GENERIC_SECRET, SECRET);
+        let base = k.session.create(&base).expect("C_CreateObject");
+        let data = [Word::Bytes(In::Bytes(SECRET))];
+        let mechanism = || Mechanism::with(CKM_CONCATENATE_BASE_AND_DATA, Param::Words(&data));
+        let secret = t![CKA_CLASS => CKO_SECRET_KEY, CKA_KEY_TYPE => CKK_GENERIC_SECRET];
+        k.session.derive(mechanism(), base, &secret).expect("C_DeriveKey");
+        let long = merge(&secret, &t![CKA_VALUE_LEN => 4711_u64]);
+        k.session.derive(mechanism(), base, &long).expect_err("so many bytes there are not");
+    },
+    |k| {
+        let (module, handle) = (k.session.module, k.session.handle);
+        module.init_pin(handle, USER_PIN.into());
+        module.set_pin(handle, USER_PIN.into(), SO_PIN.into());
+        module.set_pin(handle, SO_PIN.into(), USER_PIN.into());
+        module.set_pin(handle, USER_PIN.into(), WRONG_PIN[..3].into());
+        module.init_token(k.session.slot, SO_PIN.into(), "a session is open");
+        k.session.login(CKU_CONTEXT_SPECIFIC, USER_PIN);
+        assert_eq!(k.session.logout(), Rv::OK);
+        for (user, pin) in [
+            (CKU_USER, WRONG_PIN),
+            (CKU_SO, WRONG_PIN),
+            (CKU_USER, SO_PIN),
+            (4711, USER_PIN),
+            (CKU_USER, USER_PIN),
+        ] {
+            k.session.login(user, pin);
+        }
+        module.sign(handle, SECRET.into(), PLENTY);
+    },
+];
+
+/// A secret as it may be in a text: as it is, in base 64, in hexadecimal, and as Rust shows bytes.
+fn written(secret: &str, base64: &str) -> [String; 4] {
+    let hex = hex::encode(secret);
+    let bytes = format!("{:?}", secret.as_bytes());
+    let base64 = base64.trim_end_matches('=');
+    [secret.to_owned(), base64.to_owned(), hex, bytes].map(|text| text.to_lowercase())
+}
+
+/// The loudest level has all lines of the others. What a daemon says is beside what this process prints.
+#[test]
+fn no_line_of_any_level_has_a_secret() {
+    case(Fails("it keeps no such log"), |world| {
+        let log = log("debug");
+        let keys = Keys::new(world);
+        for (call, ..) in [TEMPLATES, OPERATIONS, SESSIONS].concat() {
+            call(&keys);
+        }
+        WITH_SECRETS.iter().for_each(|call| call(&keys));
+        let logged = fs::read_to_string(&log).expect("the log");
+        assert!(logged.contains("C_Login") && logged.contains("C_Digest"), "it tells of all calls");
+        let printed = fs::read(log.with_file_name("output")).expect("what was printed");
+        let printed = String::from_utf8_lossy(&printed);
+        assert_eq!(printed.contains("C_Login"), daemon_path().is_some(), "the daemon tells, too");
+        let all = format!("{logged}\n{printed}").to_lowercase();
+        for (secret, base64) in SECRETS {
+            for text in written(secret, base64) {
+                assert!(!all.contains(&text), "{text} is in the log");
+            }
         }
     });
 }
