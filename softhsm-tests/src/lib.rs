@@ -11,6 +11,7 @@
 //! - [`world`]: the store, the module, a token with two PINs, and sessions on it.
 //! - [`daemon`]: where the module is to be the client of one, a daemon for each test.
 //! - [`faults`]: where the system is to fail, what stands between it and the test.
+//! - [`traces`]: what is left of a secret in the memory of a process.
 //! - [`raw`]: the calls as C makes them, null pointers and all. The only unsafe code.
 
 #![allow(
@@ -29,6 +30,7 @@ pub mod harness;
 pub mod raw;
 pub mod rv;
 pub mod template;
+pub mod traces;
 pub mod world;
 
 pub use faults::{Fault, Faults};

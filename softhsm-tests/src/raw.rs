@@ -24,6 +24,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use cryptoki_sys::*;
 use libloading::Library;
+use zeroize::Zeroize;
 
 use crate::rv::Rv;
 use crate::template::{Attribute, Value};
@@ -463,6 +464,13 @@ impl LoweredTemplate {
 
     fn len(&self) -> CK_ULONG {
         self.null.unwrap_or_else(|| ulong(self.raw.len()))
+    }
+}
+
+/// A test that looks for keys in memory does not find those that it gave to the module itself.
+impl Drop for LoweredTemplate {
+    fn drop(&mut self) {
+        self._bytes.iter_mut().for_each(Zeroize::zeroize);
     }
 }
 

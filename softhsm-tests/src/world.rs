@@ -57,6 +57,12 @@ impl World {
         &self.path
     }
 
+    /// The number of the process of the daemon that the module is the client of, if it is.
+    pub fn daemon_id(&self) -> Option<u32> {
+        let daemon = self.daemon.get()?.lock().expect("no panic in here");
+        daemon.as_ref().map(Daemon::id)
+    }
+
     /// Kills the daemon that the module is the client of, if it is, and starts another.
     pub fn replace_daemon(&self) {
         self.without_daemon(|| ());

@@ -25,14 +25,15 @@ pub enum Scheme<'a> {
     Prehash(&'a [u8]),
 }
 
-/// An Ed25519 private key: the seed and, so that it need not be computed again, the public key.
-pub struct SigningKey(Zeroizing<[u8; 64]>);
+/// An Ed25519 private key: the seed and, so that it need not be computed again, the public key. They
+/// stay in one place: to move bytes leaves them where they were.
+pub struct SigningKey(Zeroizing<Vec<u8>>);
 
 impl SigningKey {
     /// The key of a seed.
     pub fn from_seed(seed: &[u8; KEY_LEN]) -> Self {
         let mut public = [0; KEY_LEN];
-        let mut key = Zeroizing::new([0; 64]);
+        let mut key = Zeroizing::new(vec![0; 64]);
         let (public, private) = (public.as_mut_ptr(), key.as_mut_ptr());
         // SAFETY: 32 and 64 bytes can be written, and 32 read, as curve25519.h says.
         unsafe { sys::ED25519_keypair_from_seed(public, private, seed.as_ptr()) };

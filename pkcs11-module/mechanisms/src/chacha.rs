@@ -12,6 +12,7 @@ use strongroom_types::{
     Attributes, Bytes, Error, Field, KeyType, Param, Params, Result, attribute, ck, mechanism,
     rules,
 };
+use zeroize::Zeroizing;
 
 use crate::aes::Refusal;
 use crate::failure::{or, or_since, param};
@@ -47,15 +48,23 @@ pub(crate) static CHACHA20: KeyTypeRow = KeyTypeRow {
     secret: Some(RULES),
     value_len: Some(KEY),
     complete: |key| KIND.complete(key),
-    parse: |key| {
-        let value = key.need(attribute::VALUE)?.try_into().map_err(|_| Error::KeySizeRange)?;
-        Ok(Parsed::new(32, ChaCha(zeroize::Zeroizing::new(value))))
-    },
+    parse: |key| Ok(Parsed::new(32, ChaCha(settled(key.need(attribute::VALUE)?)?))),
     ..KeyTypeRow::NONE
 };
 
 /// A key, ready to compute.
-struct ChaCha(zeroize::Zeroizing<[u8; KEY]>);
+struct ChaCha(Settled);
+
+/// The bytes of a key in one place: of an array that moves, a copy stays behind.
+pub(crate) type Settled = Box<Zeroizing<[u8; KEY]>>;
+
+/// Puts the bytes of a key in their place.
+pub(crate) fn settled(value: &[u8]) -> Result<Settled> {
+    let value: &[u8; KEY] = value.try_into().map_err(|_| Error::KeySizeRange)?;
+    let mut settled = Box::new(Zeroizing::new([0; KEY]));
+    settled.copy_from_slice(value);
+    Ok(settled)
+}
 
 const ROW: Mechanism = Mechanism { keys: &[KEY_TYPE], key_size: 32..=32, ..Mechanism::NONE };
 
@@ -134,7 +143,7 @@ impl Construction for ChaChaPoly1305 {
 
 /// ChaCha20 under way; both directions are the same.
 struct Stream {
-    key: zeroize::Zeroizing<[u8; KEY]>,
+    key: Settled,
     nonce: [u8; 12],
     /// The next block.
     block: u32,
@@ -159,7 +168,7 @@ impl Stream {
         let ChaCha(value) = key.material()?;
         let block = u32::from_le_bytes(*block);
         let left = u64::from(u32::MAX - block) + 1;
-        Ok(Self { key: value.clone(), nonce: *nonce, block, left, used: 0 })
+        Ok(Self { key: settled(value.as_slice())?, nonce: *nonce, block, left, used: 0 })
     }
 }
 

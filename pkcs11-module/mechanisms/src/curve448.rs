@@ -1,4 +1,5 @@
-//! Ed448 (RFC 8032) and X448 (RFC 7748), as AWS-LC has the same of the smaller curve.
+//! Ed448 (RFC 8032) and X448 (RFC 7748), as AWS-LC has the same of the smaller curve. The crates that compute
+//! them leave keys on the stack, so whatever has a secret is computed on one that is wiped.
 
 use ed448_goldilocks::{PreHash, SecretKey, Signature};
 use strongroom_awslc::curve25519::Scheme;
@@ -8,6 +9,7 @@ use x448::{PublicKey, StaticSecret};
 use zeroize::Zeroizing;
 
 use crate::failure::or;
+use crate::stack::wiped;
 
 /// The length of an Ed448 seed and of an Ed448 public key in bytes.
 pub(crate) const ED448_KEY_LEN: usize = 57;
@@ -18,14 +20,16 @@ pub(crate) const ED448_SIGNATURE_LEN: usize = 114;
 /// The length of an X448 scalar, public key and shared secret in bytes.
 pub(crate) const X448_KEY_LEN: usize = 56;
 
-/// An Ed448 private key.
-pub(crate) struct SigningKey(ed448_goldilocks::SigningKey);
+/// An Ed448 private key, which stays in one place.
+pub(crate) struct SigningKey(Box<ed448_goldilocks::SigningKey>);
 
 impl SigningKey {
     /// The key of a seed.
     pub(crate) fn from_seed(seed: &[u8; ED448_KEY_LEN]) -> Self {
-        let seed = Zeroizing::new(SecretKey::from(*seed));
-        Self(ed448_goldilocks::SigningKey::from(&*seed))
+        wiped(|| {
+            let seed = Zeroizing::new(SecretKey::from(*seed));
+            Self(Box::new(ed448_goldilocks::SigningKey::from(&*seed)))
+        })
     }
 
     /// The public key.
@@ -35,16 +39,18 @@ impl SigningKey {
 
     /// Signs a message.
     pub(crate) fn sign(&self, message: &[u8], scheme: Scheme<'_>) -> Result<Bytes> {
-        let signature = match scheme {
-            Scheme::Pure => Ok(self.0.sign_raw(message)),
-            Scheme::Context(context) => self.0.sign_ctx(context, message),
-            Scheme::Prehash(context) => {
-                self.0.sign_prehashed(Some(context), Prehashed::of(message)?)
-            }
-        };
-        signature
-            .map(|signature| Bytes::new(signature.to_bytes().to_vec()))
-            .map_err(|_| Error::FunctionFailed)
+        wiped(|| {
+            let signature = match scheme {
+                Scheme::Pure => Ok(self.0.sign_raw(message)),
+                Scheme::Context(context) => self.0.sign_ctx(context, message),
+                Scheme::Prehash(context) => {
+                    self.0.sign_prehashed(Some(context), Prehashed::of(message)?)
+                }
+            };
+            signature
+                .map(|signature| Bytes::new(signature.to_bytes().to_vec()))
+                .map_err(|_| Error::FunctionFailed)
+        })
     }
 }
 
@@ -112,15 +118,17 @@ impl PreHash for Prehashed {
 
 /// The X448 public key of a scalar.
 pub(crate) fn x448_public(scalar: &[u8; X448_KEY_LEN]) -> Vec<u8> {
-    PublicKey::from(&StaticSecret::from(*scalar)).as_bytes().to_vec()
+    wiped(|| PublicKey::from(&StaticSecret::from(*scalar)).as_bytes().to_vec())
 }
 
 /// The X448 secret shared with a peer (RFC 7748, 6.2); `None` if it is all zero: the peer's key has
 /// a small order.
 pub(crate) fn x448(scalar: &[u8; X448_KEY_LEN], peer: &[u8; X448_KEY_LEN]) -> Option<Bytes> {
     let peer = PublicKey::from_bytes_unchecked(peer)?;
-    let secret = StaticSecret::from(*scalar).diffie_hellman(&peer);
-    let secret = Bytes::new(secret.as_bytes().to_vec());
+    let secret = wiped(|| {
+        let secret = StaticSecret::from(*scalar).diffie_hellman(&peer);
+        Bytes::new(secret.as_bytes().to_vec())
+    });
     (!strongroom_awslc::equal(&secret, &[0; X448_KEY_LEN])).then_some(secret)
 }
 

@@ -14,6 +14,7 @@ use zeroize::Zeroizing;
 use crate::curve::{self, Curve, Group};
 use crate::failure::{or, or_since};
 use crate::public_from_private::shared;
+use crate::stack::wiped;
 use crate::{KeyTypeRow, Mechanism, Parsed, ec_structure, public_key_info};
 
 /// The key type. Its material is a [`Public`] or a [`Private`].
@@ -85,7 +86,7 @@ pub(crate) struct Public {
 /// A private key, as above.
 pub(crate) struct Private {
     pub(crate) key: ec::PrivateKey,
-    pub(crate) k256: Option<SigningKey>,
+    pub(crate) k256: Option<Box<SigningKey>>,
 }
 
 fn complete(key: &mut Attributes) -> Result<()> {
@@ -133,9 +134,10 @@ fn verifying(key: &ec::PublicKey) -> Result<VerifyingKey> {
     VerifyingKey::from_sec1_bytes(&point).map_err(|_| Error::FunctionFailed)
 }
 
-fn signing(key: &ec::PrivateKey) -> Result<SigningKey> {
+fn signing(key: &ec::PrivateKey) -> Result<Box<SigningKey>> {
     let scalar = key.scalar().map_err(or(Error::FunctionFailed))?;
-    SigningKey::from_slice(&scalar).map_err(|_| Error::FunctionFailed)
+    let signing = wiped(|| SigningKey::from_slice(&scalar).map(Box::new));
+    signing.map_err(|_| Error::FunctionFailed)
 }
 
 /// The public key of a public key object: a point that is on the curve.

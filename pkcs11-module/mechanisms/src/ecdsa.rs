@@ -10,6 +10,7 @@ use strongroom_types::{Bytes, Error, MechanismType, Result, mechanism};
 
 use crate::ec_key::{Private, Public, row};
 use crate::failure::or;
+use crate::stack::wiped;
 use crate::whole::{Direct, Hashed, Signer, Verifier};
 use crate::{Key, Mechanism, hash};
 
@@ -110,8 +111,9 @@ impl Verifier for Operation {
 
 /// RFC 6979, and the smaller of the two possible s.
 fn sign_k256(key: &SigningKey, digest: &[u8]) -> Result<Bytes> {
+    let digest = field(digest);
     let signature: Signature =
-        key.sign_prehash(&field(digest)).map_err(|_| Error::FunctionFailed)?;
+        wiped(|| key.sign_prehash(&digest)).map_err(|_| Error::FunctionFailed)?;
     Ok(Bytes::new(signature.to_bytes().to_vec()))
 }
 

@@ -70,7 +70,7 @@ static PRIVATE: &[Rule] = rules! {
 /// A private key.
 enum Private {
     Ed25519(curve25519::SigningKey),
-    Ed448(Box<curve448::SigningKey>),
+    Ed448(curve448::SigningKey),
 }
 
 /// A public key.
@@ -100,9 +100,7 @@ fn parse(key: &Attributes) -> Result<Parsed> {
                 Algorithm::Ed25519 => {
                     Private::Ed25519(curve25519::SigningKey::from_seed(array(seed)?))
                 }
-                Algorithm::Ed448 => {
-                    Private::Ed448(Box::new(curve448::SigningKey::from_seed(array(seed)?)))
-                }
+                Algorithm::Ed448 => Private::Ed448(curve448::SigningKey::from_seed(array(seed)?)),
                 Algorithm::X25519 | Algorithm::X448 => return Err(Error::KeyTypeInconsistent),
             };
             Ok(Parsed::new(curve.bits, private))

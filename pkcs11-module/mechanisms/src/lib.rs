@@ -71,6 +71,7 @@ mod sha512_t;
 mod simple_derive;
 mod slh_dsa;
 mod sp800_108;
+mod stack;
 mod state;
 mod stealing;
 mod tls;

@@ -5,9 +5,9 @@
 
 use strongroom_awslc as awslc;
 use strongroom_awslc::poly1305::{KEY, Poly1305, TAG};
-use strongroom_types::{Bytes, Error, KeyType, Result, attribute, ck, mechanism};
-use zeroize::Zeroizing;
+use strongroom_types::{Bytes, KeyType, Result, attribute, ck, mechanism};
 
+use crate::chacha::{Settled, settled};
 use crate::mac::{Cut, Mac};
 use crate::{Key, KeyTypeRow, Mechanism, Parsed, chacha};
 
@@ -20,15 +20,12 @@ pub(crate) static POLY1305: KeyTypeRow = KeyTypeRow {
     secret: Some(chacha::RULES),
     value_len: Some(KEY),
     complete: |key| chacha::KIND.complete(key),
-    parse: |key| {
-        let value = key.need(attribute::VALUE)?.try_into().map_err(|_| Error::KeySizeRange)?;
-        Ok(Parsed::new(32, OneTime(Zeroizing::new(value))))
-    },
+    parse: |key| Ok(Parsed::new(32, OneTime(settled(key.need(attribute::VALUE)?)?))),
     ..KeyTypeRow::NONE
 };
 
 /// A key, ready to compute.
-struct OneTime(Zeroizing<[u8; KEY]>);
+struct OneTime(Settled);
 
 const ROW: Mechanism = Mechanism { keys: &[KEY_TYPE], key_size: 32..=32, ..Mechanism::NONE };
 

@@ -8,7 +8,7 @@
 
 use salsa20::Salsa20;
 use salsa20::cipher::consts::U10;
-use salsa20::cipher::{KeyIvInit, StreamCipher, StreamCipherSeek};
+use salsa20::cipher::{KeyIvInit, StreamCipher, StreamCipherError, StreamCipherSeek};
 use strongroom_awslc::equal;
 use strongroom_awslc::poly1305::{KEY, Poly1305, TAG};
 use strongroom_types::{
@@ -17,14 +17,16 @@ use strongroom_types::{
 use zeroize::Zeroizing;
 
 use crate::aes::Refusal;
+use crate::chacha::{Settled, settled};
 use crate::failure::param;
 use crate::nonce_aad::{self, Construction, Terms};
+use crate::stack::wiped;
 use crate::{Cipher, Key, KeyTypeRow, Mechanism, Parsed, chacha};
 
 const KEY_TYPE: KeyType = KeyType(ck!(CKK_SALSA20));
 
 /// The length of a block of the key stream in bytes.
-const BLOCK: u64 = 64;
+const BLOCK: u128 = 64;
 
 /// `CKK_SALSA20`. Its keys have the attributes of those of ChaCha20.
 pub(crate) static SALSA20: KeyTypeRow = KeyTypeRow {
@@ -33,34 +35,47 @@ pub(crate) static SALSA20: KeyTypeRow = KeyTypeRow {
     secret: Some(chacha::RULES),
     value_len: Some(KEY),
     complete: |key| chacha::KIND.complete(key),
-    parse: |key| {
-        let value: [u8; KEY] =
-            key.need(attribute::VALUE)?.try_into().map_err(|_| Error::KeySizeRange)?;
-        Ok(Parsed::new(32, Salsa(Zeroizing::new(value))))
-    },
+    parse: |key| Ok(Parsed::new(32, Salsa(settled(key.need(attribute::VALUE)?)?))),
     ..KeyTypeRow::NONE
 };
 
 /// A key, ready to compute.
-struct Salsa(Zeroizing<[u8; KEY]>);
+struct Salsa(Settled);
 
 /// Why there is no key stream.
 const NO_NONCE: &str = "ulNonceBits is no length of a nonce";
 
 impl Salsa {
     /// The key stream of a nonce, from its first block on.
-    fn stream(&self, nonce: &[u8]) -> Result<Salsa20> {
-        let Self(key) = self;
+    fn stream(&self, nonce: &[u8]) -> Result<KeyStream> {
+        wiped(|| self.begin(nonce).map(|stream| KeyStream(Box::new(stream))))
+    }
+
+    fn begin(&self, nonce: &[u8]) -> Result<Salsa20> {
+        let key: &[u8; KEY] = &self.0;
         let (left, right) = nonce.split_at(nonce.len().saturating_sub(8));
         let right = right.try_into().map_err(|_| param(NO_NONCE))?;
         match left {
-            [] => Ok(Salsa20::new((&**key).into(), right)),
+            [] => Ok(Salsa20::new(key.into(), right)),
             _ => {
                 let left = left.try_into().map_err(|_| param(NO_NONCE))?;
-                let key = Zeroizing::new(salsa20::hsalsa::<U10>((&**key).into(), left));
+                let key = Zeroizing::new(salsa20::hsalsa::<U10>(key.into(), left));
                 Ok(Salsa20::new(&key, right))
             }
         }
+    }
+}
+
+/// A key stream. The crate leaves the key on the stack when it computes.
+struct KeyStream(Box<Salsa20>);
+
+impl KeyStream {
+    fn apply(&mut self, data: &mut [u8]) -> core::result::Result<(), StreamCipherError> {
+        wiped(|| self.0.try_apply_keystream(data))
+    }
+
+    fn seek(&mut self, at: u128) -> core::result::Result<(), StreamCipherError> {
+        wiped(|| self.0.try_seek(at))
     }
 }
 
@@ -96,12 +111,12 @@ struct SalsaPoly1305;
 impl SalsaPoly1305 {
     /// What encrypts, from the second block on, and what authenticates: its key is the beginning of
     /// the first block, and the rest of that is not used (RFC 8439, 2.6).
-    fn begin(key: &Key, nonce: &[u8]) -> Result<(Salsa20, Poly1305)> {
+    fn begin(key: &Key, nonce: &[u8]) -> Result<(KeyStream, Poly1305)> {
         let salsa: &Salsa = key.material()?;
         let mut stream = salsa.stream(nonce)?;
         let mut one_time = Zeroizing::new([0; KEY]);
-        let started = stream.try_apply_keystream(&mut *one_time);
-        started.and_then(|()| stream.try_seek(BLOCK)).map_err(|_| Error::FunctionFailed)?;
+        let started = stream.apply(one_time.as_mut_slice());
+        started.and_then(|()| stream.seek(BLOCK)).map_err(|_| Error::FunctionFailed)?;
         Ok((stream, Poly1305::new(&one_time)))
     }
 
@@ -135,7 +150,7 @@ impl Construction for SalsaPoly1305 {
         let (mut stream, mac) = Self::begin(key, nonce)?;
         let mut out = Bytes::new(Vec::with_capacity(plaintext.len().saturating_add(TAG)));
         out.extend_from_slice(plaintext);
-        stream.try_apply_keystream(&mut out).map_err(|_| refusal.len)?;
+        stream.apply(&mut out).map_err(|_| refusal.len)?;
         let tag = Self::tag(mac, aad, &out)?;
         out.extend_from_slice(&tag);
         Ok(out)
@@ -152,13 +167,13 @@ impl Construction for SalsaPoly1305 {
             return Err(refusal.content);
         }
         let mut out = Bytes::new(ciphertext.to_vec());
-        stream.try_apply_keystream(&mut out).map_err(|_| refusal.len)?;
+        stream.apply(&mut out).map_err(|_| refusal.len)?;
         Ok(out)
     }
 }
 
 /// Salsa20 under way; both directions are the same.
-struct Stream(Salsa20);
+struct Stream(KeyStream);
 
 impl Stream {
     fn start(key: &Key, params: &Params) -> Result<Self> {
@@ -168,8 +183,8 @@ impl Stream {
         let salsa: &Salsa = key.material()?;
         let mut stream = salsa.stream(nonce)?;
         let block = u64::from_le_bytes(counter.array()?);
-        let at = u128::from(block) * u128::from(BLOCK);
-        stream.try_seek(at).map_err(|_| param("pBlockCounter is too large"))?;
+        let at = u128::from(block) * BLOCK;
+        stream.seek(at).map_err(|_| param("pBlockCounter is too large"))?;
         Ok(Self(stream))
     }
 }
@@ -181,7 +196,7 @@ impl Cipher for Stream {
 
     fn update(&mut self, part: &[u8]) -> Result<Bytes> {
         let mut out = Bytes::new(part.to_vec());
-        self.0.try_apply_keystream(&mut out).map_err(|_| Error::DataLenRange)?;
+        self.0.apply(&mut out).map_err(|_| Error::DataLenRange)?;
         Ok(out)
     }
 }

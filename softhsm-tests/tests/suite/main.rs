@@ -24,6 +24,7 @@ mod fork;
 mod fork_as_softhsm2;
 mod keys;
 mod legacy;
+mod memory;
 mod message;
 mod modes;
 mod objects;
