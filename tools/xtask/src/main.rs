@@ -14,6 +14,7 @@ mod failure;
 mod image;
 mod process;
 mod release;
+mod sbom;
 mod tables;
 
 use std::path::Path;
@@ -43,6 +44,8 @@ enum Command {
     Instructions(bench::Instructions),
     /// Build what the OCI image of the daemon is made of
     Image,
+    /// Write a list of all that the release is made of (CycloneDX)
+    Sbom,
     /// Write the generated tables of README.md
     Tables(tables::Args),
 }
@@ -64,6 +67,7 @@ fn run(command: Command) -> Result {
         Command::Bench(args) => bench::run(&args),
         Command::Instructions(args) => bench::instructions(&args),
         Command::Image => image::make(),
+        Command::Sbom => sbom::make(),
         Command::Tables(args) => tables::run(&args),
     }
 }

@@ -1,12 +1,11 @@
 //! The steps, one row each.
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use super::Step;
 use crate::failure::{Failure, Result};
-use crate::process::{capture, cargo, find, program, run_and_quote as run, succeeds};
-use crate::{bench, debian, demo, image, release, tables};
+use crate::process::{capture, cargo, program, run_and_quote as run, succeeds, tool};
+use crate::{bench, debian, demo, image, release, sbom, tables};
 
 /// SoftHSM2's module, for comparison.
 const SOFTHSM2: &str = "softhsm/libsofthsm2.so";
@@ -17,6 +16,12 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "format", about: "rustfmt has nothing to change", needs: &[], run: format },
     Step { name: "clippy", about: "no warning in any target", needs: &[], run: clippy },
     Step { name: "deny", about: "licenses, sources, advisories", needs: &[], run: deny },
+    Step {
+        name: "sbom",
+        about: "the list of what the release is made of names every crate, with its licence",
+        needs: &[],
+        run: sbom::check,
+    },
     Step {
         name: "fuzz",
         about: "what a fuzzer sends to the daemon's wires compiles",
@@ -295,14 +300,4 @@ fn deny() -> Result {
     }
     println!("The advisory database cannot be reached from here: advisories were not checked.");
     Ok(())
-}
-
-/// Installs a program of cargo's, unless it is there. Unoptimised: it is built in half the time,
-/// and mostly waits for others.
-fn tool(name: &'static str) -> Result {
-    if find(name).is_some() {
-        return Ok(());
-    }
-    let mut command: Command = cargo(["install", "--locked", "--debug", name]);
-    run(command.env("CARGO_PROFILE_DEV_DEBUG", "0"))
 }
