@@ -37,6 +37,7 @@ mod objects;
 mod pages;
 mod pin;
 mod queue;
+mod rotation;
 #[cfg(test)]
 mod scratch;
 mod seal;
@@ -54,6 +55,7 @@ pub use self::{
     login::Unlocked,
     objects::{Change, Changes, Found, Record, Term},
     pages::keep_secrets_on_heap,
+    rotation::OwnTerm,
     store::Store,
     token::{PinState, Status, Token},
 };

@@ -65,11 +65,27 @@ impl Unlocked {
 }
 
 /// A slot that a PIN opened.
-struct Opened {
-    slot: Slot,
-    epoch: u32,
-    master: Key,
+pub(crate) struct Opened {
+    pub(crate) slot: Slot,
+    pub(crate) epoch: u32,
+    pub(crate) master: Key,
     pin: PinKey,
+}
+
+/// How often a change that a PIN allows is begun again because the slot that the PIN opened was
+/// replaced.
+const TRIES: usize = 8;
+
+/// Makes a change that a PIN allows; again, if what the PIN opened is there no more: another change
+/// came first, after which the same PIN may still be right, or not.
+pub(crate) fn insistently<T>(mut change: impl FnMut() -> Result<T>) -> Result<T> {
+    for _ in 0..TRIES {
+        match change() {
+            Err(Error::Conflict) => {}
+            outcome => return outcome,
+        }
+    }
+    Err(Error::Busy)
 }
 
 impl Token {
@@ -83,9 +99,24 @@ impl Token {
     /// has no PIN; [`Error::OutOfMemory`] if the memory limit is too near; [`Error::Corrupt`] if
     /// the token was tampered with.
     pub fn unlock(&self, role: Role, pin: &[u8]) -> Result<Unlocked> {
-        let Opened { epoch, master, pin, .. } = self.open_slot(role, pin)?;
-        self.audit_once()?;
-        Unlocked::new(self.id, role, epoch, &master, pin)
+        loop {
+            let Opened { epoch, master, pin: key, .. } = self.open_slot(role, pin)?;
+            self.audit_once()?;
+            let unlocked = Unlocked::new(self.id, role, epoch, &master, key)?;
+            // Else somebody has replaced the master key meanwhile.
+            if self.holds(&unlocked)? {
+                return Ok(unlocked);
+            }
+        }
+    }
+
+    /// Whether these keys are those of the present master key, and so of use. It costs as little as
+    /// [`Token::version`].
+    ///
+    /// # Errors
+    /// As [`Token::status`].
+    pub fn holds(&self, keys: &Unlocked) -> Result<bool> {
+        Ok(self.opens(keys, &*self.known()?))
     }
 
     /// Checks a PIN, as [`Token::unlock`] does, for a login of one operation.
@@ -102,6 +133,10 @@ impl Token {
     /// As [`Token::unlock`] for the old PIN; [`Error::ReadOnly`], [`Error::Full`] or
     /// [`Error::Busy`] if the store cannot be written.
     pub fn set_pin(&self, role: Role, old: &[u8], new: &[u8]) -> Result<()> {
+        insistently(|| self.wrap_again(role, old, new))
+    }
+
+    fn wrap_again(&self, role: Role, old: &[u8], new: &[u8]) -> Result<()> {
         let opened = self.open_slot(role, old)?;
         let key = self.pin_key(role, new)?;
         let revision = next(opened.slot.revision)?;
@@ -146,6 +181,10 @@ impl Token {
     /// As [`Token::unlock`] for the security officer's PIN; [`Error::ReadOnly`],
     /// [`Error::Full`] or [`Error::Busy`] if the store cannot be written.
     pub fn initialize(&self, so_pin: &[u8], label: &[u8; 32]) -> Result<()> {
+        insistently(|| self.begin_again(so_pin, label))
+    }
+
+    fn begin_again(&self, so_pin: &[u8], label: &[u8; 32]) -> Result<()> {
         let role = Role::SecurityOfficer;
         let opened = self.open_slot(role, so_pin)?;
         let key = self.pin_key(role, so_pin)?;
@@ -231,20 +270,20 @@ impl Token {
     }
 
     /// Derives the key for a new slot, one derivation at a time.
-    fn pin_key(&self, role: Role, pin: &[u8]) -> Result<PinKey> {
+    pub(crate) fn pin_key(&self, role: Role, pin: &[u8]) -> Result<PinKey> {
         let known = self.known()?;
         let _turn = self.pins.turn();
         PinKey::new(cost(&known.seal), self.id, role, pin)
     }
 
-    /// The slot that was opened must still be there; else the old PIN is not the PIN any more.
-    fn unchanged(&self, known: &Known, role: Role, opened: &Opened) -> Result<()> {
+    /// The slot that was opened must still be there; else there is something else to open.
+    pub(crate) fn unchanged(&self, known: &Known, role: Role, opened: &Opened) -> Result<()> {
         let tag = crate::sealed::tag_of(&opened.slot.sealed);
         let same = known.head.slot_tag(role) == Some(tag) && known.head.epoch == opened.epoch;
-        if same { Ok(()) } else { Err(Error::WrongPin) }
+        if same { Ok(()) } else { Err(Error::Conflict) }
     }
 
-    fn open_slot(&self, role: Role, pin: &[u8]) -> Result<Opened> {
+    pub(crate) fn open_slot(&self, role: Role, pin: &[u8]) -> Result<Opened> {
         let mut waited = false;
         loop {
             let turn = self.pins.turn();
@@ -368,11 +407,11 @@ pub(crate) fn delay_after(fails: u32) -> Duration {
     }
 }
 
-fn next(revision: u64) -> Result<u64> {
+pub(crate) fn next(revision: u64) -> Result<u64> {
     revision.checked_add(1).ok_or(Error::Full)
 }
 
-fn next_epoch(epoch: u32) -> Result<u32> {
+pub(crate) fn next_epoch(epoch: u32) -> Result<u32> {
     epoch.checked_add(1).ok_or(Error::Full)
 }
 

@@ -134,8 +134,12 @@ impl Token {
         if sets.is_empty() {
             return Ok(Vec::new());
         }
-        let after = after.filter(|met| parts.first() == Some(&met.private)).map(|met| met.id);
-        let found = self.backend.find(&sets, after, limit)?;
+        let from = after.filter(|met| parts.first() == Some(&met.private)).map(|met| met.id);
+        let found = self.backend.find(&sets, from, limit)?;
+        if wanted(true) && self.known()?.head.epoch != known.head.epoch {
+            // A new master key has new tags: what was not met may be there.
+            return self.find(keys, private, terms, after, limit);
+        }
         let named = |(set, id): (usize, ObjectId)| {
             parts.get(set).map(|private| Found { private: *private, id })
         };

@@ -14,6 +14,7 @@ mod format;
 mod objects;
 mod pins;
 mod processes;
+mod rotation;
 mod seal;
 mod store;
 mod tampering;

@@ -1,7 +1,7 @@
 //! Many processes, some of which die, fork, or may not write.
 
 use std::{
-    fs,
+    env, fs,
     io::{self, BufRead, BufReader, Lines, Read, Write},
     os::unix::{
         fs::{PermissionsExt, chown},
@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::{Place, SO_PIN, USER_PIN, argument, create, first, id, private, term};
+use crate::{
+    common::{Place, SO_PIN, USER_PIN, argument, create, first, id, private, term},
+    rotation::found_by,
+};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use strongroom_keystore::{
     Change, Error, ObjectId, PinState, Role, Severity, Token, Unlocked, quiesce,
@@ -511,6 +514,53 @@ fn backups_and_restores_that_are_killed_are_whole_or_not_there() {
         match store.restore(&cut, true) {
             Ok(_) | Err(Error::NotFound | Error::Corrupt(_)) => {}
             Err(error) => panic!("{error}"),
+        }
+        assert_sound(&place);
+    }
+}
+
+/// Replaces the master key again and again, until it is killed, and says so after each time.
+#[test]
+#[ignore = "a process of another test"]
+fn rotator() {
+    let token = first(&Place::of_parent().store());
+    loop {
+        token.rotate(SO_PIN, Some(USER_PIN), found_by).unwrap();
+        say("rotated");
+    }
+}
+
+#[test]
+fn a_killed_rotation_leaves_the_old_key_or_the_new_one() {
+    let place = Place::new();
+    let (_store, token, mut user) = place.token();
+    let bodies: Vec<_> = (0..60_u64).map(|number| format!("object {number}")).collect();
+    for (number, body) in (0..).zip(&bodies) {
+        let (body, terms) = (body.as_bytes(), term(body.as_bytes()));
+        token.commit(Some(&user), &[create(number, true, body, &terms)]).unwrap();
+    }
+    let rounds: u64 =
+        env::var("STRONGROOM_TEST_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap());
+    for round in 1..=rounds {
+        let mut child = place.start("rotator", "");
+        let mut lines = heard(&mut child);
+        let rotated = |line: &String| line == "rotated";
+        let turns = usize::try_from(round % 3).unwrap();
+        let mut said = lines.by_ref().map_while(Result::ok).filter(rotated).take(turns).count();
+        // A rotation takes two PIN checks, two derivations, and then some milliseconds.
+        thread::sleep(Duration::from_micros(7919 * round % 150_000));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        said += lines.map_while(Result::ok).filter(rotated).count();
+        assert!(said == 0 || !token.holds(&user).unwrap(), "round {round}: acknowledged");
+        token.verify(Role::SecurityOfficer, SO_PIN).unwrap();
+        user = token.unlock(Role::User, USER_PIN).unwrap();
+        assert_eq!(find_all(&token, &user).len(), bodies.len(), "round {round}");
+        for (number, body) in (0..).zip(&bodies) {
+            let found = token.find(Some(&user), None, &term(body.as_bytes()), None, 9).unwrap();
+            assert_eq!(found, [private(number)]);
+            let body_there = token.load(Some(&user), id(number)).unwrap().body;
+            assert_eq!(body_there.as_slice(), body.as_bytes());
         }
         assert_sound(&place);
     }

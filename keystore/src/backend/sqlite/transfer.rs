@@ -84,11 +84,10 @@ impl Sqlite {
                  DELETE FROM change;",
             )
             .map_err(failure)?;
-            self.announced(tx, None)?;
-            // Readers may hold the checkpoint up; what is left of the log is sealed rows.
-            let _ = open.sql.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
-            Ok(())
+            self.announced(tx, None)
         })?;
+        // Readers may hold the checkpoint up; what is left of the log is sealed rows.
+        let _ = self.empty_log();
         self.forget();
         for path in self.files.all() {
             match fs::remove_file(path) {
@@ -97,6 +96,12 @@ impl Sqlite {
             }
         }
         sync_dir(self.files.dir())
+    }
+
+    /// Moves all commits from the log into the database, and empties it: what they replaced is gone
+    /// from both.
+    pub(crate) fn empty_log(&self) -> Result<()> {
+        self.with(|open| open.sql.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").map_err(failure))
     }
 
     /// What SQLite finds wrong with the file; nothing if it is sound.
