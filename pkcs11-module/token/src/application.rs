@@ -145,10 +145,14 @@ impl Application {
     pub(crate) fn object(&self, session: &Session, handle: ObjectHandle) -> Result<Arc<Object>> {
         let token = &session.token;
         let losses = token.losses.count();
-        if let Some((object, version)) = session.recall.get(handle, losses)
-            && version.is_none_or(|seen| token.stored.version().is_ok_and(|now| now == seen))
-        {
-            return Ok(object);
+        if let Some((object, version)) = session.recall.get(handle, losses) {
+            let good = match version {
+                Some(seen) => token.stored.version().is_ok_and(|now| now == seen),
+                None => !object.private() || token.is(Role::User),
+            };
+            if good {
+                return Ok(object);
+            }
         }
         let place = self.place_of(session, handle)?;
         let version = match place.home {
@@ -509,6 +513,7 @@ impl Cryptoki for Application {
 
     fn login(&self, session: SessionHandle, user: UserType, pin: &[u8]) -> Result<()> {
         let session = self.sessions.find(session)?;
+        self.end_stale_login(&session);
         let outcome = login::login(&session, user, pin);
         if user == UserType::CONTEXT_SPECIFIC && outcome == Err(Error::PinLocked) {
             // "This also logs the user out from the token" (C_Login). Who is out stays out.

@@ -41,6 +41,7 @@ mod token;
 
 pub use application::Application;
 pub use moved::{Moved, Refusal, settle};
+pub use object::found_by;
 pub use quota::Quota;
 pub use rules::{CERTIFICATE_TYPES, CertificateType, OBJECT_CLASSES, OWN_CLASSES, ObjectClass};
 pub use separation::{SEPARATION, SeparationRule};

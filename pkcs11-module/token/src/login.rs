@@ -62,21 +62,25 @@ pub(crate) fn login(session: &Session, user: UserType, pin: &[u8]) -> Result<()>
         UserType::CONTEXT_SPECIFIC => return authenticate(session, pin),
         _ => return Err(Error::UserTypeInvalid),
     };
-    may_log_in(&read(&session.token.presence), role)?;
+    may_log_in(session, &read(&session.token.presence), role)?;
     // The derivation takes long, so no lock is held; whoever was faster is found afterwards.
     let keys = Arc::new(session.token.stored.unlock(role, pin).map_err(storage)?);
     let mut presence = write(&session.token.presence);
-    may_log_in(&presence, role)?;
+    may_log_in(session, &presence, role)?;
     if session.closed.load(Ordering::Acquire) {
         // It went meanwhile, perhaps as the last one, and with it whoever was to be logged in.
         return Err(Error::SessionHandleInvalid);
     }
-    presence.login = Some(Login { role, keys });
+    if presence.login.is_some() {
+        // One whose keys open nothing any more.
+        session.token.log_out(&mut presence);
+    }
+    presence.login = Some(Login::new(role, keys));
     Ok(())
 }
 
-fn may_log_in(presence: &Presence, role: Role) -> Result<()> {
-    match &presence.login {
+fn may_log_in(session: &Session, presence: &Presence, role: Role) -> Result<()> {
+    match presence.login(&session.token.stored) {
         Some(login) if login.role == role => Err(Error::UserAlreadyLoggedIn),
         Some(_) => Err(Error::UserAnotherAlreadyLoggedIn),
         None if role == Role::SecurityOfficer && presence.sessions > presence.rw_sessions => {
@@ -94,6 +98,18 @@ fn authenticate(session: &Session, pin: &[u8]) -> Result<()> {
 }
 
 impl Application {
+    /// Does all that a logout does, if who was logged in is it no more because the token has another
+    /// master key.
+    pub(crate) fn end_stale_login(&self, session: &Session) {
+        let presence = read(&session.token.presence);
+        let stale = presence.login.is_some() && presence.login(&session.token.stored).is_none();
+        drop(presence);
+        if stale {
+            // Where another thread is faster, nothing is left to do.
+            let _ = self.log_out(session);
+        }
+    }
+
     /// `C_Logout`.
     pub(crate) fn log_out(&self, session: &Session) -> Result<()> {
         let token = &session.token;
@@ -151,7 +167,7 @@ impl Application {
         {
             let mut presence = write(&token.presence);
             let officer = |login: &Login| login.role == Role::SecurityOfficer;
-            if !read_write && presence.login.as_ref().is_some_and(officer) {
+            if !read_write && presence.login(&token.stored).is_some_and(officer) {
                 return Err(Error::SessionReadWriteSoExists);
             }
             presence.sessions += 1;
@@ -208,7 +224,7 @@ pub(crate) fn choose_policy(session: &Session, policy: KeyPolicy) -> Result<()> 
 
 /// What the security officer, who must be logged in, has opened.
 fn officer(session: &Session) -> Result<Arc<Unlocked>> {
-    match &read(&session.token.presence).login {
+    match read(&session.token.presence).login(&session.token.stored) {
         Some(login) if login.role == Role::SecurityOfficer => Ok(Arc::clone(&login.keys)),
         _ => Err(Error::UserNotLoggedIn),
     }
@@ -220,4 +236,96 @@ pub(crate) fn set_pin(session: &Session, old: &[u8], new: &[u8]) -> Result<()> {
     check_pin(new)?;
     let role = read(&session.token.presence).login.as_ref().map(|login| login.role);
     session.token.stored.set_pin(role.unwrap_or(Role::User), old, new).map_err(storage)
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_functions::Cryptoki;
+    use strongroom_keystore::config::Seal;
+    use strongroom_keystore::{Config, Store};
+    use strongroom_types::{
+        Attributes, MechanismCall, ObjectHandle, Params, Room, SessionState, attribute, mechanism,
+    };
+
+    use super::*;
+    use crate::found_by;
+
+    const PIN: &[u8] = b"12345678";
+
+    fn call(mechanism: strongroom_types::MechanismType) -> MechanismCall {
+        MechanismCall { mechanism, params: Params::default() }
+    }
+
+    fn find(application: &Application, session: SessionHandle) -> Vec<ObjectHandle> {
+        let mut template = Attributes::default();
+        template.set(attribute::LABEL, b"key".as_slice());
+        application.find_objects_init(session, template).unwrap();
+        let found = application.find_objects(session, 9).unwrap();
+        application.find_objects_final(session).unwrap();
+        found
+    }
+
+    #[test]
+    fn a_login_ends_when_another_process_replaces_the_master_key() {
+        let dir = tempfile::tempdir().unwrap();
+        let seal = Seal::File(dir.path().join("seal/seal.key"));
+        let config = Config::plain(dir.path().join("store"), seal);
+        let application = Application::open(config.clone()).unwrap();
+        let slot = application.slot_list(true, true).unwrap()[0];
+        application.init_token(slot, PIN, &[b'x'; 32]).unwrap();
+        let session = application.open_session(slot, true).unwrap();
+        application.login(session, UserType::SECURITY_OFFICER, PIN).unwrap();
+        application.init_pin(session, PIN).unwrap();
+        application.logout(session).unwrap();
+        application.login(session, UserType::USER, PIN).unwrap();
+        let key = |on_token: bool| {
+            let mut template = Attributes::default();
+            template.set(attribute::TOKEN, on_token);
+            template.set(attribute::PRIVATE, true);
+            template.set(attribute::LABEL, b"key".as_slice());
+            template.set(attribute::VALUE_LEN, 16);
+            application.generate_key(session, call(mechanism!(CKM_AES_KEY_GEN).0), template)
+        };
+        let encrypt = |session, key| -> Result<Vec<u8>> {
+            let ecb = call(mechanism!(CKM_AES_ECB).0);
+            application.encrypt_init(session, Some(ecb), key)?;
+            match application.encrypt(session, &[1; 16], Room::Bytes(99))? {
+                strongroom_types::Output::Bytes(bytes) => Ok(bytes.to_vec()),
+                strongroom_types::Output::Needs(_) => Err(Error::BufferTooSmall),
+            }
+        };
+        let (stored, passing) = (key(true).unwrap(), key(false).unwrap());
+        let before = encrypt(session, stored).unwrap();
+        encrypt(session, passing).unwrap();
+        let state = || application.session_info(session).unwrap().state;
+        assert_eq!(state(), SessionState::ReadWriteUser);
+
+        let elsewhere = Store::open(&config).unwrap();
+        let token = elsewhere.tokens().unwrap().remove(0);
+        assert_eq!(token.rotate(PIN, Some(PIN), found_by).unwrap(), 1);
+
+        // The session object is the one that was used last.
+        assert_eq!(encrypt(session, passing), Err(Error::KeyHandleInvalid));
+        assert_eq!(encrypt(session, stored), Err(Error::KeyHandleInvalid));
+        assert_eq!(state(), SessionState::ReadWritePublic);
+        assert_eq!(find(&application, session), []);
+        assert_eq!(key(true), Err(Error::UserNotLoggedIn));
+        assert_eq!(application.init_pin(session, PIN), Err(Error::UserNotLoggedIn));
+
+        application.login(session, UserType::USER, PIN).unwrap();
+        assert_eq!(state(), SessionState::ReadWriteUser);
+        assert_eq!(encrypt(session, passing), Err(Error::KeyHandleInvalid), "as after a logout");
+        let found = find(&application, session);
+        assert_eq!(found.len(), 1);
+        assert_eq!(encrypt(session, found[0]).unwrap(), before);
+        application.logout(session).unwrap();
+
+        // So does the officer's, and who notices nothing logs out as ever.
+        application.login(session, UserType::SECURITY_OFFICER, PIN).unwrap();
+        token.rotate(PIN, Some(PIN), found_by).unwrap();
+        assert_eq!(application.init_pin(session, b"other").map(drop), Err(Error::UserNotLoggedIn));
+        application.open_session(slot, false).unwrap();
+        application.logout(session).unwrap();
+        assert_eq!(application.logout(session), Err(Error::UserNotLoggedIn));
+    }
 }

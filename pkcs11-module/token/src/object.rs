@@ -3,7 +3,7 @@
 use std::sync::{Arc, OnceLock};
 
 use strongroom_functions::Description;
-use strongroom_keystore::{ObjectId, Term};
+use strongroom_keystore::{ObjectId, OwnTerm, Term};
 use strongroom_mechanisms::Key;
 use strongroom_types::rule::Flags;
 use strongroom_types::{AttributeInfo, Attributes, Bytes, Error, Result, Value, attribute};
@@ -196,6 +196,13 @@ impl Terms {
     pub(crate) fn as_terms(&self) -> Vec<Term<'_>> {
         self.0.iter().map(|(name, value)| Term { name: *name, value }).collect()
     }
+}
+
+/// What an object is found by, from its body as the keystore has it: for who has the keystore seal it
+/// under new keys. Nothing if it is no such body.
+#[must_use]
+pub fn found_by(body: &[u8]) -> Option<Vec<OwnTerm>> {
+    Some(Terms::of(&Attributes::decode(body)?).0)
 }
 
 #[cfg(test)]

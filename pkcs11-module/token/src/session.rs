@@ -108,8 +108,7 @@ impl Activity {
 impl Session {
     /// What `C_GetSessionInfo` tells; the state follows from the login and is stored nowhere.
     pub(crate) fn info(&self) -> SessionInfo {
-        let role = read(&self.token.presence).login.as_ref().map(|login| login.role);
-        let state = match (self.read_write, role) {
+        let state = match (self.read_write, self.token.role()) {
             (false, Some(Role::User)) => SessionState::ReadOnlyUser,
             (false, _) => SessionState::ReadOnlyPublic,
             (true, None) => SessionState::ReadWritePublic,

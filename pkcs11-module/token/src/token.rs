@@ -1,7 +1,7 @@
 //! A token as one application sees it: the stored token, the application's login and sessions, and
 //! its session objects.
 
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
 
 use strongroom_keystore::{Change, ObjectId, Role, Token as Stored, Unlocked};
@@ -32,9 +32,15 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
+    /// Who is logged in. Nobody is any more where another process has replaced the master key of the
+    /// token: what the PIN has opened opens nothing now.
+    pub(crate) fn login(&self, stored: &Stored) -> Option<&Login> {
+        self.login.as_ref().filter(|login| login.holds(stored))
+    }
+
     /// What opens private objects, if the user is logged in.
-    fn user(&self) -> Option<Arc<Unlocked>> {
-        let login = self.login.as_ref().filter(|login| login.role == Role::User)?;
+    fn user(&self, stored: &Stored) -> Option<Arc<Unlocked>> {
+        let login = self.login(stored).filter(|login| login.role == Role::User)?;
         Some(Arc::clone(&login.keys))
     }
 }
@@ -43,6 +49,28 @@ impl Presence {
 pub(crate) struct Login {
     pub(crate) role: Role,
     pub(crate) keys: Arc<Unlocked>,
+    /// The version of the keystore at which the keys were last found to be the present ones.
+    seen: AtomicU64,
+}
+
+impl Login {
+    pub(crate) fn new(role: Role, keys: Arc<Unlocked>) -> Self {
+        Self { role, keys, seen: AtomicU64::default() }
+    }
+
+    /// Whether the keys are still those of the token's master key. What fails here fails again where
+    /// they are used, and is told there.
+    fn holds(&self, stored: &Stored) -> bool {
+        let Ok(now) = stored.version() else { return true };
+        if self.seen.load(Ordering::Acquire) == now {
+            return true;
+        }
+        let holds = stored.holds(&self.keys).unwrap_or(true);
+        if holds {
+            self.seen.store(now, Ordering::Release);
+        }
+        holds
+    }
 }
 
 /// How often a change is tried again when another process changed the same object first.
@@ -59,14 +87,19 @@ impl Token {
         }
     }
 
+    /// Who is logged in.
+    pub(crate) fn role(&self) -> Option<Role> {
+        read(&self.presence).login(&self.stored).map(|login| login.role)
+    }
+
     /// Whether this user is logged in.
     pub(crate) fn is(&self, role: Role) -> bool {
-        read(&self.presence).login.as_ref().is_some_and(|login| login.role == role)
+        self.role() == Some(role)
     }
 
     /// What opens private objects; only the user has it, though the security officer could.
     pub(crate) fn keys(&self) -> Option<Arc<Unlocked>> {
-        read(&self.presence).user()
+        read(&self.presence).user(&self.stored)
     }
 
     /// Forgets the login, and with it what only the user may have: private session objects, and
@@ -122,7 +155,7 @@ impl Token {
         let (on_token, in_session): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|object| object.attributes.is(attribute::TOKEN));
         let mut presence = Some(read(&self.presence));
-        let user = presence.as_ref().and_then(|presence| presence.user());
+        let user = presence.as_ref().and_then(|presence| presence.user(&self.stored));
         if session.closed.load(Ordering::Acquire) {
             return Err(Error::SessionHandleInvalid);
         }

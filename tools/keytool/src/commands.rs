@@ -71,6 +71,9 @@ fn without_module(cli: &Cli, out: &Output) -> Option<Result<Exit>> {
         Command::Token(TokenCommand::Delete(args)) => {
             Some(store::delete(module, out, args).map(|()| Exit::Done))
         }
+        Command::Token(TokenCommand::Rotate(args)) => {
+            Some(store::rotate(module, out, args).map(|()| Exit::Done))
+        }
         Command::Import(ImportCommand::Softhsm2(args)) => Some(softhsm2::import(module, out, args)),
         _ => None,
     }
@@ -85,7 +88,7 @@ fn with_module(command: &Command, context: &Context) -> Result<()> {
             TokenCommand::SetPin(args) => token::set_pin(context, args),
             TokenCommand::ResetPin(args) => token::reset_pin(context, args),
             // Came by without the module, which must not hold the store open.
-            TokenCommand::Delete(_) => Ok(()),
+            TokenCommand::Delete(_) | TokenCommand::Rotate(_) => Ok(()),
         },
         Command::Key(command) => match command {
             KeyCommand::Generate(args) => generate::generate(context, args),

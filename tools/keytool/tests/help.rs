@@ -36,6 +36,7 @@ fn every_command_has_help() {
         "token show",
         "token set-pin",
         "token reset-pin",
+        "token rotate",
         "token delete",
         "key generate",
         "key list",

@@ -129,3 +129,36 @@ fn a_policy_is_chosen_with_the_token_and_shown() {
     let run = world.fails(2, ["token", "init", "--label", "x", "--policy", "lax"]);
     assert!(run.stderr.contains("strict"), "{}", run.stderr);
 }
+
+#[test]
+fn a_new_master_key_keeps_every_key_and_wants_both_pins() {
+    let world = World::new();
+    if !world.is_ours() {
+        world.fails(10, ["token", "rotate"]);
+        return;
+    }
+    world.ok(["key", "generate", "ec:p256", "--label", "web"]);
+    world.ok(["key", "generate", "aes:256", "--label", "data"]);
+    let document = world.file("document", b"what is signed");
+    let document = document.to_str().unwrap();
+    let wrong = world.file("wrong", b"not-the-pin");
+    let wrong = wrong.to_str().unwrap();
+    world.fails(5, ["token", "rotate", "--pin-file", wrong]);
+    world.fails(5, ["token", "rotate", "--so-pin-file", wrong]);
+    let mut half = world.bare();
+    half.env("STRONGROOM_SO_PIN", common::SO_PIN).args(["token", "rotate"]);
+    let run = common::Run::from(half.output().unwrap());
+    assert_eq!(run.code, 5, "{}", run.stderr);
+    assert!(run.stderr.contains("the user PIN is needed"), "{}", run.stderr);
+    for _ in 0..2 {
+        let told = world.json(["token", "rotate", "--token", "main"]);
+        assert_eq!((&told["label"], told["objects"].as_u64()), (&"main".into(), Some(2)), "{told}");
+        assert_eq!(world.json(["key", "list"]).as_array().unwrap().len(), 3);
+        world.ok(["sign", "web", "--in", document, "--out", "signature"]);
+        world.ok(["verify", "web", "--in", document, "--signature", "signature"]);
+        std::fs::remove_file(world.path("signature")).unwrap();
+    }
+    let said = world.ok(["token", "rotate"]).text();
+    assert!(said.contains("2 private objects of the token main"), "{said}");
+    assert!([0, 11].contains(&world.run(["check"]).code));
+}

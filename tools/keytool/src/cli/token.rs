@@ -19,6 +19,8 @@ pub(crate) enum TokenCommand {
     SetPin(TokenSetPinArgs),
     /// Set the user PIN with the SO PIN, when it is lost or locked
     ResetPin(TokenResetPinArgs),
+    /// Seal every private key under a new master key, with both PINs; only Strongroom's own tokens
+    Rotate(TokenRotateArgs),
     /// Delete a token and every key in it; only Strongroom's own tokens
     Delete(TokenDeleteArgs),
 }
@@ -84,6 +86,19 @@ pub(crate) struct TokenResetPinArgs {
     pub(crate) so_pin: SoPinArgs,
     #[command(flatten)]
     pub(crate) new_pin: NewPinArgs,
+}
+
+/// `token rotate`.
+#[derive(Args)]
+pub(crate) struct TokenRotateArgs {
+    #[command(flatten)]
+    pub(crate) token: TokenArgs,
+    #[command(flatten)]
+    pub(crate) so_pin: SoPinArgs,
+    #[command(flatten)]
+    pub(crate) pin: PinArgs,
+    #[command(flatten)]
+    pub(crate) opener: OpenerArgs,
 }
 
 /// `token delete`.

@@ -1,15 +1,19 @@
-//! `token delete`, `backup`, `restore`, and the store's part of `check`: what the PKCS#11
+//! `token rotate`, `token delete`, `backup`, `restore`, and the store's part of `check`: what the PKCS#11
 //! interface has no call for, so Strongroom's own store is asked.
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
 
 use serde::Serialize;
 use strongroom_keystore::{Config, Error, Role, Severity as StoreSeverity, Store, Token};
+use strongroom_token::found_by;
 
 use super::check::{Finding, Severity};
 use super::daemon::{unseal_here, unseal_if_known};
-use crate::cli::{BackupArgs, OpenerArgs, RestoreArgs, TokenArgs, TokenDeleteArgs};
+use crate::cli::{
+    BackupArgs, OpenerArgs, RestoreArgs, TokenArgs, TokenDeleteArgs, TokenRotateArgs,
+};
 use crate::confirm::confirm;
 use crate::errors::{Failure, Result};
 use crate::exit::Exit;
@@ -112,6 +116,41 @@ pub(super) fn delete(module: Option<&Path>, out: &Output, args: &TokenDeleteArgs
     confirm(&format!("Delete the token {line} and every key in it?"), args.yes)?;
     store.remove(&stored.token).map_err(|error| failure(WHAT, &error))?;
     out.done(&stored, &format!("deleted the token {line}"))
+}
+
+/// What is told of a rotation.
+#[derive(Serialize)]
+struct Rotated<'a> {
+    #[serde(flatten)]
+    stored: &'a Stored,
+    objects: u64,
+    seconds: f64,
+}
+
+/// `token rotate`.
+pub(super) fn rotate(module: Option<&Path>, out: &Output, args: &TokenRotateArgs) -> Result<()> {
+    const WHAT: &str = "cannot replace the master key of the token";
+    let store = open_unsealed(module, &args.opener, WHAT)?;
+    let stored = choose(&store, &args.token)?;
+    let so_pin = Source::from(&args.so_pin).read()?;
+    let status = stored.token.status().map_err(|error| failure(WHAT, &error))?;
+    let pin = status.user_pin_set.then(|| Source::from(&args.pin).read()).transpose()?;
+    let pin = pin.as_ref().map(|pin| pin.as_bytes());
+    let started = Instant::now();
+    let objects = while_waiting(out.progress, "sealing the keys under a new master key", || {
+        stored.token.rotate(so_pin.as_bytes(), pin, found_by)
+    })
+    .map_err(|error| failure(WHAT, &error))?;
+    let seconds = started.elapsed().as_secs_f64();
+    let line = stored.line();
+    out.done(
+        &Rotated { stored: &stored, objects, seconds },
+        &format!(
+            "sealed the {objects} private objects of the token {line} under a new master key, in \
+             {seconds:.1} s; whoever is logged in has to log in again, and the backups from before \
+             still have the old key"
+        ),
+    )
 }
 
 /// `backup`.
