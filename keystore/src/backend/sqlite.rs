@@ -168,7 +168,7 @@ impl Sqlite {
     }
 
     fn connect(&self) -> Result<Open> {
-        let open = Open::new(&self.files)?;
+        let open = self.open()?;
         if open.writable {
             // Without them every reader asks the database: slower, and just as right.
             let words = self.files.beside(&self.files.generation()).and_then(|file| {
@@ -184,6 +184,18 @@ impl Sqlite {
             gate::register(me);
         }
         Ok(open)
+    }
+
+    /// Opens the file. Who may not write meets it while a writer is making its log, or takes it away:
+    /// then SQLite would have to write, and it is better to look again.
+    fn open(&self) -> Result<Open> {
+        let mut wait = Wait::new(FRESH);
+        loop {
+            match Open::new(&self.files) {
+                Err(Error::Io(_) | Error::ReadOnly) if !self.files.writable() && wait.once() => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Commits a transaction, which holds the write lock, with the shared word odd; and notes the

@@ -389,6 +389,52 @@ fn a_store_that_cannot_be_written_can_be_read() {
     start(&place);
 }
 
+/// Opens a store that it may only read again and again, and reads.
+#[test]
+#[ignore = "a process of another test"]
+fn returning_reader() {
+    let place = Place::of_parent();
+    say("ready");
+    let started = Instant::now();
+    let mut looks = 0;
+    while started.elapsed() < Duration::from_secs(3) {
+        let store = place.store();
+        first(&store).status().unwrap();
+        looks += 1;
+    }
+    say(&format!("looked {looks}"));
+}
+
+#[test]
+fn a_log_that_comes_and_goes_disturbs_no_reader() {
+    if !rustix::process::geteuid().is_root() {
+        return; // Only root can start a process of another user.
+    }
+    let place = Place::new();
+    let (store, token, _user) = place.token();
+    drop((token, store));
+    let group = 65_534;
+    let names = fs::read_dir(place.path("store")).unwrap().flatten();
+    let files = names.map(|entry| (entry.path(), 0o640));
+    let rest = [("seal", 0o750), ("seal/seal.key", 0o440), ("store", 0o750)];
+    for (path, mode) in files.chain(rest.map(|(name, mode)| (place.path(name), mode))) {
+        chown(&path, None, Some(group)).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let mut child = place.command("returning_reader", "").uid(65_534).gid(group).spawn().unwrap();
+    let mut lines = heard(&mut child);
+    assert!(lines.by_ref().map_while(Result::ok).any(|line| line == "ready"));
+    let mut writers = 0;
+    while child.try_wait().unwrap().is_none() {
+        let store = place.store();
+        let token = first(&store);
+        token.commit(None, &[create(writers, false, b"", &[])]).unwrap();
+        writers += 1;
+    }
+    assert!(child.wait().unwrap().success(), "a look that failed");
+    assert!(lines.map_while(Result::ok).any(|line| line.starts_with("looked ")) && writers > 9);
+}
+
 /// Fills its disk, as the limit on file sizes simulates.
 #[test]
 #[ignore = "a process of another test"]
