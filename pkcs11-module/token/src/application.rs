@@ -708,17 +708,20 @@ impl Cryptoki for Application {
 
     fn digest_key(&self, session: SessionHandle, key: ObjectHandle) -> Result<()> {
         let session = self.sessions.find(session)?;
-        let key = self.object(&session, key).map_err(|error| match error {
-            Error::ObjectHandleInvalid => Error::KeyHandleInvalid,
-            error => error,
-        });
+        let find = || {
+            self.object(&session, key).map_err(|error| match error {
+                Error::ObjectHandleInvalid => Error::KeyHandleInvalid,
+                error => error,
+            })
+        };
         if self.config.compatible {
             // SoftHSM2's digest goes on after a handle that is wrong.
-            key.as_ref().map_err(|error| *error)?;
+            find()?;
         }
         let policy = session.policy()?;
         step(&session, Kind::Digest, |mut operation| {
-            let key = key?;
+            // Found while the session is locked: a logout that comes between ends the operation.
+            let key = find()?;
             judge(policy, &Act::Digest { key: &key.attributes })?;
             operation.private |= key.private();
             absorb(operation, digestible(&key.attributes).ok_or(Error::KeyIndigestible)?)
