@@ -124,8 +124,10 @@ fn the_officer_chooses_a_policy_while_a_token_is_initialised() {
             assert_eq!(policy(&so), Ok(name.into()));
         }
         let kept = so.create(&keys::data("an object")).expect("an object");
-        assert_eq!(so.set(object, &t![CKA_VALUE => "standard"]), Rv::OK, "one of the session");
+        let rv = so.set(object, &t![CKA_VALUE => "standard"]);
+        assert_eq!(rv, CKR_ACTION_PROHIBITED, "one of the session, made by the rules of another");
         assert_eq!(so.destroy(kept), Rv::OK);
+        assert_eq!(so.set(object, &t![CKA_VALUE => "standard"]), Rv::OK);
         let on_token = merge(&keys::data("an object"), &t![CKA_TOKEN => true]);
         let kept = so.create(&on_token).expect("an object");
         assert_eq!(so.set(object, &t![CKA_VALUE => "strict"]), CKR_ACTION_PROHIBITED);
