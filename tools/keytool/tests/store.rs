@@ -6,11 +6,14 @@ mod common;
 
 use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
+use std::process::Stdio;
 use std::thread;
+use std::time::Duration;
 
-use common::{Run, SO_PIN, World};
-use strongroom_keystore::{Config, Opener, Store};
+use common::{PIN, Run, SO_PIN, World};
+use strongroom_keystore::{Change, Config, Error, Opener, Role, Severity, Store, Term};
 use strongroom_operator::{Answer, Opener as Given, Request, Status, answer, hear};
+use strongroom_types::{Attributes, attribute};
 
 /// The program on Strongroom's store, with no module named.
 fn run(world: &World, args: &[&str]) -> Run {
@@ -49,6 +52,78 @@ fn a_token_is_backed_up_deleted_and_restored() {
     let back = run(&world, &["restore", file, "--json"]);
     assert_eq!(back.json()["label"], "vault", "{}", back.stderr);
     assert_eq!(store(&world).tokens().unwrap().len(), 1);
+}
+
+/// How many private objects the token has that is killed at.
+const KEYS: u8 = 40;
+
+/// Whether the token is sound, both PINs open it, and each object is there and is found.
+fn assert_whole(world: &World) {
+    let store = store(world);
+    let faults: Vec<_> =
+        store.check().into_iter().filter(|finding| finding.severity == Severity::Fault).collect();
+    assert!(faults.is_empty(), "{faults:?}");
+    let token = store.tokens().unwrap().pop().unwrap();
+    token.verify(Role::SecurityOfficer, SO_PIN.as_bytes()).unwrap();
+    let user = token.unlock(Role::User, PIN.as_bytes()).unwrap();
+    let name = u32::try_from(attribute::LABEL.info.id).unwrap();
+    for number in 0..KEYS {
+        let term = Term { name, value: &[number; 8] };
+        let found = token.find(Some(&user), Some(true), &[term], None, 9).unwrap();
+        assert_eq!(found.iter().map(|found| found.id).collect::<Vec<_>>(), [[number; 16]]);
+        let body = token.load(Some(&user), [number; 16]).unwrap().body;
+        let label = Attributes::decode(&body).unwrap().get(attribute::LABEL).unwrap().to_vec();
+        assert_eq!(label, [number; 8]);
+    }
+}
+
+#[test]
+fn a_rotation_and_a_backup_that_are_killed_are_whole_or_not_there() {
+    let (world, backup) = with_token();
+    let file = backup.to_str().unwrap();
+    let token = store(&world).tokens().unwrap().pop().unwrap();
+    let so = token.unlock(Role::SecurityOfficer, SO_PIN.as_bytes()).unwrap();
+    token.set_user_pin(&so, PIN.as_bytes()).unwrap();
+    for number in 0..KEYS {
+        let mut attributes = Attributes::default();
+        attributes.set(attribute::LABEL, [number; 8].as_slice());
+        let (id, private, body) = ([number; 16], true, &*attributes.encode());
+        let name = u32::try_from(attribute::LABEL.info.id).unwrap();
+        let terms = &[Term { name, value: &[number; 8] }];
+        token.commit(Some(&so), &[Change::Create { id, private, body, terms }]).unwrap();
+    }
+    let rounds = std::env::var("STRONGROOM_TESTS_ROUNDS");
+    let rounds: u64 = rounds.map_or(10, |rounds| rounds.parse().unwrap());
+    let (mut finished, mut restored) = (0, 0);
+    for round in 0..rounds {
+        let args = if round % 2 == 0 { vec!["token", "rotate"] } else { vec!["backup", file] };
+        let mut command = world.bare();
+        command.env_remove("STRONGROOM_MODULE").env("STRONGROOM_PIN", PIN);
+        command.env("STRONGROOM_SO_PIN", SO_PIN).args(args).stdout(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        // The first rounds let it come to its end.
+        let patience = if round < 2 { 30_000_000 } else { 7919 * round % 250_000 };
+        for _ in 0..patience / 500 {
+            if child.try_wait().unwrap().is_some() {
+                break;
+            }
+            thread::sleep(Duration::from_micros(500));
+        }
+        child.kill().unwrap();
+        finished += u64::from(child.wait().unwrap().success());
+        assert_whole(&world);
+        if backup.exists() {
+            match store(&world).restore(&backup, true) {
+                Ok(_) => restored += 1,
+                Err(Error::Corrupt(_)) => {}
+                Err(error) => panic!("{error}"),
+            }
+            assert_whole(&world);
+            std::fs::remove_file(&backup).unwrap();
+            let _ = std::fs::remove_file(world.path("vault.backup-journal"));
+        }
+    }
+    assert!(finished >= 2 && restored >= 1, "{finished} of {rounds} finished, {restored} restored");
 }
 
 #[test]
