@@ -41,7 +41,10 @@ use rusqlite::{
 use rustix::fs::{FallocateFlags, fallocate};
 
 pub(crate) use self::connection::FRESH;
-use self::{connection::Open, files::Files, files::Presence};
+use self::{
+    connection::{Open, PAGES},
+    files::{Files, Presence},
+};
 use super::{Attempts, Backend, Batch, Header, Mark, Row, Slot, Tag, Turn};
 use crate::{
     ObjectId, Role,
@@ -58,6 +61,11 @@ const LOST: &str = "commits that were acknowledged are missing, because its log 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many connections for reading a process has at most, however many processors there are.
 const READERS: usize = 4;
+
+/// A commit with more steps than this touches pages all over the file.
+const BULK: usize = 4096;
+/// So many KiB of them are then kept in memory: else each is read and written many times.
+const ROOMY: u32 = 64 * 1024;
 
 /// A connection, or the place of one that opens when it is first needed.
 type Place = Mutex<Option<Open>>;
@@ -196,6 +204,24 @@ impl Sqlite {
                 outcome => return outcome,
             }
         }
+    }
+
+    fn write(&self, open: &mut Open, batch: &Batch) -> Result<()> {
+        let tx =
+            open.sql.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failure)?;
+        let version: u64 = tx
+            .prepare_cached("SELECT version FROM header")
+            .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+            .map_err(failure)?;
+        if version.checked_add(1) != Some(batch.header.version) {
+            return Err(Error::Conflict);
+        }
+        for op in &batch.ops {
+            write::apply(&tx, op)?;
+        }
+        write::put_header(&tx, &batch.header)?;
+        write::log_change(&tx, batch).map_err(failure)?;
+        self.announced(tx, Some(batch.header.version))
     }
 
     /// Commits a transaction, which holds the write lock, with the shared word odd; and notes the
@@ -393,23 +419,14 @@ impl Backend for Sqlite {
             if !open.writable {
                 return Err(Error::ReadOnly);
             }
-            let tx = open
-                .sql
-                .transaction_with_behavior(TransactionBehavior::Immediate)
-                .map_err(failure)?;
-            let version: u64 = tx
-                .prepare_cached("SELECT version FROM header")
-                .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
-                .map_err(failure)?;
-            if version.checked_add(1) != Some(batch.header.version) {
-                return Err(Error::Conflict);
+            if batch.ops.len() <= BULK {
+                return self.write(open, batch);
             }
-            for op in &batch.ops {
-                write::apply(&tx, op)?;
-            }
-            write::put_header(&tx, &batch.header)?;
-            write::log_change(&tx, batch).map_err(failure)?;
-            self.announced(tx, Some(batch.header.version))
+            open.remember(ROOMY)?;
+            let written = self.write(open, batch);
+            // Fails for nobody who has just done the same.
+            let _ = open.remember(PAGES);
+            written
         })
     }
 

@@ -27,12 +27,14 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// Statements that stay prepared.
 const STATEMENTS: usize = 32;
 
+/// So many KiB of the file a connection keeps in memory.
+pub(super) const PAGES: u32 = 2048;
+
 /// Per connection. Memory maps of the file are off: a truncated one would kill the host.
 const SETTINGS: &str = "
     PRAGMA synchronous=FULL;
     PRAGMA secure_delete=ON;
     PRAGMA temp_store=MEMORY;
-    PRAGMA cache_size=-2048;
     PRAGMA mmap_size=0;
     PRAGMA journal_size_limit=4194304;
 ";
@@ -75,6 +77,7 @@ impl Open {
         // Otherwise this build of SQLite compiles a statement again for each value bound to it.
         sql.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(failure)?;
         sql.execute_batch(SETTINGS).map_err(failure)?;
+        remember(&sql, PAGES)?;
         if mode == Mode::ReadWrite {
             // A backup that somebody copied here is in another mode.
             sql.execute_batch("PRAGMA journal_mode=WAL").map_err(failure)?;
@@ -93,6 +96,11 @@ impl Open {
         self.checked = Instant::now();
         let mode = if self.frozen() { Mode::Frozen } else { Mode::ReadWrite };
         State::of(files, mode).is_ok_and(|state| state == self.seen)
+    }
+
+    /// Changes how many KiB of the file are kept in memory.
+    pub(super) fn remember(&self, pages: u32) -> Result<()> {
+        remember(&self.sql, pages)
     }
 
     /// Whether the file is read as if it never changed.
@@ -165,6 +173,10 @@ impl Mode {
         }
         .map_err(failure)
     }
+}
+
+fn remember(sql: &Connection, pages: u32) -> Result<()> {
+    sql.execute_batch(&format!("PRAGMA cache_size=-{pages}; PRAGMA shrink_memory")).map_err(failure)
 }
 
 /// Commits that are not in the database yet; reading without them would be reading the past.
