@@ -16,7 +16,7 @@ use std::{
 };
 
 use strongroom_keystore::{
-    Change, Config, Found, ObjectId, Role, Store, Term, Token, Unlocked, config::Seal,
+    Change, Config, Found, ObjectId, OwnTerm, Role, Store, Term, Token, Unlocked, config::Seal,
 };
 
 type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
@@ -46,7 +46,7 @@ fn main() -> Outcome<()> {
         sizes = vec![100, 10_000, 100_000];
     }
     println!(
-        "{:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8}",
+        "{:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} {:>9} {:>8} {:>8}",
         "objects",
         "open",
         "find 1",
@@ -59,6 +59,7 @@ fn main() -> Outcome<()> {
         "find all",
         "login ms",
         "check ms",
+        "rotate ms",
         "RSS MB",
         "file MB"
     );
@@ -83,6 +84,22 @@ fn id(number: u64) -> ObjectId {
 
 fn label(number: u64) -> Vec<u8> {
     format!("object {number}").into_bytes()
+}
+
+/// A body that says which object it is.
+fn body(number: u64) -> [u8; BODY] {
+    let mut body = [0; BODY];
+    for (place, byte) in body.iter_mut().zip(number.to_be_bytes()) {
+        *place = byte;
+    }
+    body
+}
+
+/// What an object is found by, from its body.
+fn found_by(body: &[u8]) -> Option<Vec<OwnTerm>> {
+    let number = u64::from_be_bytes(*body.first_chunk()?);
+    let own = |term: &Term<'_>| (term.name, term.value.to_vec().into());
+    Some(with_terms(number, |terms| terms.iter().map(own).collect()))
 }
 
 /// The four terms that an object of a PKCS#11 token has.
@@ -123,6 +140,9 @@ fn measure(dir: &Path, size: u64) -> Outcome<()> {
         store.check().into_iter().filter(|f| f.severity == strongroom_keystore::Severity::Fault);
     assert_eq!(faults.count(), 0);
     let check = started.elapsed();
+    let started = Instant::now();
+    token.rotate(PIN, Some(PIN), found_by)?;
+    let rotate = started.elapsed();
     drop(so);
     let file: u64 = fs::read_dir(dir.join("store"))?
         .flatten()
@@ -143,18 +163,18 @@ fn measure(dir: &Path, size: u64) -> Outcome<()> {
     };
     println!(
         "{size:>8} {open:>8} {one:>8} {two:>8} {load:>8} {version:>8} {:>8} {:>8} {:>8} {all:>8} \
-         {login:>8} {:>8} {rss:>8} {:>8}",
+         {login:>8} {:>8} {:>9} {rss:>8} {:>8}",
         micros(create),
         micros(replace),
         micros(delete),
         check.as_millis(),
+        rotate.as_millis(),
         file >> 20,
     );
     Ok(())
 }
 
 fn fill(token: &Token, keys: &Unlocked, size: u64) -> Outcome<()> {
-    let body = [0; BODY];
     for start in (0..size).step_by(usize::try_from(BULK)?) {
         let numbers = start..size.min(start + BULK);
         let labels: Vec<_> = numbers.clone().map(|n| (label(n), n.to_be_bytes())).collect();
@@ -169,9 +189,11 @@ fn fill(token: &Token, keys: &Unlocked, size: u64) -> Outcome<()> {
                 ]
             })
             .collect();
+        let bodies: Vec<_> = numbers.clone().map(body).collect();
         let changes: Vec<_> = numbers
+            .zip(&bodies)
             .zip(&terms)
-            .map(|(n, terms)| Change::Create { id: id(n), private: true, body: &body, terms })
+            .map(|((n, body), terms)| Change::Create { id: id(n), private: true, body, terms })
             .collect();
         token.commit(Some(keys), &changes)?;
     }
@@ -179,7 +201,7 @@ fn fill(token: &Token, keys: &Unlocked, size: u64) -> Outcome<()> {
 }
 
 fn create(token: &Token, keys: &Unlocked, number: u64) -> Outcome<()> {
-    let body = [0; BODY];
+    let body = body(number);
     with_terms(number, |terms| {
         let change = Change::Create { id: id(number), private: true, body: &body, terms };
         token.commit(Some(keys), &[change])
