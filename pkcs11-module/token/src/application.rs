@@ -145,22 +145,19 @@ impl Application {
     pub(crate) fn object(&self, session: &Session, handle: ObjectHandle) -> Result<Arc<Object>> {
         let token = &session.token;
         let losses = token.losses.count();
-        if let Some((object, version)) = session.recall.get(handle, losses) {
-            let good = match version {
-                Some(seen) => token.stored.version().is_ok_and(|now| now == seen),
-                None => !object.private() || token.is(Role::User),
-            };
-            if good {
-                return Ok(object);
-            }
+        if let Some((object, version)) = session.recall.get(handle, losses)
+            && version.is_none_or(|seen| token.stored.version().is_ok_and(|now| now == seen))
+        {
+            return Ok(object);
         }
         let place = self.place_of(session, handle)?;
         let version = match place.home {
             // No key, and asked for seldom.
             Home::Token => return self.at(session, &place),
-            // It asks nothing of the keystore.
-            Home::Session => None,
-            Home::Keystore => Some(token.stored.version().map_err(storage)?),
+            // It asks nothing of the keystore. A private one asks whether the login still holds, which
+            // ends when another process replaces the master key.
+            Home::Session if !place.private => None,
+            Home::Session | Home::Keystore => Some(token.stored.version().map_err(storage)?),
         };
         let object = self.at(session, &place)?;
         if object.is_key() {

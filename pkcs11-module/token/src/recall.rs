@@ -44,7 +44,7 @@ struct Found {
     handle: ObjectHandle,
     /// The token's losses when it was looked for.
     losses: u64,
-    /// The version of the keystore, for an object of it.
+    /// The version of the keystore, for an object of it, and for one that only the user may see.
     version: Option<u64>,
     object: Arc<Object>,
 }
