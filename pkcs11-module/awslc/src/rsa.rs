@@ -14,6 +14,7 @@ use crate::digest::Algorithm;
 use crate::error::{Error, Result, check};
 use crate::owned::{AnyKey, AnyKeyContext, Rsa};
 
+mod implicit;
 mod private;
 mod public;
 

@@ -14,7 +14,11 @@ use crate::{Key, KeyTypeRow, Mechanism, Parsed};
 /// The key sizes of the mechanisms of AES, in bytes.
 pub(crate) const KEY_SIZE: core::ops::RangeInclusive<u64> = 16..=32;
 
-const KIND: Kind = Kind { takes: |len| matches!(len, 16 | 24 | 32), check_value };
+const KIND: Kind =
+    Kind { takes: |len| LENGTHS.iter().any(|takes| u64::try_from(*takes) == Ok(len)), check_value };
+
+/// The lengths of keys in bytes.
+const LENGTHS: &[usize] = &[16, 24, 32];
 
 /// What the check value of a key is the start of ("secret key objects"): a block of zeros,
 /// encrypted.
@@ -34,6 +38,7 @@ pub(crate) static AES: KeyTypeRow = KeyTypeRow {
     secret: Some(secret::RULES),
     complete: |attributes| KIND.complete(attributes),
     parse: Aes::parse,
+    lengths: LENGTHS,
     ..KeyTypeRow::NONE
 };
 

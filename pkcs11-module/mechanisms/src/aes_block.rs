@@ -41,7 +41,7 @@ macro_rules! rows {
             wrap: Some(|key, params, bytes| {
                 $variant.start(key, params, Direction::Encrypt, Refusal::WRAP)?.run(bytes)
             }),
-            unwrap: Some(|key, params, bytes| {
+            unwrap: Some(|key, params, bytes, _| {
                 $variant.start(key, params, Direction::Decrypt, Refusal::UNWRAP)?.run(bytes)
             }),
             ..aes::row(mechanism!($ckm), $params)

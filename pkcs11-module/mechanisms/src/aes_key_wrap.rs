@@ -60,7 +60,9 @@ macro_rules! rows {
             encrypt: Some(|key, params| Ok(Gathering::start(key, $iv(params)?, &ENCRYPTION))),
             decrypt: Some(|key, params| Ok(Gathering::start(key, $iv(params)?, &DECRYPTION))),
             wrap: Some(|key, params, bytes| $iv(params)?.wrap(key, bytes, Refusal::WRAP)),
-            unwrap: Some(|key, params, bytes| $iv(params)?.unwrap(key, bytes, Refusal::UNWRAP)),
+            unwrap: Some(|key, params, bytes, _| {
+                $iv(params)?.unwrap(key, bytes, Refusal::UNWRAP)
+            }),
             wraps_whole: $whole,
             ..aes::row(mechanism!($ckm), PARAMS)
         }),*];

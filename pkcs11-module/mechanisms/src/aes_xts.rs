@@ -19,13 +19,16 @@ use crate::{Key, KeyTypeRow, Mechanism, Parsed};
 const KEY_TYPE: KeyType = KeyType(ck!(CKK_AES_XTS));
 
 /// The lengths of keys in bytes.
+const LENGTHS: &[usize] = &[32, 64];
+
+/// What they are between.
 const KEY_SIZE: core::ops::RangeInclusive<u64> = 32..=64;
 
 /// The most data of one data unit in bytes: 2^20 blocks (SP 800-38E, 4).
 const LONGEST: usize = (1 << 20) * BLOCK;
 
 const KIND: Kind = Kind {
-    takes: |len| matches!(len, 32 | 64),
+    takes: |len| LENGTHS.iter().any(|takes| u64::try_from(*takes) == Ok(len)),
     check_value: |value| aes::check_value(halves(value).0),
 };
 
@@ -59,6 +62,7 @@ pub(crate) static AES_XTS: KeyTypeRow = KeyTypeRow {
         let (data, tweak) = halves(value);
         Ok(Parsed::new(size, Halves { data: Aes::new(data), tweak: Aes::new(tweak) }))
     },
+    lengths: LENGTHS,
     ..KeyTypeRow::NONE
 };
 

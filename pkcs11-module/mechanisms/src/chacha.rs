@@ -46,7 +46,7 @@ pub(crate) static CHACHA20: KeyTypeRow = KeyTypeRow {
     id: KEY_TYPE,
     name: "CKK_CHACHA20",
     secret: Some(RULES),
-    value_len: Some(KEY),
+    lengths: &[KEY],
     complete: |key| KIND.complete(key),
     parse: |key| Ok(Parsed::new(32, ChaCha(settled(key.need(attribute::VALUE)?)?))),
     ..KeyTypeRow::NONE

@@ -93,7 +93,7 @@ macro_rules! key_types {
                 id: KeyType(ck!($ckk)),
                 name: stringify!($ckk),
                 secret: Some(RULES),
-                value_len: Some($len),
+                lengths: &[$len],
                 derived: with_odd_parity,
                 complete: |key| {
                     Kind { takes: |len| len == $len, check_value }.check(key).map(drop)
@@ -193,7 +193,7 @@ macro_rules! ciphers {
             wrap: Some(|key, params, bytes| {
                 $variant.start(key, params, Direction::Encrypt, Refusal::WRAP)?.run(bytes)
             }),
-            unwrap: Some(|key, params, bytes| {
+            unwrap: Some(|key, params, bytes, _| {
                 $variant.start(key, params, Direction::Decrypt, Refusal::UNWRAP)?.run(bytes)
             }),
             ..$row(mechanism!($ckm), $params)

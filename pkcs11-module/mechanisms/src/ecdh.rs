@@ -101,13 +101,9 @@ fn encapsulate(key: &Key, params: &Params, wanted: Option<usize>) -> Result<Enca
     Ok(Encapsulated { ciphertext, secret: secret(kdf, shared, agreed, wanted)? })
 }
 
-fn decapsulate(
-    key: &Key,
-    params: &Params,
-    ciphertext: &[u8],
-    wanted: Option<usize>,
-) -> Result<Bytes> {
+fn decapsulate(key: &Key, params: &Params, ciphertext: &[u8], lengths: &[usize]) -> Result<Bytes> {
     let (kdf, shared) = unilateral(params)?;
+    let wanted = crate::key::only(lengths);
     secret(kdf, shared, agree_with_wrapped(key, ciphertext)?, wanted)
 }
 

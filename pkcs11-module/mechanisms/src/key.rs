@@ -6,6 +6,14 @@ use std::sync::Arc;
 use strongroom_types::rule::Rule;
 use strongroom_types::{Attributes, Bytes, Class, Error, KeyType, Result, attribute};
 
+/// The length, if there is but one.
+pub(crate) fn only(lengths: &[usize]) -> Option<usize> {
+    match lengths {
+        [len] => Some(*len),
+        _ => None,
+    }
+}
+
 /// A key type: which attributes its keys have, and how they become a [`Key`].
 #[expect(clippy::type_complexity, reason = "an ability reads best as its signature")]
 pub struct KeyTypeRow {
@@ -41,8 +49,8 @@ pub struct KeyTypeRow {
     /// The attributes of the public key that belongs to a private one; `None` if they can not be
     /// told from it.
     pub to_public: Option<fn(&Attributes) -> Result<Attributes>>,
-    /// The length in bytes of a value, if secret keys of this type have but one.
-    pub value_len: Option<usize>,
+    /// The lengths in bytes that values of secret keys of this type can have; none if any can.
+    pub lengths: &'static [usize],
     /// Reads a PKCS#8 `PrivateKeyInfo`, for `C_UnwrapKey`, and sets the attributes of the private
     /// key. Errors: `CKR_WRAPPED_KEY_INVALID`, also for the algorithm of another key type.
     pub from_pkcs8: Option<fn(&[u8], &mut Attributes) -> Result<()>>,
@@ -62,9 +70,14 @@ impl KeyTypeRow {
         parse: |_| Err(Error::GeneralError),
         to_pkcs8: None,
         to_public: None,
-        value_len: None,
+        lengths: &[],
         from_pkcs8: None,
     };
+
+    /// The length in bytes of a value, if secret keys of this type have but one.
+    pub fn value_len(&self) -> Option<usize> {
+        only(self.lengths)
+    }
 
     /// The attributes of keys of a class, beyond those of the class.
     ///

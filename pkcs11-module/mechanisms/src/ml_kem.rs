@@ -51,7 +51,7 @@ fn encapsulate(key: &Key, _: &Params, _: Option<usize>) -> Result<Encapsulated> 
     Ok(Encapsulated { ciphertext, secret })
 }
 
-fn decapsulate(key: &Key, _: &Params, ciphertext: &[u8], _: Option<usize>) -> Result<Bytes> {
+fn decapsulate(key: &Key, _: &Params, ciphertext: &[u8], _: &[usize]) -> Result<Bytes> {
     let Private { primitive, value }: &Private<MlKem> = key.material()?;
     if ciphertext.len() != primitive.ciphertext_len {
         return Err(Error::WrappedKeyLenRange);

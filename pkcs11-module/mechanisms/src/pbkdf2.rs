@@ -70,7 +70,7 @@ fn generate(params: &Params, key: &mut Attributes) -> Result<()> {
 
 /// The length of the value: what the template says, or the only one that the key type has.
 fn len(key: &Attributes) -> Result<usize> {
-    let fixed = crate::key_type(KeyType(key.need(attribute::KEY_TYPE)?))?.value_len;
+    let fixed = crate::key_type(KeyType(key.need(attribute::KEY_TYPE)?))?.value_len();
     match (key.get(attribute::VALUE_LEN), fixed) {
         (Some(len), _) if len == 0 || len > secret::LONGEST_GENERATED => Err(secret::other_len()),
         (Some(len), _) => usize::try_from(len).map_err(|_| secret::other_len()),

@@ -18,7 +18,7 @@ pub(crate) static POLY1305: KeyTypeRow = KeyTypeRow {
     id: KEY_TYPE,
     name: "CKK_POLY1305",
     secret: Some(chacha::RULES),
-    value_len: Some(KEY),
+    lengths: &[KEY],
     complete: |key| chacha::KIND.complete(key),
     parse: |key| Ok(Parsed::new(32, OneTime(settled(key.need(attribute::VALUE)?)?))),
     ..KeyTypeRow::NONE

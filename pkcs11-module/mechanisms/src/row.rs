@@ -74,8 +74,9 @@ pub struct Mechanism {
     pub generate_pair: Option<fn(&Params, &mut Attributes, &mut Attributes) -> Result<()>>,
     /// Wraps the bytes of a key: the value of a secret key, or the PKCS#8 of a private key.
     pub wrap: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
-    /// Recovers the bytes of a wrapped key.
-    pub unwrap: Option<fn(&Key, &Params, &[u8]) -> Result<Bytes>>,
+    /// Recovers the bytes of a wrapped key, which may have these lengths, or any if there are none:
+    /// for a mechanism that never says that a wrapped key is wrong. The others leave it to the core.
+    pub unwrap: Option<fn(&Key, &Params, &[u8], &[usize]) -> Result<Bytes>>,
     /// Whether a key that it wraps can not leave in pieces or changed, and an unwrapping tells nothing
     /// but that all is well or not: even of many keys under one.
     pub wraps_whole: bool,
@@ -86,9 +87,10 @@ pub struct Mechanism {
     /// Makes a secret, and what it is encapsulated in for the holder of the private key. The secret
     /// has the length in bytes that is wanted, if the mechanism can choose it.
     pub encapsulate: Option<fn(&Key, &Params, Option<usize>) -> Result<Encapsulated>>,
-    /// Recovers the secret: of the length that is wanted, if it does not follow from the ciphertext.
+    /// Recovers the secret, which may have these lengths, or any if there are none: of the one that
+    /// is wanted, if it does not follow from the ciphertext.
     /// Errors: `CKR_WRAPPED_KEY_LEN_RANGE` for what can not be a ciphertext.
-    pub decapsulate: Option<fn(&Key, &Params, &[u8], Option<usize>) -> Result<Bytes>>,
+    pub decapsulate: Option<fn(&Key, &Params, &[u8], &[usize]) -> Result<Bytes>>,
 }
 
 /// What encapsulation gives.
@@ -210,16 +212,22 @@ impl Mechanism {
         }
     }
 
-    /// Recovers the bytes of a wrapped key.
+    /// Recovers the bytes of a wrapped key, which may have these lengths, or any if there are none.
     ///
     /// # Errors
     ///
     /// Those of the standard.
-    pub fn unwrap_key(&self, key: &Key, params: &Params, wrapped: &[u8]) -> Result<Bytes> {
+    pub fn unwrap_key(
+        &self,
+        key: &Key,
+        params: &Params,
+        wrapped: &[u8],
+        lengths: &[usize],
+    ) -> Result<Bytes> {
         let unwrap = self.unwrap.ok_or(Error::MechanismInvalid)?;
         match self.wrapping(params)? {
             Some((aead, terms)) => aead.unwrap_with_tag(key, &terms, wrapped),
-            None => unwrap(key, params, wrapped),
+            None => unwrap(key, params, wrapped, lengths),
         }
     }
 

@@ -31,7 +31,7 @@ macro_rules! rows {
                 encapsulate: Some(|key, params, wanted| {
                     transport(public(key)?, wanted, |secret| wrap(key, params, secret))
                 }),
-                decapsulate: Some(|key, params, ciphertext, _| unwrap(key, params, ciphertext)),
+                decapsulate: Some(unwrap),
                 ..row(mechanism!(CKM_RSA_PKCS))
             },
             Mechanism {
@@ -149,7 +149,7 @@ impl Encryption for Pkcs1 {
         if ciphertext.len() != key.modulus_len() {
             return Err(Error::EncryptedDataLenRange);
         }
-        key.decrypt_pkcs1(ciphertext).map_err(or(Error::EncryptedDataInvalid))
+        key.decrypt_pkcs1(ciphertext, &[]).map_err(or(Error::EncryptedDataInvalid))
     }
 }
 
@@ -332,12 +332,14 @@ fn wrap(key: &Key, _: &Params, secret: &[u8]) -> Result<Bytes> {
     public(key)?.encrypt_pkcs1(secret).map_err(or(Error::KeySizeRange))
 }
 
-fn unwrap(key: &Key, _: &Params, wrapped: &[u8]) -> Result<Bytes> {
+/// A wrapped key that is wrong is another key, of a length that it may have: that it can not be a key
+/// of the type that is wanted would tell that it is wrong.
+fn unwrap(key: &Key, _: &Params, wrapped: &[u8], lengths: &[usize]) -> Result<Bytes> {
     let key = private(key)?;
     if wrapped.len() != key.modulus_len() {
         return Err(Error::WrappedKeyLenRange);
     }
-    key.decrypt_pkcs1(wrapped).map_err(or(Error::WrappedKeyInvalid))
+    key.decrypt_pkcs1(wrapped, lengths).map_err(or(Error::WrappedKeyInvalid))
 }
 
 /// A new secret of the length that is wanted, which there must be, encapsulated by wrapping it.

@@ -37,7 +37,7 @@ pub(crate) static ROWS: &[Mechanism] = &[Mechanism {
     encapsulate: Some(|key, params, wanted| {
         transport(public(key)?, wanted, |secret| wrap(key, params, secret))
     }),
-    decapsulate: Some(|key, params, ciphertext, _| unwrap(key, params, ciphertext)),
+    decapsulate: Some(unwrap),
     ..Mechanism::named(mechanism!(CKM_RSA_PKCS_OAEP))
 }];
 
@@ -46,7 +46,7 @@ fn wrap(key: &Key, params: &Params, secret: &[u8]) -> Result<Bytes> {
     key.encrypt_oaep(secret, &padding.oaep()).map_err(or(Error::KeySizeRange))
 }
 
-fn unwrap(key: &Key, params: &Params, wrapped: &[u8]) -> Result<Bytes> {
+fn unwrap(key: &Key, params: &Params, wrapped: &[u8], _: &[usize]) -> Result<Bytes> {
     let (key, padding) = (private(key)?, Padding::read(params)?);
     if wrapped.len() != key.modulus_len() {
         return Err(Error::WrappedKeyLenRange);

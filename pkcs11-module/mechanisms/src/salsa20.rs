@@ -33,7 +33,7 @@ pub(crate) static SALSA20: KeyTypeRow = KeyTypeRow {
     id: KEY_TYPE,
     name: "CKK_SALSA20",
     secret: Some(chacha::RULES),
-    value_len: Some(KEY),
+    lengths: &[KEY],
     complete: |key| chacha::KIND.complete(key),
     parse: |key| Ok(Parsed::new(32, Salsa(settled(key.need(attribute::VALUE)?)?))),
     ..KeyTypeRow::NONE

@@ -29,7 +29,7 @@ pub(crate) const fn row<T: Terms>(base: Mechanism) -> Mechanism {
         encrypt: Some(|key, params| Ok(Whole::<T>::start(key, params, Way::Seal)?)),
         decrypt: Some(|key, params| Ok(Whole::<T>::start(key, params, Way::Open)?)),
         wrap: Some(|key, params, bytes| T::read(params)?.seal(key, bytes, Refusal::WRAP)),
-        unwrap: Some(|key, params, bytes| T::read(params)?.open(key, bytes, Refusal::UNWRAP)),
+        unwrap: Some(|key, params, bytes, _| T::read(params)?.open(key, bytes, Refusal::UNWRAP)),
         ..base
     }
 }

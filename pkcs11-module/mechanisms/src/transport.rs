@@ -91,7 +91,7 @@ fn rsa_wrap(key: &Key, params: &Params, bytes: &[u8]) -> Result<Bytes> {
     with_head(&head.map_err(or(Error::WrappingKeySizeRange))?, &aes, bytes)
 }
 
-fn rsa_unwrap(key: &Key, params: &Params, wrapped: &[u8]) -> Result<Bytes> {
+fn rsa_unwrap(key: &Key, params: &Params, wrapped: &[u8], _: &[usize]) -> Result<Bytes> {
     let (len, padding) = rsa_params(params)?;
     let key = rsa::private(key)?;
     let (head, rest) = split(wrapped, key.modulus_len())?;
@@ -118,7 +118,7 @@ fn ecdh_wrap(key: &Key, params: &Params, bytes: &[u8]) -> Result<Bytes> {
     with_head(&head, &ecdh::secret(kdf, shared, secret, Some(len))?, bytes)
 }
 
-fn ecdh_unwrap(key: &Key, params: &Params, wrapped: &[u8]) -> Result<Bytes> {
+fn ecdh_unwrap(key: &Key, params: &Params, wrapped: &[u8], _: &[usize]) -> Result<Bytes> {
     let (len, kdf, shared) = ecdh_params(params)?;
     let head = match key.key_type() {
         KeyType::EC_MONTGOMERY => key.material::<montgomery::Private>()?.algorithm.key_len(),

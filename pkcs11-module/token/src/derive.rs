@@ -135,7 +135,7 @@ impl Application {
             draft.demand(&same)?;
         }
         if let (Class::SECRET_KEY, Some(key_type)) = (class, key_type) {
-            let fixed = strongroom_mechanisms::key_type(key_type)?.value_len;
+            let fixed = strongroom_mechanisms::key_type(key_type)?.value_len();
             len = value_len(&mut draft.attributes)?.or(fixed);
         }
         self.may_keep(session, &draft.attributes, class)?;

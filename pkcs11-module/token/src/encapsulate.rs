@@ -8,7 +8,7 @@ use strongroom_types::{
 
 use crate::application::Application;
 use crate::crypto::{KEY, able};
-use crate::keys::{UNWRAPPING, demand, imply_kind, one, value_len};
+use crate::keys::{UNWRAPPING, demand, imply_kind, lengths, one, value_len};
 use crate::object::Object;
 use crate::operation::{Kind, authorize};
 use crate::session::Session;
@@ -64,7 +64,9 @@ impl Application {
         let secret =
             self.secret(session, &chosen.object, attribute::DECAPSULATE_TEMPLATE, template)?;
         self.judge_ciphertext(ciphertext)?;
-        let mut value = decapsulate(&chosen.key, &call.params, ciphertext, secret.len)?;
+        let lengths = lengths(&secret.draft.attributes, secret.len);
+        let lengths = lengths.map_err(|error| self.uncut(error))?;
+        let mut value = decapsulate(&chosen.key, &call.params, ciphertext, &lengths)?;
         self.cut(session, call.mechanism, secret.len, &mut value)?;
         let secret = secret.finish(value).map_err(|error| self.uncut(error))?;
         self.keep(session, vec![secret]).and_then(one)
@@ -89,7 +91,7 @@ impl Application {
         if !draft.attributes.has(attribute::EXTRACTABLE.info) {
             draft.attributes.set(attribute::EXTRACTABLE, true);
         }
-        let fixed = strongroom_mechanisms::key_type(key_type)?.value_len;
+        let fixed = strongroom_mechanisms::key_type(key_type)?.value_len();
         let len = value_len(&mut draft.attributes)?.or(fixed);
         self.may_keep(session, &draft.attributes, class)?;
         Ok(Secret { draft, len })

@@ -178,8 +178,9 @@ impl Application {
         self.judge_oaep(call.mechanism, &call.params)?;
         let mechanism = self.called(call.mechanism, &call.params)?;
         able(mechanism, mechanism.unwrap)?;
-        self.unwrap_by(session, (mechanism, &call.params), unwrapping_key, template, |key| {
-            mechanism.unwrap_key(key, &call.params, wrapped)
+        let by = (mechanism, &call.params);
+        self.unwrap_by(session, by, unwrapping_key, template, |key, lengths| {
+            mechanism.unwrap_key(key, &call.params, wrapped, lengths)
         })
     }
 
@@ -195,7 +196,7 @@ impl Application {
     ) -> Result<ObjectHandle> {
         let (mechanism, aead) = self.called_as_message(call.mechanism, &call.params)?;
         let by = (mechanism, &call.params);
-        self.unwrap_by(session, by, unwrapping_key, template, |key| {
+        self.unwrap_by(session, by, unwrapping_key, template, |key, _| {
             aead.unwrap(key, &call.params, associated, wrapped)
         })
     }
@@ -206,7 +207,7 @@ impl Application {
         (mechanism, params): (&Mechanism, &Params),
         unwrapping_key: ObjectHandle,
         mut template: Attributes,
-        unwrap: impl FnOnce(&Key) -> Result<Bytes>,
+        unwrap: impl FnOnce(&Key, &[usize]) -> Result<Bytes>,
     ) -> Result<ObjectHandle> {
         let Chosen { object, key } =
             self.choose(session, unwrapping_key, mechanism, attribute::UNWRAP, &UNWRAPPING)?;
@@ -221,7 +222,8 @@ impl Application {
         let len = value_len(&mut draft.attributes)?;
         let class = draft.attributes.need(attribute::CLASS).map(Class)?;
         self.may_keep(session, &draft.attributes, class)?;
-        let bytes = unwrap(&key).map_err(|error| match error {
+        let lengths = lengths(&draft.attributes, len)?;
+        let bytes = unwrap(&key, &lengths).map_err(|error| match error {
             Error::EncryptedDataInvalid | Error::DataInvalid => Error::WrappedKeyInvalid,
             Error::EncryptedDataLenRange | Error::DataLenRange => Error::WrappedKeyLenRange,
             error => error,
@@ -254,6 +256,22 @@ pub(crate) fn value_len(template: &mut Attributes) -> Result<Option<usize>> {
             usize::try_from(len).map(Some).map_err(too_long)
         }
         _ => Err(Error::AttributeValueInvalid.since("CKA_VALUE_LEN is no number")),
+    }
+}
+
+/// The lengths that the value of a secret key can have, whose template may say one; none if any can.
+/// That none is left is told before anything is decrypted, of which it would tell something.
+pub(crate) fn lengths(key: &Attributes, wanted: Option<usize>) -> Result<Vec<usize>> {
+    if key.get(attribute::CLASS) != Some(Class::SECRET_KEY.0) {
+        return Ok(Vec::new());
+    }
+    let key_type = KeyType(key.need(attribute::KEY_TYPE)?);
+    let possible = strongroom_mechanisms::key_type(key_type)?.lengths;
+    match wanted {
+        None => Ok(possible.to_vec()),
+        Some(len) if possible.is_empty() || possible.contains(&len) => Ok(vec![len]),
+        Some(_) => Err(Error::TemplateInconsistent
+            .since("CKA_VALUE_LEN is no length of a key of this CKA_KEY_TYPE")),
     }
 }
 

@@ -605,6 +605,56 @@ fn rsa_pkcs1() {
     });
 }
 
+/// Nobody learns from an answer whether a padding was right (draft-irtf-cfrg-rsa-guidance): what is
+/// wrong decrypts to other bytes, which are always the same.
+#[test]
+fn rsa_pkcs1_tells_no_wrong_padding() {
+    case(Fails("CKR_GENERAL_ERROR, which tells it (OpenSSL 3.0)"), |world| {
+        let session = world.user();
+        let (public, private) = keys::rsa(&session, 2048);
+        let cipher = session.encrypt(CKM_RSA_PKCS, public, b"hidden").expect("C_Encrypt");
+        let mut found = std::collections::HashSet::new();
+        for at in 1..32 {
+            let mut wrong = cipher.clone();
+            wrong[at * 8] ^= 1;
+            let plain = session.decrypt(CKM_RSA_PKCS, private, &wrong).expect("C_Decrypt");
+            assert_eq!(session.decrypt(CKM_RSA_PKCS, private, &wrong), Ok(plain.clone()));
+            assert_ne!(plain, b"hidden");
+            found.insert(plain);
+        }
+        // An empty one may be among them, more than once.
+        assert!(found.len() > 25, "{}", found.len());
+    });
+}
+
+/// A buffer that is too small tells the length of what comes out next, whatever the padding was.
+#[test]
+fn rsa_pkcs1_keeps_its_word_about_the_length() {
+    case(Fails("CKR_GENERAL_ERROR, which tells it (OpenSSL 3.0)"), |world| {
+        let session = world.user();
+        let (public, private) = keys::rsa(&session, 2048);
+        let (module, handle) = (session.module, session.handle);
+        let cipher = session.encrypt(CKM_RSA_PKCS, public, &[7; 100]).expect("C_Encrypt");
+        for at in 0..16 {
+            let mut cipher = cipher.clone();
+            // The first is right.
+            cipher[at * 8] ^= u8::from(at > 0);
+            assert_eq!(session.decrypt_init(CKM_RSA_PKCS, private), Rv::OK);
+            let asked = module.decrypt(handle, (&cipher).into(), Room::Query);
+            assert_eq!(asked.rv, Rv::OK);
+            let small = module.decrypt(handle, (&cipher).into(), Room::Bytes(0));
+            let Rv(CKR_BUFFER_TOO_SMALL) = small.rv else {
+                assert_eq!((small.rv, small.len), (Rv::OK, 0), "an empty one fits");
+                continue;
+            };
+            assert!(small.len <= asked.len);
+            let plain = module.decrypt(handle, (&cipher).into(), Room::Bytes(small.len));
+            assert_eq!(plain.rv, Rv::OK);
+            assert!(plain.len <= small.len);
+        }
+    });
+}
+
 fn oaep(
     hash: CK_MECHANISM_TYPE,
     mgf: CK_RSA_PKCS_MGF_TYPE,

@@ -293,6 +293,48 @@ fn secret_keys_there_and_back() {
     });
 }
 
+/// Nobody learns from an answer whether a padding was right, or how long what was wrapped is
+/// (draft-irtf-cfrg-rsa-guidance): what is wrong unwraps to another key.
+#[test]
+fn rsa_pkcs1_unwraps_what_is_wrong_to_another_key() {
+    let rows: &[(&str, _, (_, &[usize]))] = &[
+        ("AES", Fails("keys of lengths that no AES key has"), (CKK_AES, &[16, 24, 32])),
+        ("AES-XTS", Fails("it has no such keys"), (CKK_AES_XTS, &[32, 64])),
+        ("ChaCha20", Fails("it has no such keys"), (CKK_CHACHA20, &[32])),
+    ];
+    table(rows, |world, (kind, lengths)| {
+        let session = world.user();
+        let (public, private) = keys::rsa(&session, 2048);
+        let secret = [7; 23];
+        let open = t![CKA_EXTRACTABLE => true];
+        let key = session.create(&merge(&keys::secret(CKK_GENERIC_SECRET, &secret), &open));
+        let wrapped = session.wrap(CKM_RSA_PKCS, public, key.expect("a key")).expect("C_WrapKey");
+        // The first is right, and of a length that such a key does not have.
+        for at in 0..16 {
+            let mut wrapped = wrapped.clone();
+            wrapped[at * 8] ^= u8::from(at > 0);
+            let value = || {
+                let key = session.unwrap(CKM_RSA_PKCS, private, &wrapped, &open_key(*kind));
+                session.get(key.expect("C_UnwrapKey"), CKA_VALUE).expect("a value")
+            };
+            let found = value();
+            assert!(lengths.contains(&found.len()), "{} bytes", found.len());
+            assert_eq!(value(), found, "the same each time");
+            assert!(
+                !found.windows(4).any(|part| part == &secret[..4]),
+                "no piece of what is wrapped"
+            );
+            for len in *lengths {
+                let template = merge(&open_key(*kind), &t![CKA_VALUE_LEN => *len as CK_ULONG]);
+                let key = session.unwrap(CKM_RSA_PKCS, private, &wrapped, &template);
+                let value = session.get(key.expect("C_UnwrapKey"), CKA_VALUE).expect("a value");
+                assert_eq!(value.len(), *len);
+                assert_eq!(value == found, value.len() == found.len());
+            }
+        }
+    });
+}
+
 #[test]
 fn an_unwrapped_key_knows_its_length() {
     case(Fails("CKA_VALUE_LEN is 0"), |world| {

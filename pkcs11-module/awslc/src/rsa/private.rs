@@ -6,7 +6,7 @@ use core::ptr;
 use aws_lc_sys as sys;
 use zeroize::Zeroizing;
 
-use super::{Components, Crt, Inner, Oaep, Padding, Pss};
+use super::{Components, Crt, Inner, Oaep, Padding, Pss, implicit};
 use crate::digest::Algorithm;
 use crate::error::{Error, Result, check, failed};
 use crate::number;
@@ -219,14 +219,21 @@ impl PrivateKey {
         if written == max { Ok(out) } else { Err(failed()) }
     }
 
-    /// Decrypts PKCS#1 v1.5. The padding is checked in constant time; that it was wrong is for
-    /// all to see, as the interface wants it (RFC 8017, 7.2.2).
+    /// Decrypts PKCS#1 v1.5 to a message of any length, or of one of those that are wanted. What is
+    /// wrong with the padding, or the length, is for nobody to see: the message is then another.
     ///
     /// # Errors
     ///
-    /// [`Error::Invalid`] if the ciphertext has the wrong length or the padding is wrong.
-    pub fn decrypt_pkcs1(&self, ciphertext: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
-        self.0.transform(sys::RSA_decrypt, ciphertext, Padding::Pkcs1)
+    /// [`Error::Invalid`] if the ciphertext is none that [`raw`](Self::raw) takes, which everybody
+    /// can see, or no message of a length that is wanted fits the key.
+    pub fn decrypt_pkcs1(&self, ciphertext: &[u8], wanted: &[usize]) -> Result<Zeroizing<Vec<u8>>> {
+        let block = self.raw(ciphertext)?;
+        let mut exponent = Zeroizing::new(vec![0; self.0.len]);
+        // SAFETY: the key is alive.
+        let d = unsafe { sys::RSA_get0_d(self.0.rsa.as_ptr()) };
+        // SAFETY: the number, if there is one, lives as long as the key, which nothing changes.
+        unsafe { number::write(d, &mut exponent) }?;
+        implicit::message(block, &exponent, ciphertext, wanted)
     }
 
     /// Decrypts OAEP.
@@ -243,5 +250,79 @@ impl PrivateKey {
         check(unsafe { sys::EVP_PKEY_decrypt(ctx, data, &mut len, input, input_len) })?;
         out.truncate(len);
         Ok(out)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::digest::SHA256;
+    use crate::rsa::PublicKey;
+
+    /// A key whose numbers have been looked at, and then became others: as a fault of the memory or
+    /// of the processor has it.
+    fn faulty(change: impl Fn(&mut Crt)) -> PrivateKey {
+        let numbers = PrivateKey::generate(2048, &[1, 0, 1]).unwrap().components().unwrap();
+        let mut crt = numbers.crt.unwrap();
+        change(&mut crt);
+        let number = |bytes: &[u8]| {
+            let number = Number::from_bytes(bytes).unwrap();
+            // SAFETY: the number is alive; the copy belongs to whoever takes it.
+            unsafe { sys::BN_dup(number.as_ptr()) }
+        };
+        // SAFETY: it takes nothing.
+        let made = unsafe { sys::RSA_new() };
+        // SAFETY: the new key is nobody else's.
+        let rsa = unsafe { Rsa::take(made) }.unwrap();
+        let (n, e) = (number(&numbers.modulus), number(&numbers.public_exponent));
+        let d = number(&numbers.private_exponent);
+        // SAFETY: the key is alive and takes over the copies; nothing checks them.
+        check(unsafe { sys::RSA_set0_key(rsa.as_ptr(), n, e, d) }).unwrap();
+        let (p, q) = (number(&crt.prime_1), number(&crt.prime_2));
+        // SAFETY: as above.
+        check(unsafe { sys::RSA_set0_factors(rsa.as_ptr(), p, q) }).unwrap();
+        let (dp, dq) = (number(&crt.exponent_1), number(&crt.exponent_2));
+        let qi = number(&crt.coefficient);
+        // SAFETY: as above.
+        check(unsafe { sys::RSA_set0_crt_params(rsa.as_ptr(), dp, dq, qi) }).unwrap();
+        PrivateKey(Inner::new(rsa).unwrap())
+    }
+
+    fn flip(number: &mut [u8]) {
+        *number.last_mut().unwrap() ^= 2;
+    }
+
+    /// With one signature that is right in one prime alone, anybody would have the other prime.
+    #[test]
+    fn a_wrong_signature_is_never_let_out() {
+        let digest = SHA256.digest(b"data").unwrap();
+        let pss = Pss { hash: &SHA256, mgf: &SHA256, salt_len: 32 };
+        let oaep = Oaep { hash: &SHA256, mgf: &SHA256, label: &[] };
+        let uses: [&dyn Fn(&PrivateKey) -> bool; 6] = [
+            &|key| key.sign_digest(&SHA256, &digest).is_ok(),
+            &|key| key.sign_pkcs1(b"data").is_ok(),
+            &|key| key.sign_pss(&digest, &pss).is_ok(),
+            &|key| key.check().is_ok(),
+            &|key| key.decrypt_pkcs1(&[7; 256], &[]).is_ok(),
+            &|key| {
+                let numbers = key.components().unwrap();
+                let public = PublicKey::new(&numbers.modulus, &numbers.public_exponent).unwrap();
+                let ciphertext = public.encrypt_oaep(b"data", &oaep).unwrap();
+                key.decrypt_oaep(&ciphertext, &oaep).is_ok()
+            },
+        ];
+        let sound = faulty(|_| ());
+        assert!(uses.iter().all(|works| works(&sound)), "it is the fault that is told");
+        let faults: [fn(&mut Crt); 3] = [
+            |crt| flip(&mut crt.exponent_1),
+            |crt| flip(&mut crt.exponent_2),
+            |crt| flip(&mut crt.coefficient),
+        ];
+        for (at, fault) in faults.into_iter().enumerate() {
+            let key = faulty(fault);
+            for (of, works) in uses.iter().enumerate() {
+                assert!(!works(&key), "fault {at}, use {of}");
+            }
+        }
     }
 }

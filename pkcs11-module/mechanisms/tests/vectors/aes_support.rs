@@ -58,7 +58,7 @@ impl Call<'_> {
     /// Unwraps.
     pub(crate) fn unwrap(self, bytes: &[u8]) -> Result<Bytes> {
         let unwrap = row(self.id, self.key)?.unwrap.ok_or(Error::MechanismInvalid)?;
-        unwrap(self.key, self.params, bytes)
+        unwrap(self.key, self.params, bytes, &[])
     }
 
     /// Encrypting and wrapping the plaintext give the ciphertext, and the other way round.

@@ -36,7 +36,7 @@ fn with(class: Class, set: u64, values: [Option<&[u8]>; 2]) -> Attributes {
 
 fn decapsulate(key: &Key, ciphertext: &[u8]) -> strongroom_types::Result<Vec<u8>> {
     let decapsulate = row(ML_KEM, key)?.decapsulate.unwrap();
-    decapsulate(key, &Params::NONE, ciphertext, None).map(|secret| secret.to_vec())
+    decapsulate(key, &Params::NONE, ciphertext, &[]).map(|secret| secret.to_vec())
 }
 
 /// `CKM_ML_KEM_KEY_PAIR_GEN`: the pairs of seeds; and `CKM_ML_KEM`: decapsulation with keys of

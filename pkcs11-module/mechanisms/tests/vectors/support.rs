@@ -212,6 +212,11 @@ impl<'a> Record<'a> {
         records
     }
 
+    /// Whether it has a value of this name.
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.iter().any(|(found, _)| *found == name)
+    }
+
     /// A value as it stands.
     pub(crate) fn text(&self, name: &str) -> &'a str {
         self.0.iter().find(|(found, _)| *found == name).unwrap_or_else(|| panic!("{name}")).1
