@@ -1,13 +1,9 @@
 //! Remembering a version for as long as nothing can have changed.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
-
 use nix::time::{ClockId, clock_gettime};
 
 use crate::backend::sqlite::FRESH;
+use crate::sync::{AtomicU64, Mutex, Ordering, PoisonError};
 
 /// No generation word: those that are remembered are even.
 const NOTHING: u64 = u64::MAX;
@@ -40,7 +36,8 @@ impl Fresh {
         self.version_at(word, now()?)
     }
 
-    fn version_at(&self, word: Option<u64>, now: u64) -> Option<u64> {
+    /// The version, at a time.
+    pub(crate) fn version_at(&self, word: Option<u64>, now: u64) -> Option<u64> {
         let word = word.filter(|&word| word == self.word.load(Ordering::Acquire))?;
         let version = self.version.load(Ordering::Acquire);
         let age = now.saturating_sub(self.read_at.load(Ordering::Acquire));
@@ -55,7 +52,8 @@ impl Fresh {
         }
     }
 
-    fn remember_at(&self, word: Option<u64>, version: u64, now: u64) {
+    /// Remembers a version that was read after the word and after a time.
+    pub(crate) fn remember_at(&self, word: Option<u64>, version: u64, now: u64) {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         self.word.store(NOTHING, Ordering::SeqCst);
         self.version.store(version, Ordering::SeqCst);

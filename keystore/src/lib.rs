@@ -43,8 +43,10 @@ mod scratch;
 mod seal;
 mod sealed;
 mod store;
+mod sync;
 mod token;
 mod transfer;
+mod words;
 
 pub use self::{
     check::{Finding, Severity},

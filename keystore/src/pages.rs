@@ -8,14 +8,17 @@
 use std::{
     fs::File,
     io,
+    ops::Deref,
     ptr::{self, NonNull},
     slice,
-    sync::atomic::{AtomicBool, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, Ordering},
 };
 
 use argon2::Block;
 use rustix::mm::{Advice, MapFlags, ProtFlags, madvise, mlock, mmap, mmap_anonymous, munmap};
 use zeroize::Zeroize;
+
+use crate::words::Words;
 
 /// What a mapping is a multiple of; larger pages are mapped whole all the same.
 const PAGE: usize = 4096;
@@ -186,15 +189,6 @@ impl AsMut<[Block]> for Blocks {
     }
 }
 
-/// The words at the beginning of a file, shared by every process that maps it.
-#[repr(C)]
-struct Words {
-    /// Odd while a commit is under way, even and new after it.
-    generation: AtomicU64,
-    /// The highest version that a commit was acknowledged with.
-    acknowledged: AtomicU64,
-}
-
 /// What every process that maps the file sees at once.
 pub(crate) struct SharedWords {
     start: NonNull<Words>,
@@ -227,37 +221,12 @@ impl SharedWords {
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Self { start })
     }
+}
 
-    /// The generation word now.
-    pub(crate) fn generation(&self) -> u64 {
-        self.words().generation.load(Ordering::Acquire)
-    }
+impl Deref for SharedWords {
+    type Target = Words;
 
-    /// The highest version that a commit was acknowledged with, as far as the file remembers.
-    pub(crate) fn acknowledged(&self) -> u64 {
-        self.words().acknowledged.load(Ordering::Acquire)
-    }
-
-    /// Remembers a version, before its commit is acknowledged.
-    pub(crate) fn acknowledge(&self, version: u64) {
-        self.words().acknowledged.fetch_max(version, Ordering::AcqRel);
-    }
-
-    /// Makes the generation word odd: a commit is under way.
-    pub(crate) fn begin(&self) {
-        self.words().generation.fetch_or(1, Ordering::AcqRel);
-    }
-
-    /// Makes the generation word even and new: the commit is over. It may be even already, because
-    /// the end of the commit before this one can come after the beginning of this one.
-    pub(crate) fn end(&self) {
-        let next = |word: u64| Some((word | 1).wrapping_add(1));
-        // The closure always has a next word.
-        let generation = &self.words().generation;
-        let _ = generation.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
-    }
-
-    fn words(&self) -> &Words {
+    fn deref(&self) -> &Words {
         // SAFETY: the mapping lives as long as `self`, is page-aligned, and is used by every
         // process as these atomics only; any value is one of theirs.
         unsafe { self.start.as_ref() }

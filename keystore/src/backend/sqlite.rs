@@ -227,17 +227,11 @@ impl Sqlite {
     /// Commits a transaction, which holds the write lock, with the shared word odd; and notes the
     /// version, if it has a new one.
     fn announced(&self, tx: Transaction<'_>, version: Option<u64>) -> Result<()> {
-        let words = self.words.load_full();
-        if let Some(words) = &words {
-            words.begin();
-        }
-        let outcome = tx.commit();
-        if let Some(words) = &words {
-            if let (Ok(()), Some(version)) = (&outcome, version) {
-                words.acknowledge(version);
-            }
-            words.end();
-        }
+        let commit = || tx.commit();
+        let outcome = match &self.words.load_full() {
+            Some(words) => words.announce(version, commit),
+            None => commit(),
+        };
         outcome.map_err(failure)
     }
 
@@ -455,7 +449,7 @@ impl Backend for Sqlite {
     }
 
     fn peek(&self) -> Option<u64> {
-        self.words.load().as_ref().map(|words| words.generation()).filter(|word| word % 2 == 0)
+        self.words.load().as_ref().and_then(|words| words.at_rest())
     }
 }
 

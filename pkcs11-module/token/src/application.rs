@@ -23,10 +23,12 @@ use crate::operation::{
 };
 use crate::own::{OwnObjects, chosen_policy};
 use crate::quota::Quota;
+use crate::recall::Looked;
 use crate::rules::UNAVAILABLE;
 use crate::search::{Search, place};
 use crate::separation::{Act, judge};
-use crate::session::{Session, Sessions};
+use crate::session::Session;
+use crate::sessions::Sessions;
 use crate::slot::Slots;
 use crate::sync::{lock, read};
 use crate::template::{Author, Change, Draft, Origin, changed};
@@ -83,7 +85,7 @@ pub struct Application {
     pub(crate) policy: Policy,
     pub(crate) store: Arc<Store>,
     pub(crate) slots: Slots,
-    pub(crate) sessions: Sessions,
+    pub(crate) sessions: Sessions<Session>,
     pub(crate) handles: Handles,
     /// What each token has of itself.
     own: OwnObjects,
@@ -144,27 +146,22 @@ impl Application {
     /// The object of a handle, if the session may see it.
     pub(crate) fn object(&self, session: &Session, handle: ObjectHandle) -> Result<Arc<Object>> {
         let token = &session.token;
-        let losses = token.losses.count();
-        if let Some((object, version)) = session.recall.get(handle, losses)
-            && version.is_none_or(|seen| token.stored.version().is_ok_and(|now| now == seen))
-        {
-            return Ok(object);
-        }
-        let place = self.place_of(session, handle)?;
-        let version = match place.home {
-            // No key, and asked for seldom.
-            Home::Token => return self.at(session, &place),
-            // It asks nothing of the keystore. A private one asks whether the login still holds, which
-            // ends when another process replaces the master key.
-            Home::Session if !place.private => None,
-            Home::Session | Home::Keystore => Some(token.stored.version().map_err(storage)?),
-        };
-        let object = self.at(session, &place)?;
-        if object.is_key() {
-            let twin = Arc::new(object.twin());
-            session.recall.put(handle, losses, version, twin, &token.losses);
-        }
-        Ok(object)
+        let is_now = |version| token.stored.version().is_ok_and(|now| now == version);
+        session.recall.object(handle, &token.losses, is_now, || {
+            let place = self.place_of(session, handle)?;
+            let version = match place.home {
+                // It asks nothing of the keystore. A private one asks whether the login still
+                // holds, which ends when another process replaces the master key.
+                Home::Session if !place.private => None,
+                // No key, and asked for seldom.
+                Home::Token => None,
+                Home::Session | Home::Keystore => Some(token.stored.version().map_err(storage)?),
+            };
+            let object = self.at(session, &place)?;
+            // What a token has of itself is no key.
+            let twin = object.is_key().then(|| Arc::new(object.twin()));
+            Ok(Looked { object, version, twin })
+        })
     }
 
     /// Where the object of a handle is, if that is at the session's token.

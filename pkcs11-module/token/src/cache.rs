@@ -1,14 +1,31 @@
 //! Objects that were read from the keystore, kept while nobody has changed them.
 
 use std::mem;
-use std::sync::{Arc, Mutex};
 
 use strongroom_keystore::{Changes, ObjectId, Token};
 use strongroom_types::{NumberMap, Result};
 
 use crate::error::storage;
 use crate::object::Object;
-use crate::sync::lock;
+use crate::sync::{Arc, Mutex, lock};
+
+/// What says which objects have changed: the keystore's token.
+pub(crate) trait Changing {
+    /// The version now.
+    fn version(&self) -> strongroom_keystore::Result<u64>;
+    /// What has changed since a version.
+    fn changes(&self, since: u64) -> strongroom_keystore::Result<Changes>;
+}
+
+impl Changing for Token {
+    fn version(&self) -> strongroom_keystore::Result<u64> {
+        self.version()
+    }
+
+    fn changes(&self, since: u64) -> strongroom_keystore::Result<Changes> {
+        self.changes(since)
+    }
+}
 
 /// How many objects each of the two generations holds: enough for the keys that a server uses, and
 /// about 2 MB if all of them are RSA keys in use.
@@ -40,7 +57,7 @@ impl Cache {
     /// once it has been read.
     pub(crate) fn get(
         &self,
-        token: &Token,
+        token: &impl Changing,
         id: &ObjectId,
     ) -> Result<core::result::Result<Arc<Object>, Seen>> {
         let now = token.version().map_err(storage)?;
@@ -70,7 +87,7 @@ impl Cache {
 
 impl Generations {
     /// Drops what has changed since the version that the cache is right for.
-    fn follow(&mut self, token: &Token, now: u64) -> Result<()> {
+    fn follow(&mut self, token: &impl Changing, now: u64) -> Result<()> {
         if now == self.seen.version {
             return Ok(());
         }

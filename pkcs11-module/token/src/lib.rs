@@ -33,6 +33,7 @@ mod rules;
 mod search;
 mod separation;
 mod session;
+mod sessions;
 mod slot;
 mod state;
 mod sync;

@@ -8,14 +8,11 @@
 //!
 //! Who destroys an object, or logs out, has the sessions forget it, so that no key outlives itself here.
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
-
 use strongroom_keystore::ObjectId;
-use strongroom_types::ObjectHandle;
+use strongroom_types::{ObjectHandle, Result};
 
 use crate::object::Object;
-use crate::sync::lock;
+use crate::sync::{Arc, AtomicU64, Mutex, Ordering, lock};
 
 /// How often an application has lost sight of objects of a token, or they became others, otherwise
 /// than by a change of the keystore. Two cache lines of its own, because processors fetch them in
@@ -49,7 +46,38 @@ struct Found {
     object: Arc<Object>,
 }
 
+/// What a look at the shared tables has found.
+pub(crate) struct Looked {
+    pub(crate) object: Arc<Object>,
+    /// The version of the keystore before the look, for an object of it.
+    pub(crate) version: Option<u64>,
+    /// What is remembered of it, if it is worth that.
+    pub(crate) twin: Option<Arc<Object>>,
+}
+
 impl Recall {
+    /// The object of a handle: the one that is remembered, if it still is what a look would find, or
+    /// what a look finds.
+    pub(crate) fn object(
+        &self,
+        handle: ObjectHandle,
+        of_token: &Losses,
+        is_now: impl FnOnce(u64) -> bool,
+        look: impl FnOnce() -> Result<Looked>,
+    ) -> Result<Arc<Object>> {
+        let losses = of_token.count();
+        if let Some((object, version)) = self.get(handle, losses)
+            && version.is_none_or(is_now)
+        {
+            return Ok(object);
+        }
+        let Looked { object, version, twin } = look()?;
+        if let Some(twin) = twin {
+            self.put(handle, losses, version, twin, of_token);
+        }
+        Ok(object)
+    }
+
     /// The object of a handle, if that is the one and the token has had no more losses; and the version
     /// of the keystore for which it is right, if it is an object of it.
     pub(crate) fn get(
@@ -95,7 +123,7 @@ mod tests {
     use strongroom_functions::Cryptoki;
     use strongroom_keystore::Config;
     use strongroom_keystore::config::Seal;
-    use strongroom_types::{Attributes, Class, Error, KeyType, Result, UserType, attribute};
+    use strongroom_types::{Attributes, Class, Error, KeyType, UserType, attribute};
 
     use super::*;
     use crate::Application;

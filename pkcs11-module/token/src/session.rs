@@ -1,10 +1,10 @@
 //! Sessions of an application.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
 
 use strongroom_keystore::{KeyPolicy, Role};
-use strongroom_types::{Error, NumberMap, Result, SessionHandle, SessionInfo, SessionState};
+use strongroom_types::{Error, Result, SessionHandle, SessionInfo, SessionState};
 
 use crate::error::storage;
 use crate::handles::first_of_turn;
@@ -12,8 +12,9 @@ use crate::operation::{Kind, Operation};
 use crate::quota::Taken;
 use crate::recall::Recall;
 use crate::search::Search;
+use crate::sessions::Sessions;
 use crate::slot::Slot;
-use crate::sync::{read, write};
+use crate::sync::read;
 use crate::token::Token;
 
 /// A session. What changes is behind one lock, so that calls on one session wait for each other
@@ -135,53 +136,10 @@ impl Session {
     }
 }
 
-/// How many parts the map of sessions has: threads that open and close sessions seldom meet.
-const PARTS: usize = 16;
-
-/// One of them. Two cache lines, because processors fetch them in pairs.
-#[derive(Default)]
-#[repr(align(128))]
-struct Part(RwLock<NumberMap<u64, Arc<Session>>>);
-
-/// The sessions of an application, by handle. A number is never given twice.
-#[derive(Default)]
-pub(crate) struct Sessions {
-    parts: [Part; PARTS],
-    last: AtomicU64,
-}
-
-impl Sessions {
+impl Sessions<Session> {
     /// None yet; of another turn, they have other handles.
     pub(crate) fn of_turn(turn: u16) -> Self {
-        Self { last: AtomicU64::new(first_of_turn(turn)), ..Self::default() }
-    }
-
-    /// Keeps a new session under a new handle.
-    pub(crate) fn open(&self, make: impl FnOnce(SessionHandle) -> Session) -> SessionHandle {
-        let handle = SessionHandle(self.last.fetch_add(1, Ordering::Relaxed) + 1);
-        if let Some(part) = self.part(handle) {
-            write(&part.0).insert(handle.0, Arc::new(make(handle)));
-        }
-        handle
-    }
-
-    /// The session of a handle.
-    pub(crate) fn find(&self, handle: SessionHandle) -> Result<Arc<Session>> {
-        self.part(handle)
-            .and_then(|part| read(&part.0).get(&handle.0).cloned())
-            .ok_or(Error::SessionHandleInvalid)
-    }
-
-    /// Takes a session out; calls that are in it finish.
-    pub(crate) fn close(&self, handle: SessionHandle) -> Result<Arc<Session>> {
-        self.part(handle)
-            .and_then(|part| write(&part.0).remove(&handle.0))
-            .ok_or(Error::SessionHandleInvalid)
-    }
-
-    /// Whether there are none.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.parts.iter().all(|part| read(&part.0).is_empty())
+        Self::after(first_of_turn(turn))
     }
 
     /// The sessions with a token.
@@ -189,31 +147,17 @@ impl Sessions {
         self.that(|session| Arc::ptr_eq(&session.token, token))
     }
 
-    /// Does something with each session with a token. It waits for nothing.
+    /// Does something with each session with a token.
     pub(crate) fn each_of(&self, token: &Arc<Token>, act: impl Fn(&Session)) {
-        for part in &self.parts {
-            let part = read(&part.0);
-            part.values()
-                .filter(|session| Arc::ptr_eq(&session.token, token))
-                .for_each(|it| act(it));
-        }
+        self.each(|session| {
+            if Arc::ptr_eq(&session.token, token) {
+                act(session);
+            }
+        });
     }
 
     /// All there are.
     pub(crate) fn all(&self) -> Vec<Arc<Session>> {
         self.that(|_| true)
-    }
-
-    fn that(&self, chosen: impl Fn(&Arc<Session>) -> bool) -> Vec<Arc<Session>> {
-        let mut all = Vec::new();
-        for part in &self.parts {
-            all.extend(read(&part.0).values().filter(|session| chosen(session)).cloned());
-        }
-        all
-    }
-
-    fn part(&self, handle: SessionHandle) -> Option<&Part> {
-        let parts = u64::try_from(PARTS).ok()?;
-        self.parts.get(usize::try_from(handle.0 % parts).ok()?)
     }
 }

@@ -113,7 +113,7 @@ impl Token {
 
     /// A token object, if this application may see it.
     pub(crate) fn token_object(&self, id: &ObjectId) -> Result<Arc<Object>> {
-        let object = match self.cache.get(&self.stored, id)? {
+        let object = match self.cache.get(&*self.stored, id)? {
             Ok(object) => object,
             Err(seen) => self.load(id, seen)?,
         };
