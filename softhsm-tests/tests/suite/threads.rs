@@ -10,7 +10,7 @@ use strongroom_softhsm_tests::SoftHsm2::{Passes, Races};
 use strongroom_softhsm_tests::raw::{Ended, Forked};
 use strongroom_softhsm_tests::world::slot_of;
 use strongroom_softhsm_tests::{
-    InitArgs, LABEL, Module, Rv, Session, USER_PIN, World, case, merge, t,
+    Attribute, InitArgs, LABEL, Module, Rv, Session, USER_PIN, World, case, long, merge, t,
 };
 
 use crate::keys;
@@ -168,5 +168,150 @@ fn killed_while_creating_objects() {
             acknowledged = all;
             assert_eq!(module.finalize(), Rv::OK);
         }
+    });
+}
+
+/// What one thread of [`everything_at_once`] does again and again, and what it may be told.
+type Part = (&'static str, fn(&World, usize) -> Rv, &'static [CK_RV]);
+
+/// Opens a session, and closes it when the work is done: a thread that logs out, or sets a PIN, does not
+/// wait for those of others.
+fn in_session(world: &World, work: impl FnOnce(&Session<'_>) -> Result<(), Rv>) -> Rv {
+    let session =
+        match world.module().open_session(world.slot(), CKF_SERIAL_SESSION | CKF_RW_SESSION) {
+            Ok(handle) => Session { module: world.module(), slot: world.slot(), handle },
+            Err(refused) => return refused,
+        };
+    let done = work(&session);
+    assert_eq!(session.close(), Rv::OK, "C_CloseSession");
+    done.err().unwrap_or(Rv::OK)
+}
+
+fn ok(rv: Rv) -> Result<(), Rv> {
+    if rv == Rv::OK { Ok(()) } else { Err(rv) }
+}
+
+/// The objects of a template, by a search that another thread's logout may end.
+fn search(session: &Session<'_>, template: &[Attribute]) -> Result<Vec<CK_OBJECT_HANDLE>, Rv> {
+    let Session { module, handle, .. } = *session;
+    ok(module.find_objects_init(handle, template))?;
+    let found = module.find_objects(handle, 50)?;
+    ok(module.find_objects_final(handle)).map(|()| found)
+}
+
+/// Somebody logs out, or destroys what was found, between any two calls of a thread.
+const GONE: &[CK_RV] = &[
+    CKR_OK,
+    CKR_USER_NOT_LOGGED_IN,
+    CKR_OBJECT_HANDLE_INVALID,
+    CKR_KEY_HANDLE_INVALID,
+    CKR_OPERATION_NOT_INITIALIZED,
+];
+
+const PARTS: &[Part] = &[
+    (
+        "login",
+        |world, _| in_session(world, |session| ok(session.login(CKU_USER, USER_PIN))),
+        // The PIN is always one of the two; a login waits for nobody, so it can meet the other.
+        &[CKR_OK, CKR_USER_ALREADY_LOGGED_IN, CKR_PIN_INCORRECT],
+    ),
+    (
+        "logout",
+        |world, _| in_session(world, |session| ok(session.logout())),
+        &[CKR_OK, CKR_USER_NOT_LOGGED_IN],
+    ),
+    (
+        "sign",
+        |world, _| {
+            in_session(world, |session| {
+                for key in search(session, &t![CKA_CLASS => CKO_SECRET_KEY])? {
+                    session.sign(CKM_SHA256_HMAC, key, b"data")?;
+                }
+                Ok(())
+            })
+        },
+        GONE,
+    ),
+    (
+        "find",
+        |world, _| {
+            in_session(world, |session| {
+                for object in search(session, &[])? {
+                    session.get(object, CKA_LABEL)?;
+                }
+                Ok(())
+            })
+        },
+        GONE,
+    ),
+    (
+        "create and destroy",
+        |world, round| {
+            in_session(world, |session| {
+                let private = round % 2 == 0;
+                let more = t![CKA_TOKEN => round % 3 > 0, CKA_PRIVATE => private, CKA_LABEL => "x"];
+                let secret = merge(&keys::secret(CKK_GENERIC_SECRET, &[7; 32]), &more);
+                let key = session.create(&secret)?;
+                session.set(key, &t![CKA_LABEL => "y"]).with(())?;
+                ok(session.destroy(key))
+            })
+        },
+        GONE,
+    ),
+    (
+        "destroy what others made",
+        |world, _| {
+            in_session(world, |session| {
+                let found = search(session, &t![CKA_LABEL => "y"])?;
+                found.into_iter().try_for_each(|object| ok(session.destroy(object)))
+            })
+        },
+        GONE,
+    ),
+    (
+        "set the PIN",
+        |world, _| {
+            in_session(world, |session| {
+                let set = |old: &str, new: &str| {
+                    ok(world.module().set_pin(session.handle, old.into(), new.into()))
+                };
+                set(USER_PIN, "another-pin")?;
+                // Whatever becomes of the session, the token has its PIN again.
+                set("another-pin", USER_PIN)
+            })
+        },
+        &[CKR_OK],
+    ),
+];
+
+/// Login, logout, signatures, searches, objects that come and go, and a PIN that is set, all on one token
+/// at once. Nobody waits for ever (the harness looks), and each is told what he may be told.
+#[test]
+fn everything_at_once() {
+    let reason = "it was written for one thread at a time (#573, #757)";
+    case(Races(reason), |world| {
+        let keep = world.user();
+        let secret = keys::secret(CKK_GENERIC_SECRET, &[1; 32]);
+        let stays = t![CKA_TOKEN => true, CKA_PRIVATE => true, CKA_LABEL => "stays"];
+        keep.create(&merge(&secret, &stays)).expect("C_CreateObject");
+        let time = Duration::from_secs(if long() { 60 } else { 5 });
+        let end = Instant::now() + time;
+        thread::scope(|scope| {
+            for (name, part, allowed) in PARTS {
+                scope.spawn(move || {
+                    let (mut rounds, mut well) = (0, 0);
+                    while Instant::now() < end {
+                        let rv = part(world, rounds);
+                        assert!(allowed.iter().any(|allowed| rv == *allowed), "{name}: {rv:?}");
+                        rounds += 1;
+                        well += usize::from(rv == Rv::OK);
+                    }
+                    assert!(well > 0, "{name}: none of {rounds} came to its end");
+                });
+            }
+        });
+        let rv = keep.login(CKU_USER, USER_PIN);
+        assert!(rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN, "{rv:?}");
+        assert_eq!(keep.find(&t![CKA_LABEL => "stays"]).len(), 1);
     });
 }
