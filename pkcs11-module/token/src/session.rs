@@ -14,7 +14,6 @@ use crate::recall::Recall;
 use crate::search::Search;
 use crate::sessions::Sessions;
 use crate::slot::Slot;
-use crate::sync::read;
 use crate::token::Token;
 
 /// A session. What changes is behind one lock, so that calls on one session wait for each other
