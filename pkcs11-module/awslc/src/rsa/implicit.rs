@@ -92,9 +92,8 @@ struct Random(HmacKey);
 
 impl Random {
     fn new(private_exponent: &[u8], ciphertext: &[u8]) -> Result<Self> {
-        let mut key = HmacKey::new(&SHA256, &SHA256.digest(private_exponent)?)?.start()?;
-        key.update(ciphertext)?;
-        Ok(Self(HmacKey::new(&SHA256, &key.finish()?)?))
+        let key = HmacKey::new(&SHA256, &SHA256.digest(private_exponent)?)?.mac(&[ciphertext])?;
+        Ok(Self(HmacKey::new(&SHA256, &key)?))
     }
 
     /// So many bytes for a purpose: of the number of a block, the purpose, and the length in bits.
@@ -105,11 +104,8 @@ impl Random {
             if out.len() >= len {
                 break;
             }
-            let mut mac = self.0.start()?;
-            mac.update(&block.to_be_bytes())?;
-            mac.update(purpose)?;
-            mac.update(&bits.to_be_bytes())?;
-            out.extend_from_slice(&mac.finish()?);
+            let parts = [&block.to_be_bytes(), purpose, &bits.to_be_bytes()];
+            out.extend_from_slice(&self.0.mac(&parts)?);
         }
         out.truncate(len);
         Ok(out)
