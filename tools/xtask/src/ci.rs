@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::failure::{Failure, Result};
 use crate::process;
-use steps::STEPS;
+use steps::{LONG, STEPS};
 
 /// `ci`.
 #[derive(clap::Args)]
@@ -14,7 +14,7 @@ pub(crate) struct Args {
     /// Run this step alone, with those that it needs
     #[arg(long, value_name = "STEP")]
     only: Option<String>,
-    /// Let tests that try by chance, or try every place, go on for hours
+    /// Let tests that try by chance, or try every place, go on for hours, and build the release twice
     #[arg(long)]
     long: bool,
     /// List the steps
@@ -65,7 +65,7 @@ impl Report {
 /// Runs the steps.
 pub(crate) fn run(args: &Args) -> Result {
     if args.list {
-        for step in STEPS {
+        for step in STEPS.iter().chain(LONG) {
             println!("{:<12} {}", step.name, step.about);
         }
         return Ok(());
@@ -74,25 +74,26 @@ pub(crate) fn run(args: &Args) -> Result {
         process::go_on_for_long();
     }
     let mut reports = Vec::new();
-    for step in chosen(args.only.as_deref())? {
+    for step in chosen(args)? {
         reports.push(report(step, &reports));
     }
     summary(&reports)
 }
 
 /// All steps, or one with what it needs.
-fn chosen(only: Option<&str>) -> Result<Vec<&'static Step>> {
-    let Some(name) = only else {
-        return Ok(STEPS.iter().collect());
+fn chosen(args: &Args) -> Result<Vec<&'static Step>> {
+    let Some(name) = args.only.as_deref() else {
+        let long = if args.long { LONG } else { &[] };
+        return Ok(STEPS.iter().chain(long).collect());
     };
-    let step = STEPS.iter().find(|step| step.name == name).ok_or_else(|| {
+    let step = STEPS.iter().chain(LONG).find(|step| step.name == name).ok_or_else(|| {
         Failure::new(
             format!("There is no step {name}."),
             "`cargo xtask ci --list` names the steps there are.",
         )
     })?;
     let wanted = |other: &&Step| other.name == name || step.needs.contains(&other.name);
-    Ok(STEPS.iter().filter(wanted).collect())
+    Ok(STEPS.iter().chain(LONG).filter(wanted).collect())
 }
 
 /// Runs a step, unless one that it needs has not passed.

@@ -1,10 +1,11 @@
 //! What is shipped: the module, the keytool and the daemon, built for release.
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use crate::debian;
-use crate::failure::Result;
-use crate::process::{cargo, run};
+use crate::failure::{Failure, Result};
+use crate::process::{cargo, program, run};
 
 /// The release, as built.
 #[derive(Debug)]
@@ -15,6 +16,12 @@ pub(crate) struct Release {
     pub(crate) keytool: PathBuf,
     /// The daemon.
     pub(crate) daemon: PathBuf,
+}
+
+impl Release {
+    fn files(&self) -> [&Path; 3] {
+        [&self.module, &self.keytool, &self.daemon]
+    }
 }
 
 const PACKAGES: &[&str] =
@@ -44,8 +51,44 @@ pub(crate) fn kryoptic() -> Result<PathBuf> {
     Ok(folder.join("release/libkryoptic_pkcs11.so"))
 }
 
+/// Builds what is committed here twice, from sources in two places, and compares the bytes.
+pub(crate) fn reproduce() -> Result {
+    let folder = target().join("reproducible");
+    let one = rebuilt(&folder.join("here"))?;
+    let other = rebuilt(&folder.join("and/elsewhere"))?;
+    for (one, other) in one.files().into_iter().zip(other.files()) {
+        let [bytes, others] =
+            [one, other].map(|file| fs::read(file).map_err(|error| Failure::file(file, &error)));
+        let (bytes, others) = (bytes?, others?);
+        if bytes.is_empty() || bytes != others {
+            return Err(Failure::new(
+                format!("{} and {} differ.", one.display(), other.display()),
+                "`diffoscope` shows where; a path or a time of the build is the usual reason.",
+            ));
+        }
+        println!("{}: {} bytes, twice the same", one.display(), bytes.len());
+    }
+    Ok(())
+}
+
+/// Builds what is committed here from sources at a place, with nothing that was built before.
+fn rebuilt(sources: &Path) -> Result<Release> {
+    if sources.exists() {
+        fs::remove_dir_all(sources).map_err(|error| Failure::file(sources, &error))?;
+    }
+    run(program("git", ["clone", "--quiet", "."]).arg(sources))?;
+    let built = sources.join("target");
+    let command = &mut cargo(["build", "--release", "--locked"]);
+    run(command.args(PACKAGES).current_dir(sources).env("CARGO_TARGET_DIR", &built))?;
+    Ok(release_in(&built))
+}
+
 fn release() -> Release {
-    let folder = target().join("release");
+    release_in(&target())
+}
+
+fn release_in(target: &Path) -> Release {
+    let folder = target.join("release");
     Release {
         module: folder.join("libstrongroom_pkcs11.so"),
         keytool: folder.join("strongroom"),

@@ -141,6 +141,14 @@ pub(super) const STEPS: &[Step] = &[
     Step { name: "miri", about: "the unsafe code of the edge under Miri", needs: &[], run: miri },
 ];
 
+/// Those that run with `--long` alone.
+pub(super) const LONG: &[Step] = &[Step {
+    name: "reproducible",
+    about: "two builds of the release, in two places, have the same bytes",
+    needs: &[],
+    run: release::reproduce,
+}];
+
 fn packages() -> Result {
     debian::install(&debian::DEMO.iter().chain(debian::CI).collect::<Vec<_>>())
 }
