@@ -396,6 +396,14 @@ impl Config {
         })
     }
 
+    /// Reads one file of SoftHSM2's.
+    ///
+    /// # Errors
+    /// If it cannot be read, or SoftHSM2 would not start with it.
+    pub fn load_softhsm2(path: &Path) -> Result<Self, ConfigError> {
+        softhsm2::load(path)
+    }
+
     /// The configuration of a process whose keys are with the daemon at this socket.
     fn remote(socket: PathBuf) -> Self {
         Self { socket: Some(socket), ..Self::plain(PathBuf::new(), Seal::None) }

@@ -34,6 +34,11 @@ impl Password {
         Self { source, read: std::cell::OnceCell::new() }
     }
 
+    /// A password that is known.
+    pub(crate) fn known(password: &str) -> Self {
+        Self { source: Source::default(), read: Secret::new(password.to_owned()).into() }
+    }
+
     fn get(&self) -> Result<&str> {
         if self.read.get().is_none() {
             let _first = self.read.set(self.source.read()?);

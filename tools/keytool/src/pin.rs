@@ -19,7 +19,7 @@ pub(crate) type Secret = Zeroizing<String>;
 const MAX_LEN: u64 = 4096;
 
 /// The places to look for one secret.
-#[derive(Clone)]
+#[derive(Clone, Default)]
 pub(crate) struct Source {
     /// What it is, for prompts and errors: "the user PIN".
     pub(crate) what: &'static str,
