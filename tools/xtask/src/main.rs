@@ -11,6 +11,7 @@ mod ci;
 mod debian;
 mod demo;
 mod failure;
+mod fuzz;
 mod image;
 mod process;
 mod release;
@@ -42,6 +43,8 @@ enum Command {
     Bench(bench::Args),
     /// Count the instructions of the hot path, and hold them against the ceiling
     Instructions(bench::Instructions),
+    /// Have a fuzzer make up what goes in wherever bytes come in
+    Fuzz(fuzz::Args),
     /// Build what the OCI image of the daemon is made of
     Image,
     /// Write a list of all that the release is made of (CycloneDX)
@@ -66,6 +69,7 @@ fn run(command: Command) -> Result {
         Command::Ci(args) => ci::run(&args),
         Command::Bench(args) => bench::run(&args),
         Command::Instructions(args) => bench::instructions(&args),
+        Command::Fuzz(args) => fuzz::run(&args),
         Command::Image => image::make(),
         Command::Sbom => sbom::make(),
         Command::Tables(args) => tables::run(&args),

@@ -1,6 +1,7 @@
 //! `tables`: the parts of README.md, CONFORMANCE.md and PROTOCOL.md that are written down elsewhere.
 
 use crate::failure::Result;
+use crate::fuzz;
 use crate::process::{cargo, run_and_quote as start};
 
 /// `tables`.
@@ -18,6 +19,7 @@ pub(crate) fn run(args: &Args) -> Result {
 
 /// Fails if a table is not as it should be.
 pub(crate) fn check() -> Result {
+    fuzz::check_table()?;
     start(writer().arg("--check"))
 }
 

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use super::Step;
 use crate::failure::{Failure, Result};
 use crate::process::{capture, cargo, program, run_and_quote as run, succeeds, tool};
-use crate::{bench, debian, demo, image, release, sbom, tables};
+use crate::{bench, debian, demo, fuzz, image, release, sbom, tables};
 
 /// SoftHSM2's module, for comparison.
 const SOFTHSM2: &str = "softhsm/libsofthsm2.so";
@@ -21,12 +21,6 @@ pub(super) const STEPS: &[Step] = &[
         about: "the list of what the release is made of names every crate, with its licence",
         needs: &[],
         run: sbom::check,
-    },
-    Step {
-        name: "fuzz",
-        about: "what a fuzzer sends to the daemon's wires compiles",
-        needs: &["packages"],
-        run: fuzz,
     },
     Step { name: "docs", about: "the documentation has no dead link", needs: &[], run: docs },
     Step { name: "tests", about: "unit and integration tests", needs: &["packages"], run: tests },
@@ -138,6 +132,12 @@ pub(super) const STEPS: &[Step] = &[
         needs: &["packages", "release"],
         run: bench::check_soak,
     },
+    Step {
+        name: "fuzz",
+        about: "ten seconds of each target of the fuzzer",
+        needs: &["packages"],
+        run: fuzz::check,
+    },
     Step { name: "miri", about: "the unsafe code of the edge under Miri", needs: &[], run: miri },
 ];
 
@@ -160,11 +160,6 @@ fn format() -> Result {
 fn clippy() -> Result {
     let command = ["clippy", "--workspace", "--all-targets", "--locked", "--", "--deny=warnings"];
     run(&mut cargo(command))
-}
-
-/// A workspace of its own. The fuzzer is LLVM's, in C++; to run it takes the nightly compiler.
-fn fuzz() -> Result {
-    run(&mut cargo(["check", "--locked", "--manifest-path=tools/fuzz/Cargo.toml"]))
 }
 
 fn docs() -> Result {

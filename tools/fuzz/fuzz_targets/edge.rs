@@ -1,0 +1,5 @@
+//! Whatever the fuzzer makes up: see `edge` in `tools/hostile`.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| strongroom_hostile::run("edge", data));

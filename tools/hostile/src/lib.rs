@@ -1,0 +1,65 @@
+//! What must hold whatever comes in, wherever bytes do: for each of these places a function that takes
+//! any bytes, and panics where something does not hold.
+//!
+//! `tools/fuzz` has LLVM's fuzzer call them; the tests of this crate call them with what is kept in its
+//! corpus, and with changes of it that are the same each time.
+
+#![deny(unsafe_code)]
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a fuzz target fails by panicking"
+)]
+
+mod configuration;
+mod der;
+mod edge;
+mod made;
+mod operator;
+mod p11kit;
+mod parameters;
+mod pkcs12;
+mod policy;
+mod rows;
+mod softhsm2;
+mod templates;
+mod wire;
+mod world;
+
+/// A place where bytes come in, and what must hold there.
+pub struct Target {
+    /// The name of the fuzz target, and of its corpus.
+    pub name: &'static str,
+    /// How many changes of a kept file the tests try: fewer where each takes long.
+    pub times: usize,
+    /// Panics where something does not hold.
+    pub run: fn(&[u8]),
+}
+
+/// Each of them.
+pub static TARGETS: [Target; 12] = [
+    Target { name: "configuration", times: 200, run: configuration::run },
+    Target { name: "der", times: 500, run: der::run },
+    Target { name: "edge", times: 20, run: edge::run },
+    Target { name: "operator", times: 1000, run: operator::run },
+    Target { name: "p11kit", times: 1000, run: p11kit::run },
+    Target { name: "parameters", times: 50, run: parameters::run },
+    Target { name: "pkcs12", times: 20, run: pkcs12::run },
+    Target { name: "policy", times: 20, run: policy::run },
+    Target { name: "rows", times: 5, run: rows::run },
+    Target { name: "softhsm2", times: 50, run: softhsm2::run },
+    Target { name: "templates", times: 20, run: templates::run },
+    Target { name: "wire", times: 1000, run: wire::run },
+];
+
+/// Runs the target of this name.
+///
+/// # Panics
+///
+/// Where something does not hold, and if there is no such target.
+pub fn run(name: &str, data: &[u8]) {
+    let target = TARGETS.iter().find(|target| target.name == name).expect("a target");
+    (target.run)(data);
+}
