@@ -49,6 +49,9 @@ const END: &str = "<!-- fuzzing: end -->";
 const LIMITS: [&str; 4] =
     ["-timeout=20", "-rss_limit_mb=2048", "-malloc_limit_mb=1024", "-detect_leaks=0"];
 
+/// SQLite has static variables of one name twice, which C lets it have.
+const SANITIZER: (&str, &str) = ("ASAN_OPTIONS", "detect_odr_violation=0");
+
 /// Runs the targets, and says what came of it.
 pub(crate) fn run(args: &Args) -> Result {
     let targets = chosen(&args.targets)?;
@@ -137,6 +140,7 @@ fn run_all(targets: &[String], programs: &Path, args: &Args) -> Result<Vec<Run>>
         while let Some(target) = next() {
             let run = run_one(target, programs, args.seconds)?;
             println!("{}", run.line());
+            run.find.iter().flat_map(|(_, said)| said).for_each(|line| println!("{line}"));
             runs.push(run);
         }
         Ok(runs)
@@ -167,7 +171,8 @@ fn run_one(target: &str, programs: &Path, seconds: u64) -> Result<Run> {
         .arg("-print_final_stats=1")
         .arg(format!("-artifact_prefix={}/", finds.display()))
         .args([&found, &kept])
-        .env("TMPDIR", &scratch);
+        .env("TMPDIR", &scratch)
+        .env(SANITIZER.0, SANITIZER.1);
     let output = capture(&mut command);
     // Whatever a process leaves behind that crashed.
     fs::remove_dir_all(&scratch).map_err(|error| Failure::file(&scratch, &error))?;
@@ -238,8 +243,12 @@ fn keep(target: &str, programs: &Path) -> Result {
     let scratch = scratch(target);
     fs::create_dir_all(&scratch).map_err(|error| Failure::file(&scratch, &error))?;
     command.args(["-set_cover_merge=1", "-max_len=4096"]).args(LIMITS);
-    let outcome =
-        run_and_quote(command.args([kept(target), found(target)]).env("TMPDIR", &scratch));
+    let outcome = run_and_quote(
+        command
+            .args([kept(target), found(target)])
+            .env("TMPDIR", &scratch)
+            .env(SANITIZER.0, SANITIZER.1),
+    );
     fs::remove_dir_all(&scratch).map_err(|error| Failure::file(&scratch, &error))?;
     outcome
 }
