@@ -15,7 +15,9 @@ use cryptoki_sys::*;
 // The module's functions, which are found by their names.
 use strongroom_pkcs11 as _;
 use strongroom_token::layouts;
-use strongroom_types::{AttributeInfo, Attributes, Field, Layout, Param, Params, Value, attribute};
+use strongroom_types::{
+    AttributeInfo, Attributes, Field, Layout, MechanismType, Param, Params, Value, attribute,
+};
 use tempfile::TempDir;
 
 use crate::world::tells;
@@ -62,6 +64,8 @@ enum Kind {
     /// Room for numbers, how many, and the place of their number.
     Found,
     Mechanism,
+    /// One whose parameter is that of a message: it may be as long as another of the same mechanism.
+    OfMessage,
     /// Attributes and their number.
     Template,
     /// The same, with room for values.
@@ -73,8 +77,8 @@ enum Kind {
 }
 
 use Kind::{
-    Flags, Found, In, List, Mechanism, Message, Null, Number, Object, Out, Place, Query, Session,
-    Slot, Template,
+    Flags, Found, In, List, Mechanism, Message, Null, Number, Object, OfMessage, Out, Place, Query,
+    Session, Slot, Template,
 };
 
 /// A function: where it is in the list, and its arguments.
@@ -165,16 +169,16 @@ functions! {
     C_DeriveKey(Session, Mechanism, Object, Template, Place(1));
     C_EncapsulateKey(Session, Mechanism, Object, Template, Out, Place(1));
     C_DecapsulateKey(Session, Mechanism, Object, Template, In, Place(1));
-    C_WrapKeyAuthenticated(Session, Mechanism, Object, Object, In, Out);
-    C_UnwrapKeyAuthenticated(Session, Mechanism, Object, In, Template, In, Place(1));
+    C_WrapKeyAuthenticated(Session, OfMessage, Object, Object, In, Out);
+    C_UnwrapKeyAuthenticated(Session, OfMessage, Object, In, Template, In, Place(1));
     C_SeedRandom(Session, In);
     C_GenerateRandom(Session, In);
-    C_MessageEncryptInit(Session, Mechanism, Object);
+    C_MessageEncryptInit(Session, OfMessage, Object);
     C_EncryptMessage(Session, Message, In, In, Out);
     C_EncryptMessageBegin(Session, Message, In);
     C_EncryptMessageNext(Session, Message, In, Out, Number);
     C_MessageEncryptFinal(Session);
-    C_MessageDecryptInit(Session, Mechanism, Object);
+    C_MessageDecryptInit(Session, OfMessage, Object);
     C_DecryptMessage(Session, Message, In, In, Out);
     C_DecryptMessageBegin(Session, Message, In);
     C_DecryptMessageNext(Session, Message, In, Out, Number);
@@ -484,7 +488,8 @@ impl<'a> Caller<'a> {
                 let at = if fault < 8 { 0 } else { memory.words(&vec![0; room]) };
                 words.extend([at, ulong(room), memory.words(&[0])]);
             }
-            Mechanism => words.push(if fault < 4 { 0 } else { memory.mechanism(u)? }),
+            Mechanism => words.push(if fault < 4 { 0 } else { memory.mechanism(u, layouts)? }),
+            OfMessage => words.push(memory.mechanism(u, strongroom_token::message_layouts)?),
             Template => {
                 let mut template =
                     if fault % 2 == 0 { made::whole(u)? } else { made::template(u)? };
@@ -595,9 +600,13 @@ impl Memory {
     }
 
     /// A `CK_MECHANISM` whose parameter is of one of its layouts.
-    fn mechanism(&mut self, u: &mut Unstructured<'_>) -> Result<CK_ULONG> {
+    fn mechanism(
+        &mut self,
+        u: &mut Unstructured<'_>,
+        layouts: fn(MechanismType) -> Option<&'static [Layout]>,
+    ) -> Result<CK_ULONG> {
         let id = made::mechanism(u)?;
-        let layout = *u.choose(layouts(id).expect("a mechanism"))?;
+        let layout = *u.choose(layouts(id).unwrap_or(&[&[]]))?;
         let fault = u.arbitrary::<u8>()?;
         let params = made::params(u, layout)?;
         let row = strongroom_mechanisms::Policy::Legacy.mechanism(id).expect("a row");

@@ -5,8 +5,8 @@ use arbitrary::{Result, Unstructured};
 use strongroom_mechanisms::{KEY_TYPES, Policy};
 use strongroom_types::attribute::ATTRIBUTES;
 use strongroom_types::{
-    Attributes, Bytes, Class, Field, Kind, Layout, MechanismType, Param, Params, Value, attribute,
-    ck,
+    AttributeInfo, Attributes, Bytes, Class, Field, Kind, Layout, MechanismType, Param, Params,
+    Value, attribute, ck,
 };
 
 /// Curves as CKA_EC_PARAMS has them: P-256, P-384, Ed25519 and X25519 by their identifiers, one by its
@@ -151,6 +151,22 @@ pub(crate) fn whole(u: &mut Unstructured<'_>) -> Result<Attributes> {
     Ok(all)
 }
 
+/// Of a template what is of its attributes' kinds: of a parameter nothing else comes as far as the wire.
+fn of_their_kinds(template: &Attributes) -> Attributes {
+    let mut kept = Attributes::default();
+    for (id, value) in template.iter() {
+        let fits = AttributeInfo::find(id).is_some_and(|info| value.is(info.kind));
+        match value {
+            Value::Attributes(inner) if fits => {
+                kept.put(id, Value::Attributes(of_their_kinds(inner)))
+            }
+            value if fits => kept.put(id, value.clone()),
+            _ => {}
+        }
+    }
+    kept
+}
+
 /// A parameter that is of a layout.
 pub(crate) fn params(u: &mut Unstructured<'_>, layout: Layout) -> Result<Params> {
     layout.iter().map(|field| param(u, *field)).collect::<Result<Vec<_>>>().map(Params::from_iter)
@@ -183,7 +199,7 @@ fn param(u: &mut Unstructured<'_>, field: Field) -> Result<Param> {
             let rest = params(u, layout)?;
             Param::Structure([Param::Ulong(tag)].into_iter().chain(rest).collect())
         }
-        Field::Template => Param::Template(template(u)?),
+        Field::Template => Param::Template(of_their_kinds(&template(u)?)),
         Field::OutHandle | Field::OutPtr(_) | Field::OutPtrBits(_) => Param::Place(u.arbitrary()?),
     })
 }
