@@ -155,7 +155,10 @@ pub(crate) fn whole(u: &mut Unstructured<'_>) -> Result<Attributes> {
 fn of_their_kinds(template: &Attributes) -> Attributes {
     let mut kept = Attributes::default();
     for (id, value) in template.iter() {
-        let fits = AttributeInfo::find(id).is_some_and(|info| value.is(info.kind));
+        let fits = AttributeInfo::find(id).is_some_and(|info| match value {
+            Value::Bytes(date) if info.kind == Kind::Date => matches!(date.len(), 0 | 8),
+            value => value.is(info.kind),
+        });
         match value {
             Value::Attributes(inner) if fits => {
                 kept.put(id, Value::Attributes(of_their_kinds(inner)))

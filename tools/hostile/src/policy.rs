@@ -59,6 +59,10 @@ const OTHER_USES: [Flag; 7] = [
 
 /// The calls of a thief at a strict token.
 pub(crate) fn run(data: &[u8]) {
+    // The fuzzer sees what is compared; a thief who has the value needs no calls.
+    if tells(data, &VALUE) {
+        return;
+    }
     thread_local! {
         static WORLD: Renewed = Renewed::new(KeyPolicy::Strict);
     }
