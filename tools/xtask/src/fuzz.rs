@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::failure::{Failure, Result};
-use crate::process::{capture, cargo, program, run_and_quote, succeeds, tool};
+use crate::process::{capture, cargo, nightly, program, run_and_quote, tool};
 use crate::release;
 
 /// `fuzz`.
@@ -88,10 +88,7 @@ fn chosen(wanted: &[String]) -> Result<Vec<String>> {
 
 /// Builds every target, and says where the programs are.
 fn build() -> Result<PathBuf> {
-    if !succeeds(&mut program("rustup", ["run", "nightly", "cargo", "--version"])) {
-        let install = ["toolchain", "install", "nightly", "--profile=minimal"];
-        run_and_quote(&mut program("rustup", install))?;
-    }
+    nightly()?;
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
     let target = folder().join("build");
     let command = ["run", "nightly", "cargo", "fuzz", "build", "--fuzz-dir", FOLDER];

@@ -151,6 +151,19 @@ pub(crate) fn tool(name: &'static str) -> Result {
     run_and_quote(command.env("CARGO_PROFILE_DEV_DEBUG", "0"))
 }
 
+/// The compiler of tomorrow, with Miri and the sources of Rust's own library.
+pub(crate) fn nightly() -> Result {
+    let miri = ["run", "nightly", "cargo", "miri", "--version"];
+    let sources = ["component", "list", "--toolchain=nightly", "--installed"];
+    let listed = capture(&mut program("rustup", sources))?;
+    let sources = String::from_utf8_lossy(&listed.stdout).lines().any(|line| line == "rust-src");
+    if sources && succeeds(&mut program("rustup", miri)) {
+        return Ok(());
+    }
+    let install = ["toolchain", "install", "nightly", "--profile=minimal"];
+    run_and_quote(program("rustup", install).arg("--component=miri,rust-src"))
+}
+
 /// A command as a person would type it at the root of the repository.
 pub(crate) fn text(command: &Command) -> String {
     let variables = command.get_envs().filter_map(|(name, value)| {

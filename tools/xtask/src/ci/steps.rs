@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use super::Step;
 use crate::failure::{Failure, Result};
-use crate::process::{capture, cargo, program, run_and_quote as run, succeeds, tool};
+use crate::process::{capture, cargo, nightly, program, run_and_quote as run, succeeds, tool};
 use crate::{bench, debian, demo, fuzz, image, release, sbom, tables};
 
 /// SoftHSM2's module, for comparison.
@@ -142,12 +142,20 @@ pub(super) const STEPS: &[Step] = &[
 ];
 
 /// Those that run with `--long` alone.
-pub(super) const LONG: &[Step] = &[Step {
-    name: "reproducible",
-    about: "two builds of the release, in two places, have the same bytes",
-    needs: &[],
-    run: release::reproduce,
-}];
+pub(super) const LONG: &[Step] = &[
+    Step {
+        name: "reproducible",
+        about: "two builds of the release, in two places, have the same bytes",
+        needs: &[],
+        run: release::reproduce,
+    },
+    Step {
+        name: "sanitizer",
+        about: "no two threads meet at a place in memory, as LLVM's thread sanitizer sees it",
+        needs: &[],
+        run: sanitizer,
+    },
+];
 
 fn packages() -> Result {
     debian::install(&debian::DEMO.iter().chain(debian::CI).collect::<Vec<_>>())
@@ -280,16 +288,26 @@ fn own_tests_strongroom() -> Result {
     run(program("softhsm-tests/p11test", []).arg(release::build()?.module))
 }
 
+/// Rust's own library is built anew, so that it is watched as well. AWS-LC and SQLite are not: what they
+/// share they lock by the C library's functions, which are. And the system is called by them too, or
+/// pages that are given back and come again would look like shared ones.
+fn sanitizer() -> Result {
+    nightly()?;
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let command =
+        ["run", "nightly", "cargo", "test", "-Zbuild-std", "--locked", "--lib", "--tests"];
+    let packages =
+        ["functions", "keystore", "token"].map(|it| format!("--package=strongroom-{it}"));
+    run(program("rustup", command)
+        .args(["--no-fail-fast", "--target", &triple, "--target-dir"])
+        .arg(release::target().join("sanitizer"))
+        .args(packages)
+        .env("RUSTFLAGS", "-Zsanitizer=thread --cfg=rustix_use_libc"))
+}
+
 /// The interpreter of Rust, which sees what no test can: wrong pointers.
 fn miri() -> Result {
-    let here = succeeds(&mut program("rustup", ["run", "nightly", "cargo", "miri", "--version"]));
-    if !here {
-        let components = "--component=miri,rust-src";
-        run(&mut program(
-            "rustup",
-            ["toolchain", "install", "nightly", "--profile=minimal", components],
-        ))?;
-    }
+    nightly()?;
     let command = ["run", "nightly", "cargo", "miri", "test", "--locked", "--lib"];
     run(program("rustup", command).arg("--package=strongroom-pkcs11"))
 }
