@@ -318,11 +318,9 @@ fn may_wrap(wrapping: &Object, target: &Object) -> Result<()> {
             "CKA_WRAP_WITH_TRUSTED of the key is true, and CKA_TRUSTED of the wrapping key is not";
         return Err(Error::KeyNotWrappable.since(why));
     }
+    // As a search does: whoever makes the wrapping key does not try out values that are not told.
     let template = wrapping.attributes.get(attribute::WRAP_TEMPLATE);
-    let matches = |template: &Attributes| {
-        template.iter().all(|(id, wanted)| target.attributes.value(id) == Some(wanted))
-    };
-    if template.is_some_and(|template| !matches(template)) {
+    if template.is_some_and(|template| !target.matches(template)) {
         return Err(Error::KeyNotWrappable
             .since("the key is not as CKA_WRAP_TEMPLATE of the wrapping key demands"));
     }

@@ -150,12 +150,14 @@ static NOTHING_HALF: SeparationRule = SeparationRule {
 };
 
 static NOTHING_TOLD: SeparationRule = SeparationRule {
-    rule: "no search, no check value of a piece, no digest in a key's place and no error code tells of a \
-           secret value",
+    rule: "no search, no copy, no template of a wrapping key, no check value of a piece, no digest in a \
+           key's place and no error code tells of a secret value",
     reason: "each would tell a key bit by bit",
     policies: ALL,
     tests: &[
         "search::a_sensitive_value_never_matches",
+        "objects::a_copy_does_not_tell_the_value_of_a_key",
+        "wrap::a_template_of_a_wrapping_key_does_not_tell_the_value_of_a_key",
         "objects::what_may_be_read_of_a_key",
         "digest::the_digest_of_an_hmac_key_that_may_not_leave",
         "check_values::what_was_given_up_is_not_tried_out",

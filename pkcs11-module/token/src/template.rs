@@ -5,7 +5,7 @@ use strongroom_types::rule::{Default, Flags, Rule};
 use strongroom_types::{Attributes, Class, Error, KeyType, Kind, Result, Value, attribute};
 
 use crate::certificate;
-use crate::rules::{Rules, UNAVAILABLE};
+use crate::rules::{Rules, UNAVAILABLE, hidden};
 use crate::separation::{Act, complete_uses, judge};
 
 /// How an object comes into being; decides which footnotes hold.
@@ -362,7 +362,10 @@ pub(crate) fn changed(
         let rule = rules.find(id).ok_or_else(|| no_such_attribute(id))?;
         well_formed(rule, value)?;
         // SoftHSM2 refuses what is fixed even where it is so already.
-        let repeats = object.value(id) == Some(value) && !author.compatible;
+        // And nobody learns whether a value is the one that may not leave the token: not by what comes of
+        // it, and not by how long a comparison takes.
+        let repeats =
+            !author.compatible && !hidden(object, rule) && object.value(id) == Some(value);
         if repeats && change == Change::Copy {
             continue;
         }

@@ -793,6 +793,22 @@ fn copies() {
 }
 
 #[test]
+fn a_copy_does_not_tell_the_value_of_a_key() {
+    case(Passes, |world| {
+        let session = world.user();
+        let closed = t![CKA_SENSITIVE => true, CKA_EXTRACTABLE => false];
+        let key = session.create(&merge(&keys::secret(CKK_AES, &[1; 16]), &closed));
+        let key = key.expect("a key");
+        for guess in [[1_u8; 16], [2; 16]] {
+            let rv = session.copy(key, &t![CKA_VALUE => guess.as_slice()]).err();
+            assert_eq!(rv, Some(Rv(CKR_ATTRIBUTE_READ_ONLY)), "{guess:?}");
+            let rv = session.set(key, &t![CKA_VALUE => guess.as_slice()]);
+            assert_eq!(rv, CKR_ATTRIBUTE_READ_ONLY, "{guess:?}");
+        }
+    });
+}
+
+#[test]
 fn only_the_security_officer_trusts() {
     case(Passes, |world| {
         let session = world.user();

@@ -568,6 +568,23 @@ fn templates_of_wrapping_keys() {
 }
 
 #[test]
+fn a_template_of_a_wrapping_key_does_not_tell_the_value_of_a_key() {
+    case(Passes, |world| {
+        let session = world.user();
+        let value = [2; 32];
+        let closed = merge(&keys::secret(CKK_AES, &value), &t![CKA_SENSITIVE => true]);
+        let key = session.create(&closed).expect("a key");
+        for guess in [value, [3; 32]] {
+            let tries = t![CKA_WRAP_TEMPLATE => t![CKA_VALUE => guess.as_slice()]];
+            let wrapping = merge(&keys::secret(CKK_AES, &[1; 32]), &tries);
+            let wrapping = session.create(&wrapping).expect("a wrapping key");
+            let rv = session.wrap(CKM_AES_KEY_WRAP, wrapping, key).expect_err("no value matches");
+            assert!(rv == CKR_KEY_HANDLE_INVALID || rv == CKR_KEY_NOT_WRAPPABLE, "{rv:?}");
+        }
+    });
+}
+
+#[test]
 fn a_template_of_a_key_says_which_keys_come_from_it() {
     const NOT_APPLIED: &str = "it is compared, not applied (#441)";
     let rows = &[
