@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     thread,
     time::Duration,
 };
@@ -207,15 +207,17 @@ fn others_commit_search_and_change_pins_meanwhile() {
     }
     let stop = AtomicBool::new(false);
     let go = || !stop.load(Ordering::Relaxed);
+    let [made, logins, searches, changes] = [const { AtomicU64::new(0) }; 4];
+    let counts = [&made, &logins, &searches, &changes];
+    let add = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed);
     thread::scope(|scope| {
         // A writer, which logs in again when it has to, and an object that is replaced all the time.
         let writer = scope.spawn(|| {
             let token = first(&place.store());
-            let (mut made, mut logins) = (0, 0);
             let mut user = token.unlock(Role::User, USER_PIN).unwrap();
             while go() {
-                let number = made + 1000;
-                let revision = made + 1;
+                let number = made.load(Ordering::Relaxed) + 1000;
+                let revision = number - 999;
                 let terms = [term(b"new"), term(b"again")];
                 let (new, again) = (&terms[0], &terms[1]);
                 let replace = Change::Replace {
@@ -226,52 +228,53 @@ fn others_commit_search_and_change_pins_meanwhile() {
                     terms: again,
                 };
                 match token.commit(Some(&user), &[create(number, true, b"new", new), replace]) {
-                    Ok(()) => made += 1,
+                    Ok(()) => drop(add(&made)),
                     Err(Error::Locked) => {
                         user = token.unlock(Role::User, USER_PIN).unwrap();
-                        logins += 1;
+                        add(&logins);
                     }
                     Err(error) => panic!("{error}"),
                 }
             }
-            (made, logins)
         });
         // A reader, to whom nothing is ever missing.
         let reader = scope.spawn(|| {
             let token = first(&place.store());
             let mut user = token.unlock(Role::User, USER_PIN).unwrap();
-            let mut searches = 0;
             while go() {
                 match token.find(Some(&user), Some(true), &term(b"old"), None, 999) {
                     Ok(found) => assert!(found.len() >= 49, "{}", found.len()),
                     Err(Error::Locked) => user = token.unlock(Role::User, USER_PIN).unwrap(),
                     Err(error) => panic!("{error}"),
                 }
-                searches += 1;
+                add(&searches);
             }
-            searches
         });
         // The same PIN, wrapped anew: neither change makes the other fail.
         let changer = scope.spawn(|| {
             let token = first(&place.store());
-            let mut changes = 0;
             while go() {
                 token.set_pin(Role::User, USER_PIN, USER_PIN).unwrap();
-                changes += 1;
+                add(&changes);
                 thread::sleep(Duration::from_millis(300));
             }
-            changes
         });
-        for _ in 0..3 {
+        // Three times at least, and until each of them has come to do what it does.
+        let mut rotations = 0;
+        while rotations < 3 || counts.iter().any(|count| count.load(Ordering::Relaxed) == 0) {
             // Whoever changes a PIN all the time keeps this out for a while.
             while let Err(error) = rotate(&token) {
                 assert!(matches!(error, Error::Busy), "{error}");
             }
+            rotations += 1;
+            let ended = [&writer, &reader, &changer].iter().any(|thread| thread.is_finished());
+            let stuck = ended || rotations == 1000;
+            stop.store(stuck, Ordering::Relaxed);
+            assert!(!stuck, "{counts:?}");
         }
         stop.store(true, Ordering::Relaxed);
-        let (made, logins) = writer.join().unwrap();
-        assert!(made > 0 && logins > 0, "{made} objects, {logins} logins");
-        assert!(reader.join().unwrap() > 0 && changer.join().unwrap() > 0);
+        [writer, reader, changer].into_iter().for_each(|thread| thread.join().unwrap());
+        let made = made.load(Ordering::Relaxed);
         let user = token.unlock(Role::User, USER_PIN).unwrap();
         let count = |body| token.find(Some(&user), None, &term(body), None, 99_999).unwrap().len();
         assert_eq!(u64::try_from(count(b"new")).unwrap(), made);
