@@ -121,14 +121,14 @@ fn sessions_come_and_go_in_eight_threads() {
 }
 
 /// Kills a process again and again while it creates objects. Whatever C_CreateObject has
-/// acknowledged is there afterwards, whole; and at most one more.
+/// acknowledged is there afterwards, whole; and at most one more for each that was killed.
 #[test]
 fn killed_while_creating_objects() {
     let reason = "objects are written in place, without a rename or an fsync";
     case(Races(reason), |world| {
         let module = token(world);
         let mut acknowledged = 0;
-        for round in 0..15_u32 {
+        for (round, killed) in (0..15_u32).zip(1..) {
             let path = world.directory().join(format!("acknowledged {round}"));
             let child = Forked::start(|| {
                 let session = login(module, anew(module));
@@ -164,8 +164,9 @@ fn killed_while_creating_objects() {
             acknowledged += number;
             let all = session.find(&t![CKA_CLASS => CKO_SECRET_KEY]).len();
             assert!(all >= acknowledged, "{all} of {acknowledged}");
-            assert!(all <= acknowledged + 1, "half an object: {all} of {acknowledged}");
-            acknowledged = all;
+            // A daemon may come to the end of the last call of a round in the course of a later one.
+            let most = acknowledged + killed;
+            assert!(all <= most, "half an object: {all} of {acknowledged}, {killed} killed");
             assert_eq!(module.finalize(), Rv::OK);
         }
     });

@@ -72,6 +72,10 @@ pub(crate) const CI: &[Package] = &[
         name: "libstrongswan-extra-plugins",
         sign: Sign::Library("ipsec/plugins/libstrongswan-pkcs11.so"),
     },
+    Package {
+        name: "libstrongswan-standard-plugins",
+        sign: Sign::Library("ipsec/plugins/libstrongswan-openssl.so"),
+    },
     Package { name: "python3", sign: Sign::Program("python3") },
     Package {
         name: "python3-prometheus-client",
