@@ -63,7 +63,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const READERS: usize = 4;
 
 /// A commit with more steps than this touches pages all over the file.
-const BULK: usize = 4096;
+const BULK: usize = 1024;
 /// So many KiB of them are then kept in memory: else each is read and written many times.
 const ROOMY: u32 = 64 * 1024;
 
@@ -551,5 +551,17 @@ mod tests {
         let words = files.beside(&files.generation()).unwrap();
         words.write_all_at(&9_u64.to_ne_bytes(), 8).unwrap();
         assert!(matches!(frozen().header(), Err(Error::Corrupt(_))), "a loss is one for it, too");
+    }
+
+    #[test]
+    fn what_is_kept_of_a_file_is_taken_in_one_piece() {
+        let dir = Scratch::new();
+        let sqlite = made(&dir);
+        let built = format!("DEFAULT_PCACHE_INITSZ=-{PAGES}");
+        let counted = sqlite.with(|open| {
+            let sql = "SELECT count(*) FROM pragma_compile_options WHERE compile_options = ?1";
+            open.sql.query_row(sql, [&built], |row| row.get::<_, i64>(0)).map_err(failure)
+        });
+        assert_eq!(counted.unwrap(), 1, "SQLite is to be built with the flags of .cargo/config.toml");
     }
 }
