@@ -1,6 +1,6 @@
 //! Counting.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -14,54 +14,68 @@ pub(crate) type Done<'a> = Box<dyn Fn() -> Result + 'a>;
 
 /// What one call costs, in seconds, when so many threads do it: the time divided by the calls of
 /// all of them. Each thread makes its work, and warms up for a tenth of the time.
+///
+/// All have one beginning and one end, whenever the kernel lets each of them run: more threads than
+/// processors would else have the machine to themselves, one after the other, at the edges of the
+/// time, and the sum of what each counted in a time of its own be more than the machine can do.
 pub(crate) fn cost<'a>(
     threads: u32,
     time: Duration,
     start: &(dyn Fn(usize) -> Result<Done<'a>> + Sync),
 ) -> Result<f64> {
-    let warm = |thread| {
-        let work = start(thread)?;
-        count(time / 10, &work)?;
-        Ok::<_, crate::Failure>(work)
-    };
-    if threads <= 1 {
-        return Ok(1.0 / count(time, &warm(0)?)?);
-    }
-    let threads = usize::try_from(threads)?;
-    let barrier = Barrier::new(threads);
+    let threads = usize::try_from(threads)?.max(1);
+    let (barrier, beginning) = (Barrier::new(threads), OnceLock::new());
     let one = |thread| {
-        let work = warm(thread);
+        let warm = start(thread).and_then(|work| {
+            Count::of(&work, Instant::now(), time / 10)?;
+            Ok(work)
+        });
         barrier.wait();
-        count(time, &work?)
+        Count::of(&warm?, *beginning.get_or_init(Instant::now), time)
     };
-    let rates: Vec<Result<f64>> = thread::scope(|scope| {
+    let counts: Result<Vec<Count>> = thread::scope(|scope| {
         let one = &one;
-        let started: Vec<_> = (0..threads).map(|thread| scope.spawn(move || one(thread))).collect();
-        started
+        let others: Vec<_> = (1..threads).map(|thread| scope.spawn(move || one(thread))).collect();
+        let first = one(0);
+        let others = others
             .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into())))
-            .collect()
+            .map(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".into())));
+        std::iter::once(first).chain(others).collect()
     });
-    Ok(1.0 / rates.into_iter().sum::<Result<f64>>()?)
+    Ok(Count::of_all(&counts?))
 }
 
-/// How many times a second this thread does it.
-fn count(time: Duration, work: &Done<'_>) -> Result<f64> {
-    let start = Instant::now();
-    let (mut times, mut batch, mut before) = (0.0, 1_u32, Duration::ZERO);
-    loop {
-        for _ in 0..batch {
-            work()?;
+/// How often something was done, and how long after the beginning that was over.
+#[derive(Clone, Copy)]
+struct Count {
+    times: f64,
+    over: Duration,
+}
+
+impl Count {
+    /// Does it until so much time has gone by since the beginning, and once at least.
+    fn of(work: &Done<'_>, beginning: Instant, time: Duration) -> Result<Self> {
+        let (mut times, mut batch, mut before) = (0.0, 1_u32, beginning.elapsed());
+        loop {
+            for _ in 0..batch {
+                work()?;
+            }
+            times += f64::from(batch);
+            let over = beginning.elapsed();
+            if over >= time {
+                return Ok(Self { times, over });
+            }
+            if over - before < TICK {
+                batch *= 2;
+            }
+            before = over;
         }
-        times += f64::from(batch);
-        let elapsed = start.elapsed();
-        if elapsed >= time {
-            return Ok(times / elapsed.as_secs_f64());
-        }
-        if elapsed - before < TICK {
-            batch *= 2;
-        }
-        before = elapsed;
+    }
+
+    /// What each time took, of all that were counted from one beginning.
+    fn of_all(counts: &[Self]) -> f64 {
+        let over = counts.iter().map(|count| count.over).max().unwrap_or_default();
+        over.as_secs_f64() / counts.iter().map(|count| count.times).sum::<f64>()
     }
 }
 
@@ -103,6 +117,17 @@ impl Spread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn who_is_late_ends_with_the_others() {
+        let late = Instant::now().checked_sub(Duration::from_secs(5)).unwrap();
+        let work: Done<'_> = Box::new(|| Ok(()));
+        let count = Count::of(&work, late, Duration::from_secs(1)).unwrap();
+        assert!(count.times < 2.0, "it does it once, since all others have ended");
+        let others = Count { times: 9.0, over: Duration::from_secs(1) };
+        let cost = Count::of_all(&[others, count]);
+        assert!((0.5..0.6).contains(&cost), "ten calls in five seconds: {cost}");
+    }
 
     #[test]
     fn the_median_is_in_the_middle() {
