@@ -17,6 +17,7 @@ use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, poll};
 use rustix::net::{
     AddressFamily, RecvFlags, SendFlags, SocketAddrUnix, SocketFlags, SocketType, connect, recv,
     send, socket_with,
@@ -312,8 +313,8 @@ struct Answers<'a> {
 impl Read for Answers<'_> {
     fn read(&mut self, place: &mut [u8]) -> io::Result<usize> {
         let socket = &self.socket.0;
-        let receive = |flags| move |place: &mut [u8]| Ok(recv(socket, place, flags)?.0);
-        let (look, sleep) = (receive(RecvFlags::DONTWAIT), receive(RecvFlags::empty()));
+        let look = |place: &mut [u8]| Ok(recv(socket, place, RecvFlags::DONTWAIT)?.0);
+        let sleep = || Ok(poll(&mut [PollFd::new(socket, PollFlags::IN)], None).map(drop)?);
         self.watch.read(self.waiting, 0, place, look, sleep)
     }
 }

@@ -562,6 +562,10 @@ mod tests {
             let sql = "SELECT count(*) FROM pragma_compile_options WHERE compile_options = ?1";
             open.sql.query_row(sql, [&built], |row| row.get::<_, i64>(0)).map_err(failure)
         });
-        assert_eq!(counted.unwrap(), 1, "SQLite is to be built with the flags of .cargo/config.toml");
+        assert_eq!(
+            counted.unwrap(),
+            1,
+            "SQLite is to be built with the flags of .cargo/config.toml"
+        );
     }
 }

@@ -52,8 +52,12 @@ impl Default for Watch {
 }
 
 impl Watch {
-    /// Reads into a place: `look` says that it would block where nothing is there yet, `sleep` waits.
-    /// So many threads of the process are at work meanwhile, and want processors too.
+    /// Reads into a place: `look` says that it would block where nothing is there yet, `sleep` waits
+    /// until there may be something. So many threads of the process are at work meanwhile, and want
+    /// processors too.
+    ///
+    /// Who slept looks again, and does not sleep in the read itself: a Unix socket wakes who reads from
+    /// it also when the other side has taken what was sent to it, for nothing, but not who polls.
     ///
     /// # Errors
     ///
@@ -64,7 +68,7 @@ impl Watch {
         at_work: usize,
         place: &mut [u8],
         look: impl Fn(&mut [u8]) -> io::Result<usize>,
-        sleep: impl FnOnce(&mut [u8]) -> io::Result<usize>,
+        sleep: impl Fn() -> io::Result<()>,
     ) -> io::Result<usize> {
         // What is there already was not waited for, and tells nothing of the next time.
         match look(place) {
@@ -80,9 +84,15 @@ impl Watch {
                 }
             }
         }
-        let outcome = sleep(place);
-        waiting.short = began.elapsed() < MOMENT;
-        outcome
+        loop {
+            let slept = sleep();
+            waiting.short = began.elapsed() < MOMENT;
+            slept?;
+            match look(place) {
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                seen => return seen,
+            }
+        }
     }
 
     /// Nothing if as many do already, or are at work, as may.
@@ -103,64 +113,96 @@ mod tests {
         Watch { most, awake: AtomicUsize::new(0) }
     }
 
-    fn nothing(_: &mut [u8]) -> io::Result<usize> {
-        Err(ErrorKind::WouldBlock.into())
+    /// Has something to read from this look on.
+    fn from_look(number: u32) -> impl Fn(&mut [u8]) -> io::Result<usize> {
+        let looks = Cell::new(0);
+        move |_| {
+            looks.set(looks.get() + 1);
+            if looks.get() < number { Err(ErrorKind::WouldBlock.into()) } else { Ok(1) }
+        }
     }
 
-    /// Has nothing, and may be asked once.
-    fn once() -> impl Fn(&mut [u8]) -> io::Result<usize> {
-        let asked = Cell::new(false);
-        move |place| {
-            assert!(!asked.replace(true), "it has no reason to stay awake");
-            nothing(place)
-        }
+    fn never() -> io::Result<()> {
+        panic!("it has no reason to sleep");
     }
 
     #[test]
     fn who_waited_long_sleeps() {
         let mut waiting = Waiting::default();
-        let long = |_: &mut [u8]| {
+        let long = || {
             thread::sleep(MOMENT * 2);
-            Ok(1)
+            Ok(())
         };
-        assert_eq!(watch(1).read(&mut waiting, 0, &mut [0], once(), long).unwrap(), 1);
+        assert_eq!(watch(1).read(&mut waiting, 0, &mut [0], from_look(2), long).unwrap(), 1);
         assert!(!waiting.short);
     }
 
     #[test]
     fn who_waited_for_a_moment_looks_and_then_sleeps() {
         let (watch, mut waiting) = (watch(1), Waiting { short: true });
-        let looks = Cell::new(0);
-        let third = |place: &mut [u8]| {
-            looks.set(looks.get() + 1);
-            if looks.get() < 3 { nothing(place) } else { Ok(1) }
-        };
         // A thread that the machine keeps from looking for a whole moment may sleep after all.
-        assert_eq!(watch.read(&mut waiting, 0, &mut [0], third, |_| Ok(1)).unwrap(), 1);
+        let third = from_look(3);
+        assert_eq!(watch.read(&mut waiting, 0, &mut [0], third, || Ok(())).unwrap(), 1);
         waiting.short = true;
-        assert_eq!(watch.read(&mut waiting, 0, &mut [0], nothing, |_| Ok(2)).unwrap(), 2);
+        let (slept, looks) = (Cell::new(false), Cell::new(0));
+        let asleep = |_: &mut [u8]| {
+            looks.set(looks.get() + 1);
+            if slept.get() { Ok(2) } else { Err(ErrorKind::WouldBlock.into()) }
+        };
+        let sleep = || {
+            slept.set(true);
+            Ok(())
+        };
+        assert_eq!(watch.read(&mut waiting, 0, &mut [0], asleep, sleep).unwrap(), 2);
         assert!(!waiting.short, "it looked in vain for as long as it may");
+        assert!(looks.get() > 2, "once at first, and once after it slept");
         assert_eq!(watch.awake.into_inner(), 0);
+    }
+
+    #[test]
+    fn who_was_woken_for_nothing_sleeps_on() {
+        let (sleeps, mut waiting) = (Cell::new(0), Waiting::default());
+        let sleep = || {
+            sleeps.set(sleeps.get() + 1);
+            Ok(())
+        };
+        assert_eq!(watch(1).read(&mut waiting, 0, &mut [0], from_look(4), sleep).unwrap(), 1);
+        assert_eq!(sleeps.get(), 3);
     }
 
     #[test]
     fn what_is_there_tells_nothing() {
         for short in [false, true] {
             let mut waiting = Waiting { short };
-            assert_eq!(watch(1).read(&mut waiting, 0, &mut [0], |_| Ok(1), nothing).unwrap(), 1);
+            assert_eq!(watch(1).read(&mut waiting, 0, &mut [0], from_look(1), never).unwrap(), 1);
             assert_eq!(waiting.short, short);
         }
     }
 
     #[test]
     fn no_more_than_may_stay_awake() {
-        let (watch, mut waiting) = (watch(1), Waiting { short: true });
+        let (watch, mut waiting) = (watch(1), Waiting::default());
+        // Who does not stay awake has slept before the second look.
+        let sleeps = |waiting: &mut Waiting, at_work| {
+            let (slept, looks) = (Cell::new(false), Cell::new(0));
+            let look = |_: &mut [u8]| {
+                looks.set(looks.get() + 1);
+                if slept.get() { Ok(1) } else { Err(ErrorKind::WouldBlock.into()) }
+            };
+            let sleep = || {
+                slept.set(true);
+                Ok(())
+            };
+            waiting.short = true;
+            watch.read(waiting, at_work, &mut [0], look, sleep).unwrap();
+            looks.get() == 2
+        };
         let another = watch.stay_awake(0).unwrap();
-        assert_eq!(watch.read(&mut waiting, 0, &mut [0], once(), |_| Ok(2)).unwrap(), 2);
-        waiting.short = true;
+        assert!(sleeps(&mut waiting, 0), "another stays awake");
         assert_eq!(watch.awake.load(Ordering::Relaxed), 1);
         drop(another);
-        assert_eq!(watch.read(&mut waiting, 1, &mut [0], once(), |_| Ok(2)).unwrap(), 2);
+        assert!(sleeps(&mut waiting, 1), "another is at work");
+        assert!(!sleeps(&mut waiting, 0), "nobody keeps it from staying awake");
         assert_eq!(watch.awake.into_inner(), 0);
     }
 
@@ -168,7 +210,11 @@ mod tests {
     fn what_goes_wrong_is_seen_at_once() {
         let (watch, mut waiting) = (watch(1), Waiting { short: true });
         let broken = |_: &mut [u8]| Err(ErrorKind::ConnectionReset.into());
-        let error = watch.read(&mut waiting, 0, &mut [0], broken, nothing).unwrap_err();
+        let error = watch.read(&mut waiting, 0, &mut [0], broken, never).unwrap_err();
         assert_eq!(error.kind(), ErrorKind::ConnectionReset);
+        let late = || Err(ErrorKind::TimedOut.into());
+        waiting.short = false;
+        let error = watch.read(&mut waiting, 0, &mut [0], from_look(2), late).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::TimedOut);
     }
 }

@@ -42,11 +42,10 @@ fn converse(server: &Server, mut stream: &UnixStream, peer: &Peer) -> io::Result
     stream.set_write_timeout(Some(PATIENCE))?;
     let mut inbox = Inbox::default();
     let Some(share) = welcome(server, stream, &mut inbox, peer)? else { return Ok(()) };
-    stream.set_read_timeout(Some(look))?;
     let most = usize::try_from(server.settings.frame).unwrap_or(usize::MAX);
     let caller = Caller { server, peer };
     let application = Observed::new(&share.application, &caller);
-    let mut requests = Requests::new(stream, server);
+    let mut requests = Requests::new(stream, server, look);
     let mut last = Instant::now();
     loop {
         match inbox.frame(&mut requests, most, PATIENCE) {

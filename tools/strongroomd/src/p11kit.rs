@@ -26,7 +26,6 @@ pub(crate) fn run(server: &Server, stream: &UnixStream, peer: &Peer) {
 }
 
 fn converse(server: &Server, stream: &UnixStream, peer: &Peer) -> io::Result<()> {
-    stream.set_read_timeout(Some(PATIENCE))?;
     stream.set_write_timeout(Some(PATIENCE))?;
     let share = server
         .application(0)
@@ -41,7 +40,7 @@ fn converse(server: &Server, stream: &UnixStream, peer: &Peer) -> io::Result<()>
     };
     let mut limits = Limits { patience: PATIENCE, ..Limits::default() };
     limits.body = limits.body.min(server.settings.frame);
-    serve(Requests::new(stream, server), Answers(stream), module, &limits)
+    serve(Requests::new(stream, server, PATIENCE), Answers(stream), module, &limits)
 }
 
 /// The way back to a client. Who does not take an answer is not read from either.
