@@ -14,6 +14,8 @@ use std::{
     sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak},
 };
 
+use crate::queue;
+
 static GATE: RwLock<()> = RwLock::new(());
 static RESIDENTS: Mutex<Vec<Weak<dyn Resident>>> = Mutex::new(Vec::new());
 
@@ -75,6 +77,7 @@ impl Drop for Entry {
 /// Dropped by the thread that made it, in the parent and in the child, it lets accesses go on.
 pub struct Quiesced {
     _gate: RwLockWriteGuard<'static, ()>,
+    _queue: queue::Quiet,
 }
 
 /// Closes every connection of every store of the process, and holds them closed.
@@ -98,7 +101,7 @@ pub fn quiesce() -> Quiesced {
     for resident in residents {
         resident.close();
     }
-    Quiesced { _gate: gate }
+    Quiesced { _gate: gate, _queue: queue::quiesce() }
 }
 
 #[cfg(test)]

@@ -14,7 +14,8 @@
 //! [`quiesce`] around the fork.
 //!
 //! Locks, outermost first: the queue of PIN checks, the gate in front of SQLite, the queue of
-//! writers, the connection. Sealing, opening and key derivation happen under none but the first.
+//! writers, the connection; and the list of that first queue, behind which nothing is locked. Sealing,
+//! opening and key derivation happen under none but the first.
 
 #![deny(unsafe_code)]
 

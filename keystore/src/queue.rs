@@ -9,9 +9,20 @@
 //! began again after each wrong PIN of somebody else, one guesser could keep the rightful user
 //! out for ever. What bounds parallel guessing is `[pin] lockout`, and nothing else.
 
+//!
+//! Such a lock belongs to the open file, which the parent and the child of a fork share. A child that is
+//! forked in the middle of somebody's turn would keep the turn if its parent were killed in it, for as
+//! long as it lives. So the files are on a list, and a child closes its copies: that lets go of nothing as
+//! long as the parent has the file open.
+
 use std::{
     fs::File,
     path::{Path, PathBuf},
+    process,
+    sync::{
+        Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
     time::Duration,
 };
 
@@ -24,11 +35,17 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// The name of the lock file in the store.
 pub(crate) const NAME: &str = "pin.lock";
 
+/// The lock files of those who have a turn or wait for one, by the numbers of their tickets. Nothing else
+/// is locked behind it.
+static FILES: Mutex<Vec<(u64, File)>> = Mutex::new(Vec::new());
+
 /// The queue of a store.
 pub(crate) struct PinQueue(PathBuf);
 
 /// A turn; the next begins when it is dropped.
-pub(crate) struct PinTurn(Option<File>);
+pub(crate) struct PinTurn {
+    _ticket: Option<Ticket>,
+}
 
 impl PinQueue {
     pub(crate) fn new(dir: &Path) -> Self {
@@ -36,24 +53,67 @@ impl PinQueue {
     }
 
     pub(crate) fn turn(&self) -> PinTurn {
-        let Ok(file) = beside(&self.0, 0).or_else(|_| read_beside(&self.0)) else {
-            return PinTurn(None);
-        };
+        let Some(ticket) = Ticket::new(&self.0) else { return PinTurn { _ticket: None } };
         let mut wait = Wait::new(PATIENCE);
-        while file.try_lock().is_err() {
+        while !ticket.is_first() {
             if !wait.once() {
-                return PinTurn(None);
+                return PinTurn { _ticket: None };
             }
         }
-        PinTurn(Some(file))
+        PinTurn { _ticket: Some(ticket) }
     }
 }
 
-impl Drop for PinTurn {
+/// A lock file that is on the list.
+struct Ticket(u64);
+
+impl Ticket {
+    /// Nothing if the file cannot be made.
+    fn new(path: &Path) -> Option<Self> {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        // Before the file is opened: no fork comes between.
+        let mut files = files();
+        let file = beside(path, 0).or_else(|_| read_beside(path)).ok()?;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        files.push((number, file));
+        Some(Self(number))
+    }
+
+    /// Takes the lock, if nobody has it.
+    fn is_first(&self) -> bool {
+        files().iter().any(|(number, file)| *number == self.0 && file.try_lock().is_ok())
+    }
+}
+
+impl Drop for Ticket {
     fn drop(&mut self) {
-        if let Some(file) = &self.0 {
-            // Explicitly: a descriptor that a child inherited must not keep the lock.
+        let mut files = files();
+        if let Some(at) = files.iter().position(|(number, _)| *number == self.0) {
+            let (_, file) = files.swap_remove(at);
+            // Explicitly: a descriptor that a child inherited without being told must not keep the lock.
             let _ = file.unlock();
+        }
+    }
+}
+
+fn files() -> MutexGuard<'static, Vec<(u64, File)>> {
+    FILES.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Held while the process forks: no lock file is opened meanwhile.
+pub(crate) struct Quiet {
+    files: MutexGuard<'static, Vec<(u64, File)>>,
+    parent: u32,
+}
+
+pub(crate) fn quiesce() -> Quiet {
+    Quiet { files: files(), parent: process::id() }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        if process::id() != self.parent {
+            self.files.clear();
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     common::{Place, SO_PIN, USER_PIN, argument, create, first, id, private, term},
     rotation::found_by,
 };
-use rustix::process::{Resource, Rlimit, setrlimit};
+use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
 use strongroom_keystore::{
     Change, Error, ObjectId, PinState, Role, Severity, Token, Unlocked, quiesce,
 };
@@ -299,6 +299,47 @@ fn a_process_may_fork_with_open_stores() {
         assert!(found.contains(&id(round << 32)) && found.contains(&id((round << 32) + 1)));
     }
     assert_sound(&place);
+}
+
+/// Forks while another thread checks PINs, and is killed at once; the child lives for as long as its
+/// standard input is open.
+#[test]
+#[ignore = "a process of another test"]
+fn forker_in_a_turn() {
+    let place = Place::of_parent();
+    let token = first(&place.store());
+    token.verify(Role::User, USER_PIN).unwrap();
+    thread::scope(|scope| {
+        scope.spawn(|| {
+            loop {
+                token.verify(Role::User, USER_PIN).unwrap();
+            }
+        });
+        thread::sleep(Duration::from_millis(argument().parse().unwrap()));
+        if fork() == 0 {
+            say("forked");
+            let _ = io::stdin().read_to_end(&mut Vec::new());
+            leave(0);
+        }
+        kill_process(getpid(), Signal::KILL).unwrap();
+    });
+}
+
+#[test]
+fn a_child_does_not_keep_the_turn_of_a_parent_that_was_killed() {
+    let place = Place::new();
+    let (_store, token, _) = place.token();
+    // A turn is most of the time of a check; but one may be just over.
+    for moment in [50, 57, 64] {
+        let mut parent = place.start("forker_in_a_turn", &moment.to_string());
+        assert!(heard(&mut parent).any(|line| line.unwrap() == "forked"));
+        let input = parent.stdin.take();
+        parent.wait().unwrap();
+        let start = Instant::now();
+        token.verify(Role::User, USER_PIN).unwrap();
+        assert!(start.elapsed() < Duration::from_secs(9), "the child has the turn");
+        drop(input);
+    }
 }
 
 #[test]
