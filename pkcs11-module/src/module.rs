@@ -12,6 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use strongroom_functions::{Cryptoki, Remote};
 use strongroom_token::{Config, Level, Log};
+use strongroom_types::reason::outrank;
 use strongroom_types::{Error, Layout, MechanismType, Result, SessionHandle};
 
 use crate::abi::{Quiet, Replaceable, at_work, brief, children_inherit, watch_exit, watch_forks};
@@ -150,7 +151,7 @@ fn keep_panics_quiet() {
 impl Call {
     /// What came of reading the arguments. Their faults are told only in a session that exists.
     pub(crate) fn read<T>(&self, session: SessionHandle, arguments: Result<T>) -> Result<T> {
-        arguments.or_else(|fault| self.session_info(session).and(Err(fault)))
+        arguments.or_else(|fault| outrank(|| self.session_info(session)).and(Err(fault)))
     }
 }
 

@@ -5,6 +5,7 @@
 //! arguments could not be read.
 
 use cryptoki_sys::CK_MECHANISM;
+use strongroom_types::reason::outrank;
 use strongroom_types::{Error, MechanismCall, ObjectHandle, Output, Result, Room, SessionHandle};
 
 use super::{object, session};
@@ -96,10 +97,13 @@ impl Operation {
 
     /// What came of reading the arguments. Their faults end the operation.
     fn read<T>(self, module: &Call, session: SessionHandle, arguments: Result<T>) -> Result<T> {
-        arguments.map_err(|fault| match (self.0)(&**module, session, None, ObjectHandle(0)) {
-            Err(Error::SessionHandleInvalid) => Error::SessionHandleInvalid,
-            // Whether there was an operation to end does not change what was wrong.
-            _ => fault,
+        arguments.or_else(|fault| {
+            outrank(|| match (self.0)(&**module, session, None, ObjectHandle(0)) {
+                Err(Error::SessionHandleInvalid) => Err(Error::SessionHandleInvalid),
+                // Whether there was an operation to end does not change what was wrong.
+                _ => Ok(()),
+            })
+            .and(Err(fault))
         })
     }
 }

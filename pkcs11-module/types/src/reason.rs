@@ -133,6 +133,22 @@ pub fn wanted() -> bool {
     RECORDING.get()
 }
 
+/// Asks what would outrank a fault that has been found already: if it fails, the reason is its own, and
+/// what was said of that fault is not told. Otherwise that stays.
+///
+/// # Errors
+///
+/// Those of what is asked.
+pub fn outrank<T>(ask: impl FnOnce() -> Result<T>) -> Result<T> {
+    let mut said = String::new();
+    note(|account| mem::swap(&mut account.why, &mut said));
+    let outcome = ask();
+    if outcome.is_ok() {
+        note(|account| account.why = said);
+    }
+    outcome
+}
+
 /// Says one thing that the call is about, if somebody wants to know.
 pub fn about(subject: impl FnOnce() -> Subject) {
     note(|account| account.about.push(subject()));
@@ -224,6 +240,27 @@ mod tests {
                 "none is without a reason"
             );
         }
+    }
+
+    #[test]
+    fn the_reason_is_that_of_the_error_that_is_answered() {
+        let fault = || Error::AttributeValueInvalid.because(|| "of the fault".into());
+        let ask = |answer: Result<()>| {
+            record(|| {
+                let fault = fault();
+                outrank(|| answer).err().unwrap_or(fault)
+            })
+        };
+        let (error, account) = ask(Err(Error::SessionHandleInvalid));
+        assert_eq!((error, &*account.why), (Error::SessionHandleInvalid, ""));
+        let (error, account) = ask(Ok(()));
+        assert_eq!((error, &*account.why), (Error::AttributeValueInvalid, "of the fault"));
+        let stumbles = || -> Result<()> {
+            let _ = Error::OperationNotInitialized.because(|| "on the way".into());
+            Ok(())
+        };
+        let (_, account) = record(|| (fault(), outrank(stumbles)));
+        assert_eq!(account.why, "of the fault");
     }
 
     #[test]

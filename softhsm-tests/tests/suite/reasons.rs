@@ -280,6 +280,28 @@ const SESSIONS: &[Row] = &[
         CKR_SESSION_HANDLE_INVALID,
         "no such",
     ),
+    // Which fault the arguments have does not matter where there is no session, and is not told.
+    (
+        |k| rv(k.session.module.create_object(4711, &t![CKA_TOKEN => b"12"])),
+        "C_CreateObject",
+        CKR_SESSION_HANDLE_INVALID,
+        "no such session",
+    ),
+    (
+        |k| {
+            let unknown = Mechanism::plain(CKM_VENDOR_DEFINED | 1);
+            k.session.module.sign_init(4711, Some(&unknown), k.aes)
+        },
+        "C_SignInit",
+        CKR_SESSION_HANDLE_INVALID,
+        "no such session",
+    ),
+    (
+        |k| k.session.module.verify(4711, In::Bytes(SECRET), In::Null(usize::MAX)),
+        "C_Verify",
+        CKR_SESSION_HANDLE_INVALID,
+        "no such session",
+    ),
     (
         |k| {
             let on_token = merge(&keys::data("x"), &t![CKA_TOKEN => true]);
