@@ -1,5 +1,6 @@
 //! The calls of a PKCS#11 module, as C sees them: the one file with `unsafe`, with `raw/later.rs`,
-//! which has the functions since 3.0, and `raw/words.rs`, which calls any function by its name.
+//! which has the functions since 3.0, and `raw/words.rs` and `raw/by_count.rs`, which call any function
+//! by its name.
 //!
 //! Everything here is safe to call. What a C caller may get wrong is expressed as data: a null
 //! pointer with a length ([`In::Null`]), a buffer of any size ([`Room`]), a missing length, a
@@ -9,6 +10,7 @@
 
 #![allow(unsafe_code, reason = "a function list of C is called here, and nowhere else")]
 
+mod by_count;
 mod later;
 mod words;
 

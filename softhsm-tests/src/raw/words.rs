@@ -10,7 +10,7 @@ use std::ptr;
 
 use cryptoki_sys::*;
 
-use super::{Ended, Forked, Module, address, exit_now, ulong};
+use super::{Ended, Forked, Module, address, by_count, exit_now, ulong};
 use crate::rv::Rv;
 
 /// A word of which nothing is known yet: what the module must not write keeps it.
@@ -109,26 +109,6 @@ pub fn go_on_in_a_child() {
     }
 }
 
-/// Calls a function with this many words.
-macro_rules! call_with {
-    ($symbol:expr, $words:expr; $($count:literal: $($index:literal)*;)*) => {
-        match $words.len() {
-            $($count => {
-                type Function = unsafe extern "C" fn($(call_with!(@word $index)),*) -> CK_RV;
-                // SAFETY: C passes numbers and pointers of a word's width alike, so this type calls
-                // any function of so many of them.
-                let function: Function = unsafe { *$symbol.cast::<Function>() };
-                // SAFETY: the function is the module's. What is wrong with the words is what the
-                // module has to find out; the pointers among them are good for what goes with them,
-                // or null, or go with a length that no memory has.
-                Rv(unsafe { function($($words[$index]),*) })
-            })*
-            count => panic!("no function has {count} arguments"),
-        }
-    };
-    (@word $index:literal) => { CK_ULONG };
-}
-
 impl Module {
     /// Calls a function by its name; nothing if the module does not export it.
     pub fn call(&self, name: &str, words: &[CK_ULONG]) -> Option<Rv> {
@@ -136,19 +116,9 @@ impl Module {
         // SAFETY: a symbol of this name is a function of the standard.
         let symbol =
             unsafe { self.library.get::<unsafe extern "C" fn()>(name.as_bytes_with_nul()) };
-        let function: unsafe extern "C" fn() = *symbol.ok()?;
-        let symbol = ptr::from_ref(&function);
-        Some(call_with! { symbol, words;
-            1: 0;
-            2: 0 1;
-            3: 0 1 2;
-            4: 0 1 2 3;
-            5: 0 1 2 3 4;
-            6: 0 1 2 3 4 5;
-            7: 0 1 2 3 4 5 6;
-            8: 0 1 2 3 4 5 6 7;
-            9: 0 1 2 3 4 5 6 7 8;
-            10: 0 1 2 3 4 5 6 7 8 9;
-        })
+        #[allow(clippy::as_conversions, reason = "what a function is becomes where it is")]
+        let function = *symbol.ok()? as *const ();
+        // SAFETY: the function is the module's; who writes the case sees to the words.
+        Some(Rv(unsafe { by_count::call(function, words) }))
     }
 }

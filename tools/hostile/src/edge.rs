@@ -8,6 +8,9 @@
 
 #![allow(unsafe_code, reason = "a function list of C is called here")]
 
+#[path = "../../../softhsm-tests/src/raw/by_count.rs"]
+mod by_count;
+
 use std::ptr;
 
 use arbitrary::{Result, Unstructured};
@@ -195,39 +198,11 @@ functions! {
     C_MessageVerifyFinal(Session);
 }
 
-/// Calls a function with this many words.
-macro_rules! call_with {
-    ($function:expr, $words:expr; $($count:literal: $($index:literal)*;)*) => {
-        match $words.len() {
-            $($count => {
-                type Function = unsafe extern "C" fn($(call_with!(@word $index)),*) -> CK_RV;
-                // SAFETY: C passes numbers and pointers of a word's width alike, so this type calls
-                // any function of so many of them.
-                let function: Function = unsafe { std::mem::transmute($function) };
-                // SAFETY: the pointers among the words are null, or go with a length that no memory
-                // has, or lead to memory of this call that is as long as it is said to be.
-                unsafe { function($($words[$index]),*) }
-            })*
-            count => panic!("no function has {count} arguments"),
-        }
-    };
-    (@word $index:literal) => { CK_ULONG };
-}
-
 fn call(function: *const (), words: &[CK_ULONG]) -> CK_RV {
     assert!(!function.is_null(), "a function is not in the list");
-    call_with! { function, words;
-        1: 0;
-        2: 0 1;
-        3: 0 1 2;
-        4: 0 1 2 3;
-        5: 0 1 2 3 4;
-        6: 0 1 2 3 4 5;
-        7: 0 1 2 3 4 5 6;
-        8: 0 1 2 3 4 5 6 7;
-        9: 0 1 2 3 4 5 6 7 8;
-        10: 0 1 2 3 4 5 6 7 8 9;
-    }
+    // SAFETY: it is a function of the list. The pointers among the words are null, or go with a length that
+    // no memory has, or lead to memory of this call that is as long as it is said to be.
+    unsafe { by_count::call(function, words) }
 }
 
 /// The module, initialised, with a token whose user is logged in.
