@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # BIND: dnssec-keyfromlabel and dnssec-signzone, with keys of the token.
 #
 # Debian 12's own BIND, 9.18, asks no token for keys: it is built without OpenSSL's engines ("no engine"),

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # The own tests of the cryptoki crate, as its package carries them.
 set -eu
 CLIENT=cryptoki

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # GnuTLS: certificates by certtool, and a TLS server and client with keys of the token.
 set -eu
 # Its server listens on every address: so it gets a network of its own, which is loopback alone.

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # Java: keytool, jarsigner, and a program over the provider SunPKCS11.
 set -eu
 CLIENT=java

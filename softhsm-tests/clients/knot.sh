@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # Knot DNS: keymgr and kzonesign, with keys of the token.
 set -eu
 CLIENT=knot

@@ -6,6 +6,11 @@
 # `fails_everywhere` that it must on every module. `we_differ` says that ours does, on purpose. After
 # `cannot_run REASON` no case is run, and each is written down as such.
 
+# A case fails when anything in it fails: the client before a pipe, too, and what is asked of it in a
+# substitution. So nobody behind a pipe ends before all is read.
+set -o pipefail
+shopt -s inherit_errexit
+
 : "${MODULE_UNDER_TEST:?is not set: it takes the path of the PKCS#11 module to test}"
 test -r "$MODULE_UNDER_TEST" || { echo "$MODULE_UNDER_TEST: no such module" >&2; exit 2; }
 MODULE=$(readlink -f "$MODULE_UNDER_TEST")
@@ -33,6 +38,13 @@ cannot_run() {
 
 need pkcs11-tool opensc
 need openssl openssl
+
+# first PATHS: the first of them that is there, or nothing.
+first() {
+    for path in "$@"; do
+        test ! -e "$path" || { echo "$path"; return; }
+    done
+}
 
 WORK=$(mktemp -d)
 SERVER=
@@ -102,7 +114,8 @@ start_daemon() {
 
 new_store first
 
-if pkcs11-tool --module "$MODULE" --show-info 2>/dev/null | grep -q SoftHSM; then
+pkcs11-tool --module "$MODULE" --show-info >"$WORK/info"
+if grep -q SoftHSM "$WORK/info"; then
     SOFTHSM2=yes
 else
     SOFTHSM2=no
@@ -198,10 +211,10 @@ backport() {
 # pkcs11_provider: where OpenSSL's provider is, in `PROVIDER`: the distribution's own, or that of
 # Debian 12's backports.
 pkcs11_provider() {
-    PROVIDER=$(ls /usr/lib/*/ossl-modules/pkcs11.so 2>/dev/null | head -n 1)
+    PROVIDER=$(first /usr/lib/*/ossl-modules/pkcs11.so)
     test -z "$PROVIDER" || return 0
     backport pkcs11-provider
-    PROVIDER=$(ls "$BACKPORTS"/usr/lib/*/ossl-modules/pkcs11.so 2>/dev/null | head -n 1)
+    PROVIDER=$(first "$BACKPORTS"/usr/lib/*/ossl-modules/pkcs11.so)
 }
 
 # provider_configuration [LINES]: OpenSSL's configuration with that provider, and lines for it.
@@ -227,7 +240,7 @@ CONF
 
 # openssl_engine: where the engine of libp11 is, in `ENGINE`.
 openssl_engine() {
-    ENGINE=$(ls /usr/lib/*/engines-3/pkcs11.so 2>/dev/null | head -n 1)
+    ENGINE=$(first /usr/lib/*/engines-3/pkcs11.so)
     need "${ENGINE:-engines-3/pkcs11.so}" libengine-pkcs11-openssl
 }
 
@@ -272,7 +285,7 @@ run() {
         echo "ok $name fails as expected: $known"
         record "$name" fail "$known"
     else
-        reason=$(grep -v '^$' "$WORK/log" | tail -n 8 | tr '\n\t' '  ')
+        reason=$(sed '/^$/d' "$WORK/log" | tail -n 8 | tr '\n\t' '  ')
         echo "FAIL $name status $status: $reason"
         record "$name" fail "status $status: $reason"
         FAILED=1
@@ -305,7 +318,7 @@ served() {
     SERVER=$!
     trap 'kill "$SERVER" 2>/dev/null || true; wait "$SERVER" || true; rm -f "$WORK/server.in"; cat "$WORK/server.log"' EXIT
     await grep -q '^ACCEPT 127' "$WORK/server.log"
-    port=$(sed -n 's/^ACCEPT 127[0-9.]*://p' "$WORK/server.log" | head -n 1)
+    port=$(sed -n '/^ACCEPT 127/{s/.*://p;q}' "$WORK/server.log")
     echo Q | timeout 60 openssl s_client -connect "127.0.0.1:$port" -CAfile "$certificate" \
         -verify_return_error "$version" >"$WORK/client.log" 2>&1 || {
         cat "$WORK/client.log"

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # nginx: a TLS server on loopback whose workers use a key of the token through OpenSSL's engine.
 set -eu
 CLIENT=nginx

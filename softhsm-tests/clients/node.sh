@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # Node.js: programs over pkcs11js and graphene-pk11.
 set -eu
 CLIENT=node

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # NSS: the module in a database of modutil, certificates by certutil, keys by pk12util, and a signed
 # document of poppler's pdfsig.
 set -eu

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # The scripts by which OpenSC tests its pkcs11-tool on SoftHSM2, as its source package carries them: they
 # call softhsm2-util and load the library by SoftHSM2's name, so both of ours lie there, and nothing else is
 # changed.

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # OpenSSH: keys of the token in ssh-keygen, ssh-agent and a login to a server of this machine.
 set -eu
 CLIENT=openssh

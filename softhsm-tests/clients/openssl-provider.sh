@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # OpenSSL 3 with pkcs11-provider, where the distribution has it: Debian 12 in its backports.
 set -eu
 CLIENT=openssl-provider

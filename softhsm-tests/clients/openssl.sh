@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # OpenSSL 3.0 with the engine of libp11.
 set -eu
 CLIENT=openssl

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # osslsigncode: Authenticode signatures over a script, with keys of the token through the engine.
 set -eu
 CLIENT=osslsigncode

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # p11-kit: a registered module, and the proxy in front of it.
 set -eu
 CLIENT=p11-kit
@@ -6,7 +6,7 @@ CLIENT=p11-kit
 need p11-kit p11-kit
 need p11tool gnutls-bin
 
-PROXY=$(ls /usr/lib/*/p11-kit-proxy.so 2>/dev/null | head -n 1)
+PROXY=$(first /usr/lib/*/p11-kit-proxy.so)
 need "${PROXY:-p11-kit-proxy.so}" p11-kit-modules
 
 # The user's configuration, in a home of its own, with this one module. p11-kit reads no user's
@@ -89,7 +89,7 @@ registered() {
 run "GnuTLS finds the registered module" registered
 
 # A server in front of the token, and p11-kit's own client module as its caller.
-CLIENT_MODULE=$(ls /usr/lib/*/pkcs11/p11-kit-client.so 2>/dev/null | head -n 1)
+CLIENT_MODULE=$(first /usr/lib/*/pkcs11/p11-kit-client.so)
 need "${CLIENT_MODULE:-p11-kit-client.so}" p11-kit-modules
 need /usr/libexec/p11-kit/p11-kit-server p11-kit
 

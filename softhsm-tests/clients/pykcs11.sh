@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # The own tests of PyKCS11, as its source package carries them: written for SoftHSM2, so a module of
 # ours stands in its place.
 set -eu

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # The own tests of python-pkcs11, as its source package carries them. They tell SoftHSM2 by the name
 # of its library, and then ask more; so ours is called by that name, in SoftHSM2's place.
 set -eu

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # Python: programs over python-pkcs11 and PyKCS11.
 set -eu
 CLIENT=python

@@ -1,4 +1,4 @@
-#!/bin/sh
+#!/bin/bash
 # SoftHSM2's own tool, which scripts everywhere call, on the module under test.
 set -eu
 CLIENT=softhsm2-util

@@ -1,10 +1,10 @@
-#!/bin/sh
+#!/bin/bash
 # strongSwan: certificates by its pki tool, with keys of the token through the plugin pkcs11.
 set -eu
 CLIENT=strongswan
 . "$(dirname "$0")/lib.sh"
 need pki strongswan-pki
-PLUGIN=$(ls /usr/lib/ipsec/plugins/libstrongswan-pkcs11.so 2>/dev/null | head -n 1)
+PLUGIN=$(first /usr/lib/ipsec/plugins/libstrongswan-pkcs11.so)
 need "${PLUGIN:-libstrongswan-pkcs11.so}" libstrongswan-extra-plugins
 
 new_token box >/dev/null
