@@ -90,13 +90,11 @@ impl Hmac {
     }
 
     fn running(&mut self) -> awslc::Result<&mut awslc::mac::Hmac> {
-        match &mut self.running {
-            Some(running) => Ok(running),
-            none => {
-                let key = keyed(&self.key, self.hash).map_err(|_| awslc::Error::Invalid)?;
-                Ok(none.insert(key.start()?))
-            }
-        }
+        let running = match self.running.take() {
+            Some(running) => running,
+            None => self.key()?.start()?,
+        };
+        Ok(self.running.insert(running))
     }
 }
 
