@@ -15,7 +15,7 @@ use crate::curve::{CURVES, Curve, Group};
 use crate::ec_key::SHORTEST;
 use crate::failure::{or, or_since, param};
 use crate::hash::{self, Hash};
-use crate::{Derivation, Encapsulated, Inputs, Key, Mechanism, curve, ec_key, montgomery};
+use crate::{Derivation, Encapsulated, Inputs, Key, Mechanism, cost, curve, ec_key, montgomery};
 
 /// The rows of this family.
 pub(crate) static ROWS: &[Mechanism] = &[
@@ -192,6 +192,7 @@ fn hashed(form: Form, hash: &Hash, secret: &[u8], shared: &[u8], wanted: usize) 
     if digests > MAX_DIGESTS {
         return Err(Error::KeySizeRange);
     }
+    cost::check(digests, 0, shared.len())?;
     let mut output = Bytes::new(Vec::with_capacity(digests * hash.output_len()));
     for counter in (1_u32..).take(digests) {
         let counter = counter.to_be_bytes();

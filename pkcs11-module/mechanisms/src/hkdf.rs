@@ -12,7 +12,7 @@ use crate::derive::{leading, value_of};
 use crate::failure::param;
 use crate::hash::Hash;
 use crate::prf::Prf;
-use crate::{Derivation, Heritage, Inputs, Makes, Mechanism};
+use crate::{Derivation, Heritage, Inputs, Makes, Mechanism, cost};
 
 /// `CK_HKDF_PARAMS`: whether to extract, whether to expand, the hash function, where the salt comes
 /// from, the salt, the key that is the salt, the information.
@@ -99,6 +99,7 @@ fn expand(hash: &Hash, key: &[u8], info: &[u8], wanted: Option<usize>) -> Result
     let blocks = wanted.div_ceil(hash.output_len());
     // The counter is one byte.
     let last = u8::try_from(blocks).map_err(|_| Error::KeySizeRange)?;
+    cost::check(blocks, 0, info.len())?;
     let prf = Prf::hmac(hash, key)?;
     let mut output = Bytes::new(Vec::with_capacity(blocks * hash.output_len()));
     let mut block = Bytes::default();

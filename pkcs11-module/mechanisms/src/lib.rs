@@ -23,6 +23,7 @@ mod aes_stream;
 mod aes_xts;
 mod chacha;
 mod contextual;
+mod cost;
 mod curve;
 mod curve448;
 mod derive;
@@ -78,6 +79,7 @@ mod tls;
 mod transport;
 mod whole;
 
+pub use cost::MOST_ROUNDS;
 pub use derive::{BLOCK, Computed, Derivation, Gives, Heritage, Inputs, Makes, Several, is_open};
 pub use key::{Key, KeyTypeRow, Parsed};
 pub use message::{Aead, Messages, Sealed, Terms};

@@ -8,7 +8,7 @@ use strongroom_types::{
 
 use crate::failure::{or_since, param};
 use crate::hash::{self, Hash};
-use crate::{Mechanism, secret};
+use crate::{Mechanism, cost, secret};
 
 /// `CK_PKCS5_PBKD2_PARAMS2`, and `CK_PKCS5_PBKD2_PARAMS`, where the length of the password is behind
 /// a pointer: where the salt comes from, the salt, iterations, pseudorandom function, its data, the
@@ -42,7 +42,7 @@ static PRFS: &[(u64, &Hash)] = &[
 ];
 
 /// Why they are not counted.
-const ITERATIONS: &str = "iterations is zero, or more than 32 bits";
+const ITERATIONS: &str = "iterations is zero, or too large";
 
 fn generate(params: &Params, key: &mut Attributes) -> Result<()> {
     let [
@@ -62,8 +62,10 @@ fn generate(params: &Params, key: &mut Attributes) -> Result<()> {
     }
     let (_, hash) =
         PRFS.iter().find(|(id, _)| id == prf).ok_or_else(|| param("there is no such prf here"))?;
+    let len = len(key)?;
+    cost::check(len.div_ceil(hash.output_len()), *iterations, salt.len())?;
     let iterations = u32::try_from(*iterations).map_err(|_| param(ITERATIONS))?;
-    let value = pbkdf2::derive(hash.algorithm, password, salt, iterations, len(key)?);
+    let value = pbkdf2::derive(hash.algorithm, password, salt, iterations, len);
     key.set(attribute::VALUE, value.map_err(or_since(Error::MechanismParamInvalid, ITERATIONS))?);
     Ok(())
 }

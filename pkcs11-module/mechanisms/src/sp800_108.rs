@@ -11,7 +11,7 @@ use strongroom_types::{
 use crate::derive::{Computed, Several, value_of};
 use crate::failure::param;
 use crate::prf::Prf;
-use crate::{Derivation, Gives, Heritage, Inputs, Makes, Mechanism, des, hash, secret};
+use crate::{Derivation, Gives, Heritage, Inputs, Makes, Mechanism, cost, des, hash, secret};
 
 /// `CK_SP800_108_COUNTER_FORMAT`.
 const COUNTER_FORMAT: Layout = &[Field::Bool, Field::Ulong];
@@ -189,6 +189,11 @@ fn compute(mode: Mode, inputs: &Inputs<'_>, lens: &[Option<usize>]) -> Result<Co
     let length = Length { keys: lens.iter().sum(), segments: segments * prf.len() };
     let pieces = data.iter().map(|piece| Piece::read(piece, &length, inputs));
     let pieces = pieces.collect::<Result<Vec<_>>>()?;
+    let fixed = pieces.iter().map(|piece| match piece {
+        Piece::Fixed(bytes) => bytes.len(),
+        Piece::Iteration(_) | Piece::Counter(_) => 0,
+    });
+    cost::check(segments, 0, fixed.fold(iv.len(), usize::saturating_add))?;
     let mut stream = Call::new(mode, prf, pieces, iv)?.start();
     let values = lens.iter().map(|len| stream.key(*len)).collect::<Result<Vec<_>>>()?;
     let gives = (1..values.len()).map(Gives::Key).collect();

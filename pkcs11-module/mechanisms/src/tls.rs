@@ -19,7 +19,7 @@ use crate::hash::Hash;
 use crate::prf::Prf;
 use crate::secret::{self, Secret};
 use crate::whole::{Direct, Signer, Verifier};
-use crate::{Derivation, Gives, Heritage, Inputs, Key, Makes, Mechanism};
+use crate::{Derivation, Gives, Heritage, Inputs, Key, Makes, Mechanism, cost};
 
 /// The length of a master secret in bytes (RFC 5246, 8.1), and of the secret that RSA transports.
 const MASTER: usize = 48;
@@ -165,6 +165,7 @@ fn prf(hash: u64, secret: &[u8], seed: &[&[u8]], len: usize) -> Result<Bytes> {
     let hash = Hash::named(hash, NO_HASH)?;
     let seed = Bytes::new(seed.concat());
     let prf = Prf::hmac(hash, secret)?;
+    cost::check(len.div_ceil(prf.len()), 0, seed.len())?;
     let mut out = Bytes::new(Vec::with_capacity(len.next_multiple_of(prf.len())));
     let mut a = prf.of(&[&seed])?;
     while out.len() < len {

@@ -50,7 +50,7 @@ pub use strongroom_keystore::config::{Config, Level, Log, Target};
 pub use strongroom_keystore::{
     ConfigError, Error as StoreError, KeyPolicy, Opener, Store, keep_secrets_on_heap, quiesce,
 };
-pub use strongroom_mechanisms::{keep_at_most, prepare};
+pub use strongroom_mechanisms::{MOST_ROUNDS, keep_at_most, prepare};
 
 use strongroom_functions::Hasher;
 use strongroom_mechanisms::{Digest, Policy};

@@ -55,6 +55,12 @@ impl Failure {
         Self::new(Exit::File, what).cause(cause)
     }
 
+    /// Says in which file it was.
+    pub(crate) fn in_file(mut self, path: &Path) -> Self {
+        self.what = format!("{}: {}", path.display(), self.what);
+        self
+    }
+
     /// The message as lines, each with the word that starts it.
     pub(crate) fn lines(&self) -> impl Iterator<Item = (&'static str, &str)> {
         let cause = self.cause.as_deref().map(|text| ("cause", text));

@@ -1,8 +1,15 @@
 //! What is in a file: keys and certificates, as PEM, DER or PKCS#12, encrypted or not.
 
+use std::cell::{Cell, OnceCell};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::{Duration, Instant};
+
 use der::Decode;
 use p12_keystore::Pkcs12Archive;
 use pkcs8::EncryptedPrivateKeyInfoRef;
+use pkcs8::pkcs5::EncryptionScheme;
+use pkcs8::pkcs5::pbes2::Kdf;
+use strongroom_token::MOST_ROUNDS;
 use x509_cert::certificate::Certificate;
 use zeroize::Zeroizing;
 
@@ -22,21 +29,52 @@ pub(crate) enum Material {
     Certificate(Vec<u8>),
 }
 
+/// The time that is taken to decrypt all that is in one file. How much work a password is says who wrote
+/// the file, for each key anew: what is honest takes seconds.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// The memory that scrypt is given, in bytes. OpenSSL gives 32 MiB.
+const MOST_MEMORY: u64 = 256 << 20;
+
+/// How often scrypt may do its work.
+const MOST_PASSES: u16 = 16;
+
 /// Asks for the password of a file when it turns out to be encrypted, and once only.
 pub(crate) struct Password {
     source: Source,
-    read: std::cell::OnceCell<Secret>,
+    read: OnceCell<Secret>,
+    /// Of the time for this file.
+    left: Cell<Duration>,
 }
 
 impl Password {
     /// A password that has not been needed yet.
     pub(crate) fn new(source: Source) -> Self {
-        Self { source, read: std::cell::OnceCell::new() }
+        Self { source, read: OnceCell::new(), left: Cell::new(PATIENCE) }
     }
 
     /// A password that is known.
     pub(crate) fn known(password: &str) -> Self {
-        Self { source: Source::default(), read: Secret::new(password.to_owned()).into() }
+        let read = Secret::new(password.to_owned()).into();
+        Self { read, ..Self::new(Source::default()) }
+    }
+
+    /// Decrypts with the password, in the time that is left. What takes longer is left behind: with the
+    /// failure the program ends.
+    fn decrypt<T: Send + 'static>(&self, der: &[u8], with: fn(&[u8], &str) -> T) -> Result<T> {
+        let (der, secret) = (Zeroizing::new(der.to_vec()), Secret::new(self.get()?.to_owned()));
+        let (done, wait) = channel();
+        let started = Instant::now();
+        // Nobody waits for the answer any more, if it can not be sent.
+        std::thread::spawn(move || done.send(with(&der, &secret)));
+        let outcome = wait.recv_timeout(self.left.get());
+        self.left.set(self.left.get().saturating_sub(started.elapsed()));
+        outcome.map_err(|error| match error {
+            RecvTimeoutError::Timeout => {
+                too_much(&format!("it takes longer than {} seconds", PATIENCE.as_secs()))
+            }
+            RecvTimeoutError::Disconnected => wrong_password(&error),
+        })
     }
 
     fn get(&self) -> Result<&str> {
@@ -152,8 +190,42 @@ fn encrypted(der: &[u8], password: &Password) -> Result<Vec<Material>> {
         Failure::content("this encrypted private key cannot be read", error)
             .help("it must be encrypted with PBES2: openssl pkcs8 -topk8 -v2 aes-256-cbc")
     })?;
-    let plain = info.decrypt(password.get()?).map_err(|error| wrong_password(&error))?;
-    private(PrivateKey::from_pkcs8(plain.as_bytes()))
+    affordable(&info.encryption_algorithm)?;
+    let plain = password.decrypt(der, |der, password| {
+        EncryptedPrivateKeyInfoRef::try_from(der)?.decrypt(password)
+    })?;
+    private(PrivateKey::from_pkcs8(plain.map_err(|error| wrong_password(&error))?.as_bytes()))
+}
+
+/// Refuses a file whose password takes more work than anybody wants for a key.
+fn affordable(scheme: &EncryptionScheme) -> Result<()> {
+    match scheme.pbes2().map(|parameters| &parameters.kdf) {
+        Some(Kdf::Pbkdf2(kdf)) if u64::from(kdf.iteration_count) > MOST_ROUNDS => {
+            let count = kdf.iteration_count;
+            Err(too_much(&format!("PBKDF2 has {count} iterations, and {MOST_ROUNDS} are the most")))
+        }
+        Some(Kdf::Scrypt(kdf)) => {
+            let block = 128 * u64::from(kdf.block_size);
+            let memory = kdf.cost_parameter.saturating_mul(block);
+            match memory <= MOST_MEMORY && kdf.parallelization <= MOST_PASSES {
+                true => Ok(()),
+                false => Err(too_much(&format!(
+                    "scrypt wants {} MiB of memory, {} times; {} MiB, {MOST_PASSES} times, are the most",
+                    memory >> 20,
+                    kdf.parallelization,
+                    MOST_MEMORY >> 20,
+                ))),
+            }
+        }
+        _ => Ok(()),
+    }
+}
+
+fn too_much(cause: &str) -> Failure {
+    Failure::content("to decrypt the file is too much work", cause).help(
+        "a file like this keeps whoever reads it busy; if it is your own, encrypt it anew: openssl \
+         pkcs8 -topk8 -v2 aes-256-cbc, or openssl pkcs12 -export, without an -iter of millions",
+    )
 }
 
 fn certificate(der: &[u8], _: &Password) -> Result<Vec<Material>> {
@@ -170,8 +242,14 @@ fn is_pkcs12(der: &[u8]) -> bool {
 }
 
 fn pkcs12(der: &[u8], password: &Password) -> Result<Vec<Material>> {
-    let archive =
-        Pkcs12Archive::from_pkcs12(der, password.get()?).map_err(|error| wrong_password(&error))?;
+    // Which has limits of its own for each key: a million iterations, 1 GiB of memory.
+    let archive = password.decrypt(der, Pkcs12Archive::from_pkcs12)?;
+    let archive = archive.map_err(|error| match error {
+        p12_keystore::error::Error::InvalidParameters => too_much(
+            "the password wants more than a million iterations, or its parameters are damaged",
+        ),
+        error => wrong_password(&error),
+    })?;
     let mut found = Vec::new();
     for bag in &archive.keys {
         let key = PrivateKey::from_pkcs8(bag.key.as_der())?;
@@ -193,4 +271,73 @@ pub(crate) fn raw(bytes: &[u8]) -> Zeroizing<Vec<u8>> {
     let mut value = Zeroizing::new(vec![0; digits.len() / 2]);
     let is_hex = digits.len().is_multiple_of(2) && hex::decode_to_slice(digits, &mut value).is_ok();
     if is_hex { value } else { Zeroizing::new(bytes.to_vec()) }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test that cannot go on panics")]
+mod tests {
+    use der::Encode;
+    use der::asn1::OctetStringRef;
+    use pkcs8::pkcs5::pbes2::{EncryptionScheme as Cipher, Parameters, Pbkdf2Params, ScryptParams};
+
+    use super::*;
+
+    /// What is said of a key file with this derivation.
+    fn refusal(kdf: Kdf) -> String {
+        let encryption = Cipher::Aes256Cbc { iv: [0; 16] };
+        let info = EncryptedPrivateKeyInfoRef {
+            encryption_algorithm: EncryptionScheme::Pbes2(Parameters { kdf, encryption }),
+            encrypted_data: OctetStringRef::new(&[0; 32]).unwrap(),
+        };
+        let failure = read(&info.to_der().unwrap(), &Password::known("password")).err().unwrap();
+        failure.lines().map(|(_, text)| text.to_owned()).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn a_file_does_not_keep_its_reader_busy() {
+        const TOO_MUCH: &str = "too much work";
+        let pbkdf2 = Pbkdf2Params::hmac_sha256(1, b"salt").unwrap();
+        let iterations = |iteration_count| Kdf::Pbkdf2(Pbkdf2Params { iteration_count, ..pbkdf2 });
+        for count in [1, 2048] {
+            assert!(!refusal(iterations(count)).contains(TOO_MUCH));
+        }
+        let most = u32::try_from(MOST_ROUNDS).unwrap();
+        for count in [most + 1, u32::MAX / 2] {
+            let said = refusal(iterations(count));
+            assert!(said.contains(TOO_MUCH) && said.contains(&count.to_string()), "{said}");
+        }
+        let scrypt = |cost_parameter, block_size, parallelization| {
+            let salt = pbkdf2.salt;
+            let key_length = None;
+            Kdf::Scrypt(ScryptParams {
+                salt,
+                cost_parameter,
+                block_size,
+                parallelization,
+                key_length,
+            })
+        };
+        assert!(!refusal(scrypt(16, 8, 1)).contains(TOO_MUCH));
+        for kdf in [
+            scrypt(1 << 19, 8, 1),
+            scrypt(1 << 62, 1, 1),
+            scrypt(2, u16::MAX, u16::MAX),
+            scrypt(16, 8, 17),
+        ] {
+            let said = refusal(kdf);
+            assert!(said.contains(TOO_MUCH) && said.contains("MiB"), "{said}");
+        }
+    }
+
+    #[test]
+    fn the_time_for_a_file_ends() {
+        let password = Password::known("password");
+        password.left.set(Duration::from_millis(50));
+        let quick = password.decrypt(b"file", |der, word| (der.to_vec(), word.to_owned()));
+        assert!(quick.is_ok_and(|found| found == (b"file".to_vec(), "password".to_owned())));
+        let endless = password.decrypt(b"file", |_, _| std::thread::sleep(Duration::from_secs(5)));
+        let failure = endless.err().unwrap();
+        assert!(failure.lines().any(|(_, text)| text.contains("longer than")));
+        assert_eq!(password.left.get(), Duration::ZERO, "nothing is left for the next key");
+    }
 }

@@ -1,6 +1,6 @@
 //! Derivation functions: RFC 5869, Wycheproof, NIST's messages, and the example of the standard.
 
-use strongroom_mechanisms::Key;
+use strongroom_mechanisms::{Key, MOST_ROUNDS};
 use strongroom_types::{
     Attributes, Bytes, Class, Error, KeyType, MechanismType, Param, Params, Result, attribute, ck,
     mechanism,
@@ -363,12 +363,18 @@ pub(crate) fn pbkdf2_of_the_rfcs() {
         pbkdf2_params(0, b"salt", (3, sha256), b""),
         pbkdf2_params(source, b"salt", (0, sha256), b""),
         pbkdf2_params(source, b"salt", (1 << 32, sha256), b""),
+        pbkdf2_params(source, b"salt", (u64::MAX, sha256), b""),
+        pbkdf2_params(source, b"salt", (MOST_ROUNDS + 1, sha256), b""),
         pbkdf2_params(source, b"salt", (3, ck!(CKP_PKCS5_PBKD2_HMAC_GOSTR3411)), b""),
         pbkdf2_params(source, b"salt", (3, sha256), b"data"),
     ] {
         let refused = pbkdf2(params, b"password", Some(16));
         assert_eq!(refused.err(), Some(Error::MechanismParamInvalid));
     }
+    // All blocks of the key count.
+    let params = pbkdf2_params(source, b"salt", (MOST_ROUNDS / 2, sha256), b"");
+    let refused = pbkdf2(params, b"password", Some(65));
+    assert_eq!(refused.err(), Some(Error::MechanismParamInvalid));
     for (len, error) in [
         (None, Error::TemplateIncomplete),
         (Some(0), Error::AttributeValueInvalid),

@@ -79,7 +79,8 @@ fn print(context: &Context, title: &str, views: &[View]) -> Result<()> {
 /// `cert import`.
 pub(super) fn import(context: &Context, args: &CertImportArgs) -> Result<()> {
     let bytes = files::document(&args.file)?;
-    let found = material::read(&bytes, &Password::new(Source::from(&args.password)))?;
+    let found = material::read(&bytes, &Password::new(Source::from(&args.password)))
+        .map_err(|failure| failure.in_file(&args.file))?;
     let token = Token::login(&context.module, &args.login, None, Access::Write)?;
     let mut views = Vec::new();
     for one in &found {

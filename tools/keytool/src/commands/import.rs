@@ -28,7 +28,8 @@ pub(super) fn import(context: &Context, args: &KeyImportArgs) -> Result<()> {
         return View::print(context, "imported", &[View::new(&token, &object)]);
     }
     // The file is understood before the token is touched.
-    let found = material::read(&bytes, &Password::new(Source::from(&args.password)))?;
+    let found = material::read(&bytes, &Password::new(Source::from(&args.password)))
+        .map_err(|failure| failure.in_file(&args.file))?;
     let is_key = |one: &Material| !matches!(one, Material::Certificate(_));
     if !found.iter().any(is_key) {
         return Err(Failure::new(Exit::File, "there is no key in the file")

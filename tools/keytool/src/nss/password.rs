@@ -12,6 +12,7 @@ use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use aws_lc_rs::{hmac, pbkdf2};
 use der::asn1::{AnyRef, ObjectIdentifier, OctetStringRef};
 use der::{Decode, Sequence};
+use strongroom_token::MOST_ROUNDS;
 use x509_cert::spki::AlgorithmIdentifierRef;
 use zeroize::Zeroizing;
 
@@ -23,9 +24,6 @@ const AES_256_CBC: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.16.840.1.1
 
 /// What is encrypted to recognise the password by.
 const CHECK: &[u8] = b"password-check";
-
-/// More would be an attack on whoever waits.
-const MOST_ITERATIONS: u32 = 10_000_000;
 
 /// What is encrypted, or authenticated, and how.
 #[derive(Sequence)]
@@ -128,7 +126,7 @@ impl Password {
             None => return Err(unsupported(&PBKDF2)),
         }
         let iterations = NonZeroU32::new(parameters.iterations)
-            .filter(|count| count.get() <= MOST_ITERATIONS)
+            .filter(|count| u64::from(count.get()) <= MOST_ROUNDS)
             .ok_or_else(damaged)?;
         if parameters.key_len.is_some_and(|len| len != 32) {
             return Err(damaged());
