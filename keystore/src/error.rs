@@ -48,8 +48,6 @@ pub enum Error {
     SealExposed(PathBuf),
     /// The configuration forbids that the security officer replaces a user PIN.
     Denied,
-    /// The token's policy can not be chosen any more.
-    Settled,
     /// Something this version refuses to do; the text says what, and the remedy.
     Unsupported(String),
     /// The operating system or the engine failed.
@@ -141,10 +139,6 @@ impl fmt::Display for Error {
             Self::Denied => {
                 f.write_str("the configuration forbids to replace a user PIN (so_reset = \"deny\")")
             }
-            Self::Settled => f.write_str(
-                "the policy of a token is chosen while it is initialised, before it has an object or a \
-                 user PIN",
-            ),
             Self::Unsupported(why) => f.write_str(why),
             Self::Io(error) => write!(f, "the store failed: {error}"),
         }

@@ -13,9 +13,9 @@ use std::{
 use crate::{
     Role,
     backend::{Attempts, Op, Slot, TokenId},
-    config::{KeyPolicy, SoReset},
+    config::SoReset,
     error::{Error, Result},
-    head::{Head, Sum},
+    head::Sum,
     keys::{self, ObjectKeys, Ring, SealColumn},
     pin::{Cost, PinKey, Place},
     sealed::Key,
@@ -175,7 +175,8 @@ impl Token {
         })
     }
 
-    /// Initializes the token again: a new master key, no objects, no user PIN; in one commit.
+    /// Initializes the token again: a new master key, no objects, no user PIN, and the policy for keys
+    /// that the configuration says; in one commit.
     ///
     /// # Errors
     /// As [`Token::unlock`] for the security officer's PIN; [`Error::ReadOnly`],
@@ -209,26 +210,6 @@ impl Token {
                 Op::Slot { role: Role::User, slot: None },
             ];
             Ok(Plan { head, ops, changed: None })
-        })
-    }
-
-    /// Chooses what may be done with the token's keys: while it is being initialised, before it has an
-    /// object or the user a PIN. Afterwards nobody can.
-    ///
-    /// # Errors
-    /// [`Error::Locked`] unless `so` is the security officer's and of the present master key;
-    /// [`Error::Settled`] if it is too late; [`Error::ReadOnly`], [`Error::Full`] or [`Error::Busy`]
-    /// if the store cannot be written.
-    pub fn choose_policy(&self, so: &Unlocked, policy: KeyPolicy) -> Result<()> {
-        self.transact(|known| {
-            if so.role != Role::SecurityOfficer || !self.opens(so, known) {
-                return Err(Error::Locked);
-            }
-            if known.head.count > 0 || known.head.slot_tag(Role::User).is_some() {
-                return Err(Error::Settled);
-            }
-            let head = Head { policy, ..known.head.clone() };
-            Ok(Plan { head, ops: Vec::new(), changed: Some(Vec::new()) })
         })
     }
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, private};
 use strongroom_keystore::{
-    Change, Error, KeyPolicy, PinState, Role, Severity, Store, config::SoReset,
+    Config, Error, KeyPolicy, PinState, Role, Severity, Store, config::SoReset,
 };
 
 #[test]
@@ -24,31 +24,29 @@ fn the_user_has_no_pin_until_the_officer_sets_one() {
 }
 
 #[test]
-fn a_policy_is_chosen_while_a_token_is_initialised_and_never_after() {
+fn a_token_has_the_policy_that_it_was_initialised_with() {
     let place = Place::new();
-    let mut config = place.config();
-    config.policy = KeyPolicy::Compatible;
-    let store = Store::open(&config).unwrap();
-    let token = store.create(&LABEL, SO_PIN).unwrap();
-    assert_eq!(token.policy().unwrap(), KeyPolicy::Compatible, "the configuration's");
-    let so = token.unlock(Role::SecurityOfficer, SO_PIN).unwrap();
-    for policy in KeyPolicy::ALL {
-        token.choose_policy(&so, policy).unwrap();
-        assert_eq!(first(&place.store()).policy().unwrap(), policy, "to others too");
+    let by = |policy| Store::open(&Config { policy, ..place.config() }).unwrap();
+    for made in KeyPolicy::ALL {
+        let token = by(made).create(&LABEL, SO_PIN).unwrap();
+        let opened = |policy| {
+            let tokens = by(policy).tokens().unwrap();
+            tokens.into_iter().find(|other| other.id() == token.id()).unwrap()
+        };
+        for configured in KeyPolicy::ALL {
+            assert_eq!(opened(configured).policy().unwrap(), made, "to whoever reads it");
+        }
+        for again in KeyPolicy::ALL {
+            let wrong = opened(again).initialize(b"another PIN", &LABEL);
+            assert!(matches!(wrong, Err(Error::WrongPin)));
+            assert_eq!(token.policy().unwrap(), made, "nothing became of it");
+        }
+        for again in KeyPolicy::ALL {
+            opened(again).initialize(SO_PIN, &LABEL).unwrap();
+            assert_eq!(token.policy().unwrap(), again, "whoever initialises it says it");
+        }
     }
-    token.choose_policy(&so, KeyPolicy::Strict).unwrap();
-    token.commit(None, &[create(1, false, b"an object", &[])]).unwrap();
-    assert!(matches!(token.choose_policy(&so, KeyPolicy::Standard), Err(Error::Settled)));
-    token.commit(None, &[Change::Delete { id: id(1) }]).unwrap();
-    token.set_user_pin(&so, USER_PIN).unwrap();
-    assert!(matches!(token.choose_policy(&so, KeyPolicy::Standard), Err(Error::Settled)));
-    let user = token.unlock(Role::User, USER_PIN).unwrap();
-    assert!(matches!(token.choose_policy(&user, KeyPolicy::Standard), Err(Error::Locked)));
-    assert_eq!(first(&place.store()).policy().unwrap(), KeyPolicy::Strict);
-    token.initialize(SO_PIN, &LABEL).unwrap();
-    assert_eq!(token.policy().unwrap(), KeyPolicy::Compatible, "the configuration's again");
-    assert!(matches!(token.choose_policy(&so, KeyPolicy::Strict), Err(Error::Locked)));
-    assert!(store.check().iter().all(|finding| finding.severity == Severity::Fine));
+    assert!(place.store().check().iter().all(|finding| finding.severity == Severity::Fine));
 }
 
 #[test]

@@ -21,7 +21,7 @@ use crate::operation::{
     Kind, absorb, cancel, finish, hash_elsewhere, sign_digest, step, step_both, update, verify,
     verify_digest, verify_final, verify_signature, verify_signature_final, whole,
 };
-use crate::own::{OwnObjects, chosen_policy};
+use crate::own::OwnObjects;
 use crate::quota::Quota;
 use crate::recall::Looked;
 use crate::rules::UNAVAILABLE;
@@ -614,10 +614,6 @@ impl Cryptoki for Application {
             return Err(prohibited(attribute::MODIFIABLE));
         }
         let author = self.author(&session)?;
-        if object.attributes.get(attribute::CLASS) == Some(Class::POLICY.0) {
-            let wanted = changed(&object.attributes, &template, Change::Set, author)?;
-            return login::choose_policy(&session, chosen_policy(&wanted)?);
-        }
         session
             .token
             .change(&object, |attributes| changed(attributes, &template, Change::Set, author))

@@ -17,7 +17,6 @@ fn condition(error: &Stored) -> Error {
         Stored::Locked => Error::UserNotLoggedIn,
         Stored::NotFound => Error::ObjectHandleInvalid,
         Stored::Sealed => Error::TokenNotPresent,
-        Stored::Settled => Error::ActionProhibited,
         Stored::Denied => Error::FunctionRejected,
         Stored::ReadOnly => Error::TokenWriteProtected,
         Stored::Full => Error::TokenResourceExceeded,

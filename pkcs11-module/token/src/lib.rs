@@ -41,6 +41,7 @@ mod template;
 mod token;
 
 pub use application::Application;
+pub use login::PIN_LEN;
 pub use moved::{Moved, Refusal, settle};
 pub use object::found_by;
 pub use quota::Quota;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use strongroom_keystore::{KeyPolicy, PinState, Role, Unlocked};
+use strongroom_keystore::{PinState, Role, Unlocked};
 use strongroom_types::{Error, Result, SessionHandle, SlotId, UserType, ck};
 
 use crate::application::Application;
@@ -13,7 +13,7 @@ use crate::sync::{lock, read, write};
 use crate::token::{Login, Presence};
 
 /// The lengths that a PIN can have, in bytes; SoftHSM2's.
-pub(crate) const PIN_LEN: (u64, u64) = (4, 255);
+pub const PIN_LEN: (u64, u64) = (4, 255);
 
 /// Flags that tell about a user's PIN, for each of the two users.
 struct PinFlags {
@@ -217,20 +217,6 @@ pub(crate) fn init_pin(session: &Session, pin: &[u8]) -> Result<()> {
     session.token.stored.set_user_pin(&*officer(session)?, pin).map_err(storage)
 }
 
-/// Chooses the policy of a token that is being initialised.
-///
-/// # Errors
-///
-/// [`Error::ActionProhibited`] if it is too late: a session object was made by the rules of another, too.
-pub(crate) fn choose_policy(session: &Session, policy: KeyPolicy) -> Result<()> {
-    if session.token.has_session_objects() {
-        let made =
-            || "the application has session objects, made by the rules of the policy before".into();
-        return Err(Error::ActionProhibited.because(made));
-    }
-    session.token.stored.choose_policy(&*officer(session)?, policy).map_err(storage)
-}
-
 /// What the security officer, who must be logged in, has opened.
 fn officer(session: &Session) -> Result<Arc<Unlocked>> {
     match read(&session.token.presence).login(&session.token.stored) {
@@ -336,26 +322,5 @@ mod tests {
         application.open_session(slot, false).unwrap();
         application.logout(session).unwrap();
         assert_eq!(application.logout(session), Err(Error::UserNotLoggedIn));
-    }
-
-    #[test]
-    fn session_objects_are_not_judged_by_two_policies() {
-        let dir = tempfile::tempdir().unwrap();
-        let config = Config::plain(dir.path().join("store"), Seal::None);
-        let application = Application::open(config).unwrap();
-        let slot = application.slot_list(true, true).unwrap()[0];
-        application.init_token(slot, PIN, &[b'x'; 32]).unwrap();
-        let handle = application.open_session(slot, true).unwrap();
-        let session = application.sessions.find(handle).unwrap();
-        let mut template = Attributes::default();
-        template.set(attribute::PRIVATE, false);
-        template.set(attribute::VALUE_LEN, 16);
-        let call = call(mechanism!(CKM_AES_KEY_GEN).0);
-        let key = application.generate_key(handle, call, template).unwrap();
-        application.login(handle, UserType::SECURITY_OFFICER, PIN).unwrap();
-        let choose = || choose_policy(&session, KeyPolicy::Strict);
-        assert_eq!(choose(), Err(Error::ActionProhibited));
-        application.destroy_object(handle, key).unwrap();
-        assert_eq!(choose(), Ok(()));
     }
 }

@@ -2,16 +2,12 @@
 //! that it has (4.13 and 4.14), and its policy, in a class of our own.
 //!
 //! They follow from the module, its configuration and the head of the token, so they are stored nowhere,
-//! exist in every token, and nobody makes, copies or destroys them: their own flags say so, and the
-//! functions that ask those flags need to know no more. One of them changes: the security officer chooses
-//! the policy of a token while he initialises it, by `C_SetAttributeValue`, which needs no function and
-//! no wire of our own.
+//! exist in every token, and nobody makes, changes, copies or destroys them: their own flags say so, and the
+//! functions that ask those flags need to know no more.
 
 use strongroom_keystore::{KeyPolicy, ObjectId, Token as Stored};
 use strongroom_mechanisms::Mechanism;
-use strongroom_types::{
-    Attribute, Attributes, Class, Error, Result, attribute, attribute::kind, ck,
-};
+use strongroom_types::{Attribute, Attributes, Class, attribute, attribute::kind, ck};
 
 use crate::object::Object;
 
@@ -104,7 +100,7 @@ impl Row {
     }
 
     fn object(&self, token: &[u8; 16]) -> Object {
-        let mut attributes = described(self.class, self.label, false);
+        let mut attributes = described(self.class, self.label);
         let (subject, number) = self.subject;
         attributes.set(subject, number);
         Object::named(self.id(token), attributes)
@@ -119,12 +115,13 @@ fn object_id(token: &[u8; 16], class: Class, number: u64) -> ObjectId {
 }
 
 /// What all of them say.
-fn described(class: Class, label: &str, modifiable: bool) -> Attributes {
+fn described(class: Class, label: &str) -> Attributes {
     let mut attributes = Attributes::default();
     attributes.set(attribute::CLASS, class.0);
     attributes.set(attribute::TOKEN, true);
-    attributes.set(attribute::MODIFIABLE, modifiable);
-    for no in [attribute::PRIVATE, attribute::COPYABLE, attribute::DESTROYABLE] {
+    for no in
+        [attribute::PRIVATE, attribute::MODIFIABLE, attribute::COPYABLE, attribute::DESTROYABLE]
+    {
         attributes.set(no, false);
     }
     attributes.set(attribute::LABEL, label.as_bytes());
@@ -136,17 +133,9 @@ fn policy_id(token: &[u8; 16]) -> ObjectId {
 }
 
 fn policy_object(token: &[u8; 16], policy: KeyPolicy) -> Object {
-    let mut attributes = described(Class::POLICY, "policy", true);
+    let mut attributes = described(Class::POLICY, "policy");
     attributes.set(attribute::VALUE, policy.name().as_bytes());
     Object::named(policy_id(token), attributes)
-}
-
-/// The policy that the attributes of its object, as somebody would have them, name.
-pub(crate) fn chosen_policy(attributes: &Attributes) -> Result<KeyPolicy> {
-    let named = attributes.get(attribute::VALUE).and_then(KeyPolicy::named);
-    named.ok_or_else(|| {
-        Error::AttributeValueInvalid.because(|| "there is no policy of this name".into())
-    })
 }
 
 #[cfg(test)]

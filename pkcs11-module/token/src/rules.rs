@@ -154,7 +154,7 @@ static MECHANISM: &[Rule] = rules! {
 
 /// The policy of a token: its name.
 static POLICY: &[Rule] = rules! {
-    VALUE: Absent, MODIFIABLE;
+    VALUE: Absent;
 };
 
 /// 4.7, key objects.

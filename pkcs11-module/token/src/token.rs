@@ -232,11 +232,6 @@ impl Token {
         Ok(())
     }
 
-    /// Whether the application has session objects.
-    pub(crate) fn has_session_objects(&self) -> bool {
-        !read(&self.session_objects).is_empty()
-    }
-
     /// The session objects that match a search template.
     pub(crate) fn find_session_objects(&self, template: &Attributes) -> Vec<Arc<Object>> {
         let user = self.is(Role::User);

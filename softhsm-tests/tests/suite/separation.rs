@@ -4,9 +4,10 @@
 
 use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::Fails;
+use strongroom_softhsm_tests::world::slot_of;
 use strongroom_softhsm_tests::{
-    Attribute, In, LABEL, Mechanism, Message, PLENTY, Param, Rv, SO_PIN, Session, USER_PIN, Word,
-    World, case, merge, t, table,
+    Attribute, In, InitArgs, LABEL, Mechanism, Message, PLENTY, Param, Rv, SO_PIN, Session,
+    USER_PIN, Word, World, case, merge, t, table,
 };
 
 use crate::keys;
@@ -16,16 +17,21 @@ const NONE: &str = "its tokens have no policy";
 /// `CKO_STRONGROOM_POLICY`.
 const POLICY: CK_OBJECT_CLASS = CKO_VENDOR_DEFINED | 0x5352_0001;
 
-/// The user of a strict token. The configuration says what is strict before the module reads it.
+/// The user of a strict token.
 fn strict(world: &World) -> Session<'_> {
+    say_strict();
+    let session = world.user();
+    assert_eq!(policy(&session), Ok("strict".into()));
+    session
+}
+
+/// Has the configuration say what is strict, before the module reads it.
+fn say_strict() {
     let file = std::env::var_os("STRONGROOM_CONF").expect("a configuration");
     let text = std::fs::read_to_string(&file).expect("the configuration");
     if !text.contains("[policy]") {
         std::fs::write(&file, text + "\n[policy]\ndefault = \"strict\"\n").expect("written");
     }
-    let session = world.user();
-    assert_eq!(policy(&session), Ok("strict".into()));
-    session
 }
 
 fn policy(session: &Session<'_>) -> Result<String, Rv> {
@@ -92,52 +98,62 @@ fn a_token_has_a_policy() {
         assert_eq!(policy(&session), Ok("standard".into()), "before a login");
         let found = session.find(&t![CKA_CLASS => POLICY]);
         assert_eq!(found.len(), 1);
-        let strict = t![CKA_VALUE => "strict"];
-        assert_eq!(session.set(found[0], &strict), CKR_USER_NOT_LOGGED_IN);
-        assert_eq!(world.user().set(found[0], &strict), CKR_USER_NOT_LOGGED_IN);
-        assert_eq!(session.destroy(found[0]), CKR_ACTION_PROHIBITED);
-        assert_eq!(rv(session.copy(found[0], &[])), Rv(CKR_ACTION_PROHIBITED));
-        assert_eq!(
-            rv(session.create(&t![CKA_CLASS => POLICY, CKA_VALUE => "standard"])),
-            Rv(CKR_ATTRIBUTE_VALUE_INVALID)
-        );
+        nobody_changes(&session);
+        nobody_changes(&world.user());
         assert_eq!(session.logout(), Rv::OK);
-        let so = world.so();
-        assert_eq!(so.set(found[0], &strict), CKR_ACTION_PROHIBITED, "the user has a PIN");
-        assert_eq!(policy(&so), Ok("standard".into()));
+        nobody_changes(&world.so());
+        assert_eq!(policy(&session), Ok("standard".into()));
     });
 }
 
 #[test]
-fn the_officer_chooses_a_policy_while_a_token_is_initialised() {
+fn nobody_changes_the_policy_of_a_token_that_is_being_initialised() {
     case(Fails(NONE), |world| {
         let slot = world.slot();
         let module = world.started();
         assert_eq!(module.init_token(slot, SO_PIN.into(), LABEL), Rv::OK);
         let so = world.so();
-        let object = so.find(&t![CKA_CLASS => POLICY])[0];
-        for wrong in [&b"lax"[..], b"", b"Strict", b"strict "] {
-            assert_eq!(so.set(object, &t![CKA_VALUE => wrong]), CKR_ATTRIBUTE_VALUE_INVALID);
-        }
-        for name in ["compatible", "strict", "standard", "strict"] {
-            assert_eq!(so.set(object, &t![CKA_VALUE => name]), Rv::OK);
-            assert_eq!(policy(&so), Ok(name.into()));
-        }
-        let kept = so.create(&keys::data("an object")).expect("an object");
-        let rv = so.set(object, &t![CKA_VALUE => "standard"]);
-        assert_eq!(rv, CKR_ACTION_PROHIBITED, "one of the session, made by the rules of another");
-        assert_eq!(so.destroy(kept), Rv::OK);
-        assert_eq!(so.set(object, &t![CKA_VALUE => "standard"]), Rv::OK);
-        let on_token = merge(&keys::data("an object"), &t![CKA_TOKEN => true]);
-        let kept = so.create(&on_token).expect("an object");
-        assert_eq!(so.set(object, &t![CKA_VALUE => "strict"]), CKR_ACTION_PROHIBITED);
-        assert_eq!(so.destroy(kept), Rv::OK);
-        assert_eq!(so.set(object, &t![CKA_VALUE => "strict"]), Rv::OK);
+        assert_eq!(policy(&so), Ok("standard".into()));
+        nobody_changes(&so);
         assert_eq!(module.init_pin(so.handle, USER_PIN.into()), Rv::OK);
-        assert_eq!(so.set(object, &t![CKA_VALUE => "standard"]), CKR_ACTION_PROHIBITED);
-        assert_eq!(so.logout(), Rv::OK);
-        assert_eq!(policy(&world.user()), Ok("strict".into()));
+        nobody_changes(&so);
+        assert_eq!(policy(&so), Ok("standard".into()));
     });
+}
+
+#[test]
+fn a_token_is_initialised_with_the_policy_of_the_configuration() {
+    case(Fails(NONE), |world| {
+        assert_eq!(policy(&world.public()), Ok("standard".into()));
+        say_strict();
+        world.restart_daemon();
+        let module = world.started();
+        assert_eq!(module.finalize(), Rv::OK);
+        assert_eq!(module.initialize(InitArgs::Flags(CKF_OS_LOCKING_OK)), Rv::OK);
+        let slot = slot_of(module, LABEL).expect("the token is in a slot");
+        let policy = || {
+            let told = policy(&Session::open(module, slot, CKF_RW_SESSION));
+            assert_eq!(module.close_all_sessions(slot), Rv::OK);
+            told
+        };
+        assert_eq!(policy(), Ok("standard".into()), "what it is already, it stays");
+        assert_eq!(module.init_token(slot, "another PIN".into(), LABEL), CKR_PIN_INCORRECT);
+        assert_eq!(policy(), Ok("standard".into()), "nothing came of it");
+        assert_eq!(module.init_token(slot, SO_PIN.into(), LABEL), Rv::OK);
+        assert_eq!(policy(), Ok("strict".into()));
+    });
+}
+
+/// The object that tells the policy is not changed, copied, destroyed or made.
+fn nobody_changes(session: &Session<'_>) {
+    let object = session.find(&t![CKA_CLASS => POLICY])[0];
+    for name in ["strict", "standard", "lax"] {
+        assert_eq!(session.set(object, &t![CKA_VALUE => name]), CKR_ACTION_PROHIBITED);
+    }
+    assert_eq!(session.destroy(object), CKR_ACTION_PROHIBITED);
+    assert_eq!(rv(session.copy(object, &[])), Rv(CKR_ACTION_PROHIBITED));
+    let another = session.create(&t![CKA_CLASS => POLICY, CKA_VALUE => "standard"]);
+    assert_eq!(rv(another), Rv(CKR_ATTRIBUTE_VALUE_INVALID));
 }
 
 #[test]

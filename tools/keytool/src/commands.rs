@@ -68,6 +68,10 @@ fn without_module(cli: &Cli, out: &Output) -> Option<Result<Exit>> {
         Command::Seal(args) => Some(daemon::seal(out, args).map(|()| Exit::Done)),
         Command::Unseal(args) => Some(daemon::unseal(out, args).map(|()| Exit::Done)),
         Command::SealKey(command) => Some(daemon::seal_key(out, command).map(|()| Exit::Done)),
+        Command::Token(TokenCommand::Init(args)) => {
+            let policy = args.policy?;
+            Some(token::init_with_policy(module, out, args, policy).map(|()| Exit::Done))
+        }
         Command::Token(TokenCommand::Delete(args)) => {
             Some(store::delete(module, out, args).map(|()| Exit::Done))
         }

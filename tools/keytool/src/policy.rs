@@ -1,13 +1,11 @@
 //! The policy of a token: what it lets be done with its keys. Strongroom's tokens tell it by an object
-//! of a class of their own (CONFORMANCE.md, "Key separation"), and the security officer changes that
-//! object while the token is being initialised.
+//! of a class of their own (CONFORMANCE.md, "Key separation").
 
 use cryptoki::object::{Attribute, AttributeType, ObjectHandle};
 use cryptoki::session::Session;
 use strongroom_types::Class;
 
-use crate::errors::{During, Failure, Result};
-use crate::exit::Exit;
+use crate::errors::{During, Result};
 
 /// The name of a token's policy; nothing if the module has none.
 pub(crate) fn of(session: &Session) -> Result<Option<String>> {
@@ -19,18 +17,6 @@ pub(crate) fn of(session: &Session) -> Result<Option<String>> {
         Attribute::Value(name) => Some(String::from_utf8_lossy(name).into_owned()),
         _ => None,
     }))
-}
-
-/// Chooses the policy of a token that has neither objects nor a user PIN; the security officer is
-/// logged in.
-pub(crate) fn choose(session: &Session, name: &str) -> Result<()> {
-    let object = object(session)?.ok_or_else(|| {
-        Failure::new(Exit::Unsupported, "the tokens of this module have no policy")
-            .help("leave out --policy, or name another module with --module")
-    })?;
-    session
-        .update_attributes(object, &[Attribute::Value(name.into())])
-        .during("cannot choose the policy of the token")
 }
 
 fn object(session: &Session) -> Result<Option<ObjectHandle>> {

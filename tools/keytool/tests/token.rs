@@ -2,7 +2,11 @@
 
 mod common;
 
+use std::process::Stdio;
+use std::time::Instant;
+
 use common::{PIN, World};
+use serde_json::Value;
 
 #[test]
 fn a_token_is_made_listed_and_shown() {
@@ -115,12 +119,15 @@ fn a_policy_is_chosen_with_the_token_and_shown() {
     let world = World::empty();
     if !world.is_ours() {
         world.fails(10, ["token", "init", "--label", "x", "--policy", "strict"]);
+        assert_eq!(world.json(["token", "list"]), Value::Array(vec![]), "and nothing was made");
         return;
     }
     for policy in ["standard", "strict", "compatible"] {
         let made = world.json(["token", "init", "--label", policy, "--policy", policy]);
         assert_eq!(made["policy"], policy);
+        assert_eq!(made["user_pin"], "ok");
         assert_eq!(world.json(["token", "show", "--token", policy])["policy"], policy);
+        world.ok(["key", "list", "--token", policy]);
     }
     let shown = world.ok(["token", "show", "--token", "strict"]).text();
     assert!(shown.lines().any(|line| line.starts_with("policy") && line.ends_with("strict")));
@@ -128,6 +135,80 @@ fn a_policy_is_chosen_with_the_token_and_shown() {
     assert_eq!(made["policy"], "standard", "what nobody says");
     let run = world.fails(2, ["token", "init", "--label", "x", "--policy", "lax"]);
     assert!(run.stderr.contains("strict"), "{}", run.stderr);
+}
+
+#[test]
+fn a_token_that_is_erased_has_the_policy_that_is_said_then() {
+    let world = World::empty();
+    if !world.is_ours() {
+        return;
+    }
+    world.ok(["token", "init", "--label", "old", "--policy", "compatible"]);
+    let slot = world.json(["token", "list"])[0]["slot"].to_string();
+    let erase = ["token", "init", "--slot", &slot, "--erase", "--yes"];
+    let policy = || world.json(["token", "show"])["policy"].clone();
+    let wrong = world.file("wrong", b"not the SO PIN");
+    let strict = ["--label", "new", "--policy", "strict"];
+    let refused = ["--so-pin-file", wrong.to_str().unwrap()];
+    world.fails(5, erase.iter().chain(&strict).chain(&refused));
+    assert_eq!(
+        (policy(), world.json(["token", "list"])[0]["label"].clone()),
+        both("compatible", "old")
+    );
+    let made = world.json(erase.iter().chain(&strict));
+    assert_eq!(
+        (&made["policy"], &made["label"], &made["user_pin"]),
+        (&"strict".into(), &"new".into(), &"ok".into())
+    );
+    world.ok(["key", "list"]);
+    world.ok(erase.iter().chain(&["--label", "newer"]));
+    assert_eq!(policy(), "standard", "the configuration's");
+}
+
+fn both(policy: &str, label: &str) -> (Value, Value) {
+    (policy.into(), label.into())
+}
+
+#[test]
+fn an_initialisation_that_fails_leaves_no_token_with_another_policy() {
+    let world = World::empty();
+    if !world.is_ours() {
+        return;
+    }
+    let init = ["token", "init", "--label", "x", "--policy", "strict"];
+    let short = world.file("short", b"123");
+    let short = short.to_str().unwrap();
+    for option in ["--pin-file", "--so-pin-file"] {
+        let run = world.fails(5, init.iter().chain(&[option, short]));
+        assert!(run.stderr.contains("4 to 255"), "{}", run.stderr);
+    }
+    let daemon = world.bare().env("STRONGROOM_SOCKET", "/run/daemon").args(init).output().unwrap();
+    let daemon = common::Run::from(daemon);
+    assert_eq!(daemon.code, 10);
+    assert!(
+        daemon.stderr.contains("/run/daemon") && daemon.stderr.contains("default = \"strict\"")
+    );
+    assert_eq!(world.json(["token", "list"]), Value::Array(vec![]));
+
+    // Whenever it is killed: the moments are spread over twice the time that a whole one takes.
+    const MOMENTS: u32 = 12;
+    let start = Instant::now();
+    world.ok(init);
+    let whole = start.elapsed();
+    for moment in 0..MOMENTS {
+        let mut run = world.bare();
+        run.env("STRONGROOM_PIN", PIN).env("STRONGROOM_SO_PIN", common::SO_PIN).args(init);
+        let mut run = run.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(whole * 2 * moment / MOMENTS);
+        run.kill().unwrap();
+        run.wait().unwrap();
+    }
+    let list = world.json(["token", "list"]);
+    for token in list.as_array().unwrap() {
+        let serial = token["serial"].as_str().unwrap();
+        assert_eq!(world.json(["token", "show", "--token", serial])["policy"], "strict");
+    }
+    assert!(list.as_array().unwrap().len() > 1, "some of them came so far");
 }
 
 #[test]

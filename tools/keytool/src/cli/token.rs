@@ -1,6 +1,6 @@
 //! `strongroom token`.
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Subcommand};
 use strongroom_keystore::KeyPolicy;
 
@@ -34,9 +34,10 @@ pub(crate) struct TokenInitArgs {
     /// The slot; by default the first that holds no initialised token
     #[arg(long, value_name = "NUMBER")]
     pub(crate) slot: Option<u64>,
-    /// What may be done with its keys, for ever; by default what the configuration says
+    /// What may be done with its keys, for ever; by default what the configuration says. Only
+    /// Strongroom's own tokens
     #[arg(long, value_parser = policies())]
-    pub(crate) policy: Option<String>,
+    pub(crate) policy: Option<KeyPolicy>,
     /// Erase the token that is in --slot; wants its SO PIN
     #[arg(long, requires = "slot")]
     pub(crate) erase: bool,
@@ -49,8 +50,9 @@ pub(crate) struct TokenInitArgs {
     pub(crate) pin: PinArgs,
 }
 
-fn policies() -> PossibleValuesParser {
+fn policies() -> impl TypedValueParser<Value = KeyPolicy> {
     PossibleValuesParser::new(KeyPolicy::ALL.map(KeyPolicy::name))
+        .try_map(|name| KeyPolicy::named(name.as_bytes()).ok_or("there is no such policy"))
 }
 
 /// `token list`.

@@ -1,12 +1,14 @@
-//! `token rotate`, `token delete`, `backup`, `restore`, and the store's part of `check`: what the PKCS#11
-//! interface has no call for, so Strongroom's own store is asked.
+//! `token init --policy`, `token rotate`, `token delete`, `backup`, `restore`, and the store's part of
+//! `check`: what the PKCS#11 interface has no call for, so Strongroom's own store is asked.
 
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use serde::Serialize;
-use strongroom_keystore::{Config, Error, Role, Severity as StoreSeverity, Store, Token};
+use strongroom_keystore::{
+    Config, Error, KeyPolicy, Role, Severity as StoreSeverity, Store, Token,
+};
 use strongroom_token::found_by;
 
 use super::check::{Finding, Severity};
@@ -19,7 +21,7 @@ use crate::errors::{Failure, Result};
 use crate::exit::Exit;
 use crate::module;
 use crate::output::Output;
-use crate::pin::Source;
+use crate::pin::{Secret, Source};
 use crate::progress::while_waiting;
 use crate::table::visible;
 use crate::uri::Uri;
@@ -56,6 +58,14 @@ impl Stored {
 
 /// Opens the store, if the module at hand is the one that uses it.
 pub(crate) fn open(module: Option<&Path>, what: &str) -> Result<Store> {
+    let there = "run this where the store is, with the daemon's configuration in STRONGROOM_CONF";
+    let config = configuration(module, what, there)?;
+    Store::open(&config).map_err(|error| failure(what, &error))
+}
+
+/// What the module at hand goes by, if it is Strongroom's and has the store itself; where a daemon has it,
+/// `there` is the remedy.
+fn configuration(module: Option<&Path>, what: &str, there: &str) -> Result<Config> {
     if !module::is_ours(module) {
         return Err(Failure::new(Exit::Unsupported, what)
             .cause("the PKCS#11 interface has no call for it, and the module is not Strongroom's")
@@ -66,7 +76,68 @@ pub(crate) fn open(module: Option<&Path>, what: &str) -> Result<Store> {
             .cause(error)
             .help("correct the configuration; `strongroom check` looks at all of it")
     })?;
-    Store::open(&config).map_err(|error| failure(what, &error))
+    match &config.socket {
+        None => Ok(config),
+        Some(socket) => Err(Failure::new(Exit::Unsupported, what)
+            .cause(format!(
+                "the PKCS#11 interface has no call for it, and the store is with the daemon at {}",
+                socket.display()
+            ))
+            .help(there)),
+    }
+}
+
+const NO_TOKEN: &str = "cannot make a token with this policy";
+
+/// The store, for new tokens of a policy.
+pub(super) fn of_policy(module: Option<&Path>, policy: KeyPolicy) -> Result<Store> {
+    let there = format!(
+        "say [policy] default = \"{0}\" in the daemon's configuration and leave out --policy, or run \
+         this where the store is, with that configuration in STRONGROOM_CONF",
+        policy.name()
+    );
+    let config = configuration(module, NO_TOKEN, &there)?;
+    let store = Store::open(&Config { policy, ..config });
+    let store = store.map_err(|error| failure(NO_TOKEN, &error))?;
+    store.unseal_at_start().map_err(|error| failure(NO_TOKEN, &error))?;
+    Ok(store)
+}
+
+/// Makes a token, or initialises the one with the serial number `erased` again, with the policy that the
+/// store is for; and sets both PINs. A new one is there with both, or not at all. Gives the serial number.
+pub(super) fn initialise(
+    store: &Store,
+    erased: Option<&str>,
+    label: &str,
+    so_pin: &Secret,
+    user_pin: &Secret,
+) -> Result<String> {
+    let mut padded = [b' '; 32];
+    for (place, byte) in padded.iter_mut().zip(label.bytes()) {
+        *place = byte;
+    }
+    let number = |token: &Token| String::from_utf8_lossy(&token.serial()).into_owned();
+    let make = || match erased {
+        None => store.create(&padded, so_pin.as_bytes()),
+        Some(serial) => {
+            let mut tokens = store.tokens()?.into_iter();
+            let token = tokens.find(|token| number(token) == serial).ok_or(Error::NotFound)?;
+            token.initialize(so_pin.as_bytes(), &padded)?;
+            Ok(token)
+        }
+    };
+    let token = make().map_err(|error| failure(NO_TOKEN, &error))?;
+    let set_pin = || {
+        let officer = token.unlock(Role::SecurityOfficer, so_pin.as_bytes())?;
+        token.set_user_pin(&officer, user_pin.as_bytes())
+    };
+    set_pin().map_err(|error| {
+        if erased.is_none() {
+            let _gone = store.remove(&token);
+        }
+        failure("cannot set the user PIN of the new token", &error)
+    })?;
+    Ok(number(&token))
 }
 
 /// The same, unsealed if it has to be.
@@ -207,6 +278,13 @@ pub(super) fn findings(module: Option<&Path>, opener: &OpenerArgs) -> Vec<Findin
     if !module::is_ours(module) {
         return Vec::new();
     }
+    if let Ok(Config { socket: Some(socket), .. }) = Config::find() {
+        return vec![Finding::new(
+            Severity::Info,
+            format!("the store is with the daemon at {}", socket.display()),
+            "look at it there: strongroom check, with the daemon's configuration in STRONGROOM_CONF",
+        )];
+    }
     let opened = open(module, WHAT);
     let opened = opened.and_then(|store| unseal_if_known(&store, opener, WHAT).map(|_| store));
     let store = match opened {
@@ -232,12 +310,9 @@ pub(super) fn failure(what: &str, error: &Error) -> Failure {
     let exit = match error {
         Error::WrongPin | Error::PinLocked | Error::NotInitialized => Exit::Pin,
         Error::NotFound => Exit::NotFound,
-        Error::Locked
-        | Error::Sealed
-        | Error::Denied
-        | Error::Settled
-        | Error::ReadOnly
-        | Error::Conflict => Exit::Refused,
+        Error::Locked | Error::Sealed | Error::Denied | Error::ReadOnly | Error::Conflict => {
+            Exit::Refused
+        }
         Error::Unsupported(_) | Error::TooNew { .. } => Exit::Unsupported,
         Error::Corrupt(_)
         | Error::SealMissing(_)

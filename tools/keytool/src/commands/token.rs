@@ -1,17 +1,23 @@
 //! `token init|list|show|set-pin|reset-pin`.
 
+use std::path::Path;
+
 use cryptoki::session::UserType;
 use cryptoki::slot::{Limit, TokenInfo};
 use serde::Serialize;
+use strongroom_keystore::KeyPolicy;
+use strongroom_token::PIN_LEN;
 
-use super::Context;
+use super::{Context, store};
 use crate::cli::{TokenArgs, TokenInitArgs, TokenListArgs, TokenResetPinArgs, TokenSetPinArgs};
 use crate::confirm::confirm;
 use crate::errors::{During, Failure, Result};
 use crate::exit::Exit;
-use crate::output::{Paint, Style};
-use crate::pin::{self, Source};
+use crate::module::Module;
+use crate::output::{Output, Paint, Style};
+use crate::pin::{self, Secret, Source};
 use crate::policy;
+use crate::progress::while_waiting;
 use crate::table::{record, table, visible};
 use crate::token::{self, Access, Place, Token};
 
@@ -158,34 +164,86 @@ pub(super) fn show(context: &Context, args: &TokenArgs) -> Result<()> {
     })
 }
 
-/// `token init`.
+/// `token init`, with the policy that the configuration says.
 pub(super) fn init(context: &Context, args: &TokenInitArgs) -> Result<()> {
-    if args.label.len() > 32 || args.label.is_empty() {
-        return Err(Failure::usage("the label must have 1 to 32 bytes"));
-    }
-    let place = free_place(context, args)?;
-    let so_pin = Source::from(&args.so_pin);
-    let so_pin = if place.info.token_initialized() { so_pin.read() } else { so_pin.read_new() }?;
-    let user_pin = Source::from(&args.pin).read_new()?;
+    check_label(&args.label)?;
+    let place = free_place(&context.module, args)?;
+    let (so_pin, user_pin) = new_pins(&place, args)?;
     context
         .module
         .init_token(place.slot, &pin::auth(&so_pin), &args.label)
         .during("cannot initialise the token")?;
-    let token = Token::open(&context.module, again(context, &place, &args.label)?, Access::Write)?;
+    let place = again(&context.module, |now| now.slot == place.slot, &args.label)?;
+    let token = Token::open(&context.module, place, Access::Write)?;
     token.log_in_as(UserType::So, &so_pin)?;
-    if let Some(wanted) = &args.policy {
-        policy::choose(&token.session, wanted)?;
-    }
     token.session.init_pin(&pin::auth(&user_pin)).during("cannot set the user PIN")?;
     token.session.logout().during("cannot log out")?;
-    let view = View::of(&token, &again(context, &token.place, &args.label)?)?;
+    let place = again(&context.module, |now| now.slot == token.place.slot, &args.label)?;
+    made(&context.out, &token, &place)
+}
+
+/// `token init --policy`. The PKCS#11 interface has no word for it, so Strongroom's own store makes the
+/// token: it has this policy from its first moment, or is not there.
+pub(super) fn init_with_policy(
+    module: Option<&Path>,
+    out: &Output,
+    args: &TokenInitArgs,
+    policy: KeyPolicy,
+) -> Result<()> {
+    check_label(&args.label)?;
+    let store = store::of_policy(module, policy)?;
+    // The module goes again: two copies of SQLite in one process must not have the same file open.
+    let place = free_place(&Module::load(module)?, args)?;
+    let (so_pin, user_pin) = new_pins(&place, args)?;
+    for (pin, whose) in [(&so_pin, "SO PIN"), (&user_pin, "user PIN")] {
+        check_pin(pin, whose)?;
+    }
+    let erased = place.info.token_initialized().then(|| place.info.serial_number());
+    let serial = while_waiting(out.progress, "making the token", || {
+        store::initialise(&store, erased, &args.label, &so_pin, &user_pin)
+    })?;
+    drop(store);
+    let module = Module::load(module)?;
+    let token = again(&module, |place| place.info.serial_number() == serial, &args.label)?;
+    let token = Token::open(&module, token, Access::Read)?;
+    made(out, &token, &token.place)
+}
+
+fn check_label(label: &str) -> Result<()> {
+    if label.len() > 32 || label.is_empty() {
+        return Err(Failure::usage("the label must have 1 to 32 bytes"));
+    }
+    Ok(())
+}
+
+/// As `C_InitToken` and `C_InitPIN` do.
+fn check_pin(pin: &Secret, whose: &str) -> Result<()> {
+    let (least, most) = PIN_LEN;
+    if u64::try_from(pin.len()).is_ok_and(|len| (least..=most).contains(&len)) {
+        return Ok(());
+    }
+    Err(Failure::new(Exit::Pin, format!("the token does not take this {whose}"))
+        .cause(format!("it has {} bytes", pin.len()))
+        .help(format!("choose one of {least} to {most} bytes")))
+}
+
+/// The PINs of a new token: of the security officer, whose PIN stays if the token is erased, and of the
+/// user.
+fn new_pins(place: &Place, args: &TokenInitArgs) -> Result<(Secret, Secret)> {
+    let so_pin = Source::from(&args.so_pin);
+    let so_pin = if place.info.token_initialized() { so_pin.read() } else { so_pin.read_new() }?;
+    Ok((so_pin, Source::from(&args.pin).read_new()?))
+}
+
+fn made(out: &Output, token: &Token<'_>, place: &Place) -> Result<()> {
+    let view = View::of(token, place)?;
     let sentence = format!("made the token {} (serial {})", view.label, view.serial);
-    context.out.done(&view, &sentence)
+    out.done(&view, &sentence)
 }
 
 /// The slot to make the token in.
-fn free_place(context: &Context, args: &TokenInitArgs) -> Result<Place> {
-    let mut places = token::places(&context.module)?.into_iter();
+fn free_place(module: &Module, args: &TokenInitArgs) -> Result<Place> {
+    let mut places = token::places(module)?.into_iter();
     let Some(slot) = args.slot else {
         return places.find(|place| !place.info.token_initialized()).ok_or_else(|| {
             Failure::new(Exit::NotFound, "there is no free slot")
@@ -210,13 +268,13 @@ fn free_place(context: &Context, args: &TokenInitArgs) -> Result<Place> {
     Ok(place)
 }
 
-/// The token after a change: in its slot, or in the one that the module gave it since.
-fn again(context: &Context, before: &Place, label: &str) -> Result<Place> {
-    let mut places = token::places(&context.module)?;
-    let same = |place: &Place| place.slot == before.slot && place.info.token_initialized();
+/// The token after a change: the one that `is` tells, or the last one of its label, since the module may
+/// have given it another slot.
+fn again(module: &Module, is: impl Fn(&Place) -> bool, label: &str) -> Result<Place> {
+    let mut places = token::places(module)?;
     let at = places
         .iter()
-        .position(same)
+        .position(|place| is(place) && place.info.token_initialized())
         .or_else(|| places.iter().rposition(|place| place.info.label() == label));
     at.map(|at| places.swap_remove(at))
         .ok_or_else(|| Failure::new(Exit::Failed, "the new token is not there"))
