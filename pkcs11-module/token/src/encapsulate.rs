@@ -86,7 +86,8 @@ impl Application {
         let key_type = given.unwrap_or(KeyType::GENERIC_SECRET);
         let author = self.author(session)?;
         let class = Class::SECRET_KEY;
-        let mut draft = Draft::new(template, Origin::Unwrap, Some(class), Some(key_type), author)?;
+        let origin = Origin::Unwrap { by_trusted: false };
+        let mut draft = Draft::new(template, origin, Some(class), Some(key_type), author)?;
         demand(&mut draft, key, demanded)?;
         if !draft.attributes.has(attribute::EXTRACTABLE.info) {
             draft.attributes.set(attribute::EXTRACTABLE, true);

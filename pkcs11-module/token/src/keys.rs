@@ -216,7 +216,8 @@ impl Application {
         authorize(session, Kind::Unwrap, &object, mechanism.id)?;
         let author = self.author(session)?;
         imply_kind(&mut template, &object, attribute::UNWRAP_TEMPLATE);
-        let mut draft = Draft::new(template, Origin::Unwrap, None, None, author)?;
+        let origin = Origin::Unwrap { by_trusted: with.is(attribute::TRUSTED) };
+        let mut draft = Draft::new(template, origin, None, None, author)?;
         demand(&mut draft, &object, attribute::UNWRAP_TEMPLATE)?;
         // Some clients name the length of a secret key, which it then must have.
         let len = value_len(&mut draft.attributes)?;

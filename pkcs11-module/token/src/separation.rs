@@ -96,6 +96,7 @@ pub static SEPARATION: &[&SeparationRule] = &[
     &WRAPPED_UNDER,
     &WRAPPED_WHOLE,
     &UNWRAPPED,
+    &TRUSTED,
     &DERIVED,
     &UNDIVIDED,
     &DIGESTED,
@@ -360,9 +361,22 @@ static UNWRAPPED: SeparationRule = SeparationRule {
     policies: STRICT,
     tests: &["separation::unwrapping_lowers_nothing"],
     check: |act| match act {
-        Act::Make { key, origin: Origin::Unwrap, .. } => {
+        Act::Make { key, origin: Origin::Unwrap { .. }, .. } => {
             let hidden = key.is(attribute::SENSITIVE) && key.is(attribute::PRIVATE);
             forbidden(!hidden || is_short(key))
+        }
+        _ => Ok(()),
+    },
+};
+
+static TRUSTED: SeparationRule = SeparationRule {
+    rule: "what a trusted key unwraps is wrapped with trusted keys alone",
+    reason: "a key that leaves with trusted keys alone would come back as one that leaves with any",
+    policies: STRICT,
+    tests: &["separation::trusted_keys"],
+    check: |act| match act {
+        Act::Make { key, origin: Origin::Unwrap { by_trusted: true }, .. } => {
+            forbidden(is_own(key) && !key.is(attribute::WRAP_WITH_TRUSTED))
         }
         _ => Ok(()),
     },
@@ -467,13 +481,21 @@ const ALONE: &[&[Flag]] = &[&[attribute::WRAP, attribute::UNWRAP], &[attribute::
 /// The shortest key that nobody finds by trying, in bytes.
 const SHORTEST: usize = 14;
 
-/// Fills in the uses that a template does not name, where one use excludes the others: then one that is
-/// named, or that such keys have by themselves, excludes those that are not; and none is there unnamed
-/// that would want more of the key. What is left has the usual default.
-pub(crate) fn complete_uses(policy: KeyPolicy, key: &mut Attributes, rules: Rules) {
+/// Fills in what a template does not name, as the rules want it. What is left has the usual default.
+pub(crate) fn fill_in(policy: KeyPolicy, key: &mut Attributes, rules: Rules, origin: Origin) {
     if policy != KeyPolicy::Strict || !is_own(key) {
         return;
     }
+    let by_trusted = matches!(origin, Origin::Unwrap { by_trusted: true });
+    if by_trusted && !key.has(attribute::WRAP_WITH_TRUSTED.info) {
+        key.set(attribute::WRAP_WITH_TRUSTED, true);
+    }
+    fill_in_uses(key, rules);
+}
+
+/// Fills in the uses, where one excludes the others: then one that is named, or that such keys have by
+/// themselves, excludes those that are not; and none is there unnamed that would want more of the key.
+fn fill_in_uses(key: &mut Attributes, rules: Rules) {
     let secret = class(key) == Some(Class::SECRET_KEY);
     let unnamed = |key: &Attributes| {
         let missing = |usage: &&Flag| !key.has(usage.info) && rules.find(usage.info.id).is_some();

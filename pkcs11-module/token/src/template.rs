@@ -6,7 +6,7 @@ use strongroom_types::{Attributes, Class, Error, KeyType, Kind, Result, Value, a
 
 use crate::certificate;
 use crate::rules::{Rules, UNAVAILABLE, hidden};
-use crate::separation::{Act, complete_uses, judge};
+use crate::separation::{Act, fill_in, judge};
 
 /// How an object comes into being; decides which footnotes hold.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -16,7 +16,10 @@ pub(crate) enum Origin {
     /// `C_GenerateKey` and `C_GenerateKeyPair`, by this mechanism.
     Generate(u64),
     /// `C_UnwrapKey`.
-    Unwrap,
+    Unwrap {
+        /// Whether the key that unwraps has `CKA_TRUSTED`.
+        by_trusted: bool,
+    },
     /// `C_DeriveKey`, from a key that was always sensitive, or never extractable.
     Derive {
         /// The base key's `CKA_ALWAYS_SENSITIVE`.
@@ -38,14 +41,14 @@ impl Origin {
         match self {
             Self::Create | Self::Elsewhere => Some(Flags::NEEDED_BY_CREATE),
             Self::Generate(_) => Some(Flags::NEEDED_BY_GENERATE),
-            Self::Unwrap => Some(Flags::NEEDED_BY_UNWRAP),
+            Self::Unwrap { .. } => Some(Flags::NEEDED_BY_UNWRAP),
             Self::Derive { .. } => None,
         }
     }
 
     /// Whether the value comes of no key of this token, so that it does not come again.
     pub(crate) fn is_first(self) -> bool {
-        !matches!(self, Self::Unwrap | Self::Derive { .. })
+        !matches!(self, Self::Unwrap { .. } | Self::Derive { .. })
     }
 
     /// Whether an attribute with these footnotes must not be given.
@@ -53,7 +56,7 @@ impl Origin {
         flags.has(match self {
             Self::Create => Flags::NOT_BY_CREATE,
             Self::Generate(_) => Flags::NOT_BY_GENERATE,
-            Self::Unwrap | Self::Derive { .. } => Flags::NOT_BY_UNWRAP,
+            Self::Unwrap { .. } | Self::Derive { .. } => Flags::NOT_BY_UNWRAP,
             Self::Elsewhere => return false,
         })
     }
@@ -157,7 +160,7 @@ impl Draft {
     pub(crate) fn finish_or(mut self, unsuitable: Error) -> Result<Attributes> {
         let object = &mut self.attributes;
         let policy = self.author.policy;
-        complete_uses(policy, object, self.rules);
+        fill_in(policy, object, self.rules, self.origin);
         for rule in self.rules.iter().filter(|rule| rule.attribute.id != attribute::PRIVATE.info.id)
         {
             if !object.has(rule.attribute)
@@ -318,7 +321,7 @@ fn history(object: &mut Attributes, rules: Rules, origin: Origin) {
             object.is(attribute::ALWAYS_SENSITIVE) && sensitive,
             object.is(attribute::NEVER_EXTRACTABLE) && unextractable,
         ),
-        Origin::Create | Origin::Unwrap => (false, false),
+        Origin::Create | Origin::Unwrap { .. } => (false, false),
     };
     let facts = [
         (attribute::LOCAL.info, Value::Bool(local)),

@@ -510,6 +510,55 @@ fn unwrapping_lowers_nothing() {
 }
 
 #[test]
+fn trusted_keys() {
+    case(Fails(NONE), |world| {
+        let session = strict(world);
+        let trusted = |label: &str| {
+            t![
+                CKA_TOKEN => true, CKA_PRIVATE => false, CKA_LABEL => label,
+                CKA_WRAP => true, CKA_UNWRAP => true,
+            ]
+        };
+        let drawn = merge(&trusted("drawn"), &t![CKA_VALUE_LEN => 32_u64]);
+        session.generate(CKM_AES_KEY_GEN, &drawn).expect("a wrapping key");
+        let brought = back_as(CKK_AES, &merge(&trusted("brought"), &t![CKA_VALUE => &[1; 32]]));
+        session.create(&brought).expect("a key from outside");
+        assert_eq!(session.logout(), Rv::OK);
+        assert_eq!(session.login(CKU_SO, SO_PIN), Rv::OK);
+        let named = |label: &str| session.find(&t![CKA_LABEL => label])[0];
+        for label in ["drawn", "brought"] {
+            assert_eq!(session.set(named(label), &t![CKA_TRUSTED => true]), Rv::OK);
+        }
+        assert_eq!(session.logout(), Rv::OK);
+        assert_eq!(session.login(CKU_USER, USER_PIN), Rv::OK);
+        let (drawn, brought, other) = (named("drawn"), named("brought"), wrapping_key(&session));
+
+        let kept = t![
+            CKA_VALUE_LEN => 32_u64, CKA_EXTRACTABLE => true, CKA_ENCRYPT => true,
+            CKA_WRAP_WITH_TRUSTED => true,
+        ];
+        let kept = session.generate(CKM_AES_KEY_GEN, &kept).expect("a key for trusted ones");
+        let no = Rv(CKR_KEY_NOT_WRAPPABLE);
+        assert_eq!(rv(session.wrap(CKM_AES_KEY_WRAP, other, kept)), no, "it is not trusted");
+        assert_eq!(rv(session.wrap(CKM_AES_KEY_WRAP, brought, kept)), no, "it is known");
+        let wrapped = session.wrap(CKM_AES_KEY_WRAP, drawn, kept).expect("C_WrapKey");
+
+        let template = back_as(CKK_AES, &t![CKA_EXTRACTABLE => true]);
+        let lower = merge(&template, &t![CKA_WRAP_WITH_TRUSTED => false]);
+        let back = session.unwrap(CKM_AES_KEY_WRAP, drawn, &wrapped, &lower);
+        assert_eq!(rv(back), Rv(CKR_TEMPLATE_INCONSISTENT));
+        let back = session.unwrap(CKM_AES_KEY_WRAP, drawn, &wrapped, &template);
+        let back = back.expect("C_UnwrapKey");
+        assert_eq!(session.flag(back, CKA_WRAP_WITH_TRUSTED), Ok(true));
+        let lower = t![CKA_WRAP_WITH_TRUSTED => false];
+        assert_eq!(session.set(back, &lower), CKR_ATTRIBUTE_READ_ONLY);
+        assert_eq!(rv(session.copy(back, &lower)), Rv(CKR_ATTRIBUTE_READ_ONLY));
+        assert_eq!(rv(session.wrap(CKM_AES_KEY_WRAP, other, back)), no);
+        session.wrap(CKM_AES_KEY_WRAP, drawn, back).expect("C_WrapKey");
+    });
+}
+
+#[test]
 fn derivation_lowers_nothing() {
     case(Fails(NONE), |world| {
         let session = strict(world);
