@@ -388,7 +388,7 @@ static DERIVED: SeparationRule = SeparationRule {
     reason: "derived once more as one that is not, or as data, as an IV, or one byte at a time, a sensitive \
              key is read",
     policies: STRICT,
-    tests: &["separation::derivation_lowers_nothing"],
+    tests: &["separation::derivation_lowers_nothing", "separation::bytes_beside_keys"],
     check: |act| match act {
         Act::Make { key, origin: Origin::Derive { of_sensitive: true, .. }, .. } => {
             let public = class(key) == Some(Class::PUBLIC_KEY);
@@ -577,4 +577,94 @@ fn drawn_here(key: &Attributes) -> bool {
 fn is_short(key: &Attributes) -> bool {
     let value = key.get(attribute::VALUE).filter(|_| class(key) == Some(Class::SECRET_KEY));
     value.is_some_and(|value| value.len() < SHORTEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use strongroom_types::Value;
+
+    use super::*;
+
+    /// A wrapping key that this token drew.
+    fn drawn() -> Attributes {
+        let mut key = Attributes::default();
+        key.set(attribute::CLASS, Class::SECRET_KEY.0);
+        key.set(attribute::KEY_GEN_MECHANISM, ck!(CKM_AES_KEY_GEN));
+        for flag in [
+            attribute::WRAP,
+            attribute::SENSITIVE,
+            attribute::LOCAL,
+            attribute::ALWAYS_SENSITIVE,
+            attribute::NEVER_EXTRACTABLE,
+        ] {
+            key.set(flag, true);
+        }
+        key
+    }
+
+    /// Whether a sensitive key may leave under another.
+    fn wraps(with: &Attributes) -> Result<()> {
+        let mut key = Attributes::default();
+        key.set(attribute::CLASS, Class::SECRET_KEY.0);
+        key.set(attribute::SENSITIVE, true);
+        let mechanism = Policy::Legacy.mechanism(MechanismType(ck!(CKM_AES_KEY_WRAP))).unwrap();
+        let params = &Params::NONE;
+        judge(KeyPolicy::Strict, &Act::Wrap { with, key: &key, mechanism, params })
+    }
+
+    #[test]
+    fn a_wrapping_key_was_never_known_outside() {
+        assert_eq!(wraps(&drawn()), Ok(()));
+        let but = |change: &dyn Fn(&mut Attributes)| {
+            let mut key = drawn();
+            change(&mut key);
+            wraps(&key)
+        };
+        let no = Err(Error::KeyNotWrappable);
+        for flag in [attribute::LOCAL, attribute::ALWAYS_SENSITIVE, attribute::NEVER_EXTRACTABLE] {
+            assert_eq!(but(&|key| key.set(flag, false)), no, "{}", flag.info.name);
+        }
+        assert_eq!(but(&|key| key.set(attribute::CLASS, Class::PUBLIC_KEY.0)), no);
+        for made in [ck!(CKM_PKCS5_PBKD2), ck!(CK_UNAVAILABLE_INFORMATION)] {
+            assert_eq!(but(&|key| key.set(attribute::KEY_GEN_MECHANISM, made)), no);
+        }
+        let no = Err(Error::TemplateInconsistent);
+        for usage in USES {
+            let beside = ALONE[0].contains(usage);
+            let expected = if beside { Ok(()) } else { no };
+            assert_eq!(but(&|key| key.set(*usage, true)), expected, "{}", usage.info.name);
+        }
+    }
+
+    /// Each of these holds by itself, though no use is added to a key anyway.
+    #[test]
+    fn a_key_becomes_nothing_that_it_could_not_be_made_as() {
+        let no = Err(Error::TemplateInconsistent);
+        let becomes = |rule: &SeparationRule, before: &Attributes, after: &Attributes| {
+            (rule.check)(&Act::Change { before, after })
+        };
+        let mut mixed = drawn();
+        mixed.set(attribute::DECRYPT, true);
+        assert_eq!(becomes(&WRAPPING_ALONE, &drawn(), &mixed), no);
+        assert_eq!(becomes(&USES_FIXED, &drawn(), &mixed), Err(Error::AttributeReadOnly));
+        assert_eq!(becomes(&USES_FIXED, &mixed, &drawn()), Ok(()));
+
+        let mut derives = Attributes::default();
+        derives.set(attribute::CLASS, Class::SECRET_KEY.0);
+        derives.set(attribute::DERIVE, true);
+        let open = derives.clone();
+        derives.set(attribute::SENSITIVE, true);
+        assert_eq!(becomes(&DERIVING_HERE, &open, &derives), no);
+        assert_eq!(becomes(&DERIVING_ALONE, &derives, &derives), Ok(()));
+        let mut encrypts = derives.clone();
+        encrypts.set(attribute::ENCRYPT, true);
+        assert_eq!(becomes(&DERIVING_ALONE, &derives, &encrypts), no);
+        for template in PINNING {
+            let mut wants = Attributes::default();
+            wants.set(attribute::DERIVE, true);
+            let mut pins = derives.clone();
+            pins.put(template.info.id, Value::Attributes(wants));
+            assert_eq!(becomes(&DERIVING_HERE, &derives, &pins), no, "{}", template.info.name);
+        }
+    }
 }

@@ -209,6 +209,17 @@ fn what_a_template_may_ask_for() {
         let raw = Mechanism::plain(CKM_RSA_X_509);
         let cut = encapsulate(&session, &raw, public, &secret(32)).map(drop);
         assert_eq!(cut, Err(Rv(CKR_TEMPLATE_INCONSISTENT)));
+        // So is that of ML-KEM, whichever side asks.
+        let ml_kem = Mechanism::plain(CKM_ML_KEM);
+        let set = t![CKA_PARAMETER_SET => CKP_ML_KEM_512];
+        let (public, private) = session.pair(CKM_ML_KEM_KEY_PAIR_GEN, &set, &[]).expect("a pair");
+        let (ciphertext, _) = encapsulate(&session, &ml_kem, public, &secret(32)).expect("a key");
+        for len in [1, 16, 31] {
+            let cut = encapsulate(&session, &ml_kem, public, &secret(len)).map(drop);
+            assert_eq!(cut, Err(Rv(CKR_TEMPLATE_INCONSISTENT)), "{len}");
+            let cut = decapsulate(&session, &ml_kem, private, &secret(len), &ciphertext).map(drop);
+            assert_eq!(cut, Err(Rv(CKR_TEMPLATE_INCONSISTENT)), "{len}");
+        }
         // The point of the peer is the ciphertext, and no parameter.
         let (public, _) = p256(&session);
         let point = session.get(public, CKA_EC_POINT).expect("a point");

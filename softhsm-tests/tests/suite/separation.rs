@@ -2,6 +2,8 @@
 //! a strict token has to withstand; the rules, and which of these tests tries to break which, are in
 //! `pkcs11-module/token/src/separation.rs`.
 
+use std::cell::Cell;
+
 use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::Fails;
 use strongroom_softhsm_tests::world::slot_of;
@@ -595,6 +597,41 @@ fn derivation_lowers_nothing() {
         assert_eq!(rv(session.derive(ecdh, private, &open)), no, "of a private key");
         let short = t![CKA_KEY_TYPE => CKK_GENERIC_SECRET, CKA_VALUE_LEN => 1_u64];
         assert_eq!(rv(session.derive(ecdh, private, &short)), no, "the end of a shared secret");
+    });
+}
+
+#[test]
+fn bytes_beside_keys() {
+    case(Fails(NONE), |world| {
+        let session = strict(world);
+        let base = t![CKA_VALUE_LEN => 48_u64, CKA_DERIVE => true];
+        let base = session.generate(CKM_GENERIC_SECRET_KEY_GEN, &base).expect("a master secret");
+        let (client, server) = ([const { Cell::new(0) }; 2], [const { Cell::new(0) }; 2]);
+        // The keys of a connection, and its IVs if they have any bits.
+        let derive = |iv_bits| {
+            let handle = || Word::Number(0);
+            let ivs = [Word::Place(&client), Word::Place(&server)];
+            let out = [handle(), handle(), handle(), handle(), ivs[0], ivs[1]];
+            let params = [
+                Word::Number(0),
+                Word::Number(128),
+                Word::Number(iv_bits),
+                Word::Number(0),
+                Word::Bytes(In::Bytes(&[0xc1; 32])),
+                Word::Bytes(In::Bytes(&[0x5e; 32])),
+                Word::Structure(&out),
+                Word::Number(CKM_SHA256),
+            ];
+            let call = words(CKM_TLS12_KEY_AND_MAC_DERIVE, &params);
+            // Which otherwise derive as well, as the mechanism has it.
+            let keys = t![CKA_KEY_TYPE => CKK_AES, CKA_DERIVE => false];
+            rv(session.derive(call, base, &keys))
+        };
+        let before = session.find(&[]).len();
+        assert_eq!(derive(128), Rv(CKR_KEY_FUNCTION_NOT_PERMITTED));
+        assert_eq!(session.find(&[]).len(), before, "nor does a key come of it");
+        assert!(client.iter().chain(&server).all(|word| word.get() == 0), "no byte is told");
+        assert_eq!(derive(0), Rv::OK, "keys alone");
     });
 }
 
