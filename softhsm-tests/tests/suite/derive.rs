@@ -1,10 +1,12 @@
 //! 5.18.5: keys that come of other keys, by every mechanism but ECDH.
 
 use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use cryptoki_sys::*;
 use sha2::{Digest as _, Sha256};
 use strongroom_softhsm_tests::SoftHsm2::{self, Fails, Passes};
+use strongroom_softhsm_tests::daemon::daemon_path;
 use strongroom_softhsm_tests::{
     Attribute, In, Mechanism, Param, Rv, Session, Word, address, case, merge, t, table,
 };
@@ -263,6 +265,80 @@ fn keys_of_passwords() {
         let untyped = t![CKA_VALUE_LEN => 20_u64];
         let refused = session.generate(words(CKM_PKCS5_PBKD2, &params), &untyped);
         assert_eq!(refused, Err(Rv(CKR_TEMPLATE_INCOMPLETE)));
+    });
+}
+
+/// A call is over in some seconds, whatever its parameter says.
+#[test]
+fn what_a_parameter_may_cost() {
+    const ROUNDS: CK_ULONG = 1 << 24;
+    let long = vec![7; 8 << 20];
+    let bytes = Word::Bytes(In::Bytes(&long));
+    let password = |salt, iterations| {
+        [
+            Word::Number(CKZ_SALT_SPECIFIED),
+            salt,
+            Word::Number(iterations),
+            Word::Number(CKP_PKCS5_PBKD2_HMAC_SHA1),
+            Word::Bytes(In::NONE),
+            Word::Bytes(In::Bytes(b"password")),
+        ]
+    };
+    let salt = Word::Bytes(In::Bytes(b"salt"));
+    let passwords = [
+        password(salt, ROUNDS + 1),
+        password(salt, CK_ULONG::MAX),
+        password(salt, ROUNDS / 8 + 1),
+        password(bytes, 1),
+    ];
+    let expansion = [
+        Word::Number(0x0100),
+        Word::Number(CKM_SHA256),
+        Word::Number(CKF_HKDF_SALT_NULL),
+        Word::Bytes(In::NONE),
+        Word::Number(0),
+        bytes,
+    ];
+    let random = Word::Bytes(In::Bytes(&[1; 32]));
+    let exporter = [Word::Number(CKM_SHA256), bytes, random, random, Word::Bytes(In::NONE)];
+    let format = [Word::Number(0), Word::Number(32)];
+    let ulong = CK_ULONG::try_from(size_of::<CK_ULONG>()).expect("a small number");
+    let pieces = [
+        Word::Number(CK_SP800_108_ITERATION_VARIABLE),
+        Word::Structure(&format),
+        Word::Number(2 * ulong),
+        Word::Number(CK_SP800_108_BYTE_ARRAY),
+        bytes,
+    ];
+    let counter = [
+        Word::Number(CKM_SHA256_HMAC),
+        Word::Number(2),
+        Word::Structure(&pieces),
+        Word::Number(0),
+        Word::Number(0),
+    ];
+    let rows: &[(&str, SoftHsm2, (Mechanism<'_>, u64))] = &[
+        ("iterations", NO_MECHANISM, (words(CKM_PKCS5_PBKD2, &passwords[0]), 20)),
+        ("iterations without end", NO_MECHANISM, (words(CKM_PKCS5_PBKD2, &passwords[1]), 20)),
+        ("iterations for each block", NO_MECHANISM, (words(CKM_PKCS5_PBKD2, &passwords[2]), 160)),
+        ("salt for each block", NO_MECHANISM, (words(CKM_PKCS5_PBKD2, &passwords[3]), 65536)),
+        ("HKDF", NO_MECHANISM, (words(CKM_HKDF_DERIVE, &expansion), 255 * 32)),
+        ("SP 800-108", NO_MECHANISM, (words(CKM_SP800_108_COUNTER_KDF, &counter), 65536)),
+        ("TLS", NO_MECHANISM, (words(CKM_TLS12_KDF, &exporter), 65536)),
+    ];
+    table(rows, |world, (mechanism, len)| {
+        let session = world.user();
+        let base = secret(&session, &[5; 48]);
+        let template = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => *len]);
+        let start = Instant::now();
+        let rv = match mechanism.id {
+            CKM_PKCS5_PBKD2 => session.generate(*mechanism, &template),
+            _ => session.derive(*mechanism, base, &template),
+        };
+        // A daemon takes no request of that size.
+        let longer = daemon_path().is_some() && rv == Err(Rv(CKR_DATA_LEN_RANGE));
+        assert!(longer || rv == Err(Rv(CKR_MECHANISM_PARAM_INVALID)), "{rv:?}");
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     });
 }
 

@@ -1,5 +1,7 @@
 //! 4 and 5.7: objects, their attributes, and the rules of templates.
 
+use std::time::{Duration, Instant};
+
 use cryptoki_sys::*;
 use strongroom_softhsm_tests::SoftHsm2::{self, Fails, Passes};
 use strongroom_softhsm_tests::{
@@ -805,6 +807,47 @@ fn a_copy_does_not_tell_the_value_of_a_key() {
             let rv = session.set(key, &t![CKA_VALUE => guess.as_slice()]);
             assert_eq!(rv, CKR_ATTRIBUTE_READ_ONLY, "{guess:?}");
         }
+    });
+}
+
+/// Whoever makes such a key does not keep a worker of a daemon busy.
+#[test]
+fn numbers_of_millions_of_bytes() {
+    const KEPT: SoftHsm2 = Fails("it keeps any number");
+    let vast = vec![0xff; 4 << 20];
+    let (vast, usual) = (&vast[..], &[0xff; 256][..]);
+    let key = |class: CK_OBJECT_CLASS, kind: CK_KEY_TYPE, numbers: Vec<Attribute>| {
+        merge(&t![CKA_CLASS => class, CKA_KEY_TYPE => kind], &numbers)
+    };
+    let (public, private) = (CKO_PUBLIC_KEY, CKO_PRIVATE_KEY);
+    let e = &[1, 0, 1][..];
+    let rsa = |n: &[u8], e: &[u8]| t![CKA_MODULUS => n, CKA_PUBLIC_EXPONENT => e];
+    let dh = |p: &[u8], g: &[u8], x: &[u8]| t![CKA_PRIME => p, CKA_BASE => g, CKA_VALUE => x];
+    let dsa = |q: &[u8], g: &[u8], y: &[u8]| t![CKA_PRIME => usual, CKA_SUBPRIME => q, CKA_BASE => g, CKA_VALUE => y];
+    let (two, q) = (&[2][..], &[0xff; 32][..]);
+    let d = t![CKA_PRIVATE_EXPONENT => vast];
+    let rows = &[
+        ("RSA, modulus", KEPT, key(public, CKK_RSA, rsa(vast, e))),
+        ("RSA, exponent", KEPT, key(public, CKK_RSA, rsa(usual, vast))),
+        ("RSA, exponent as long as the modulus", KEPT, key(public, CKK_RSA, rsa(usual, usual))),
+        ("RSA, private exponent", KEPT, key(private, CKK_RSA, merge(&rsa(usual, e), &d))),
+        ("DH, prime", KEPT, key(private, CKK_DH, dh(vast, two, two))),
+        ("DH, base", KEPT, key(private, CKK_DH, dh(usual, vast, two))),
+        ("DH, private value", KEPT, key(private, CKK_DH, dh(usual, two, vast))),
+        ("DSA, subprime", KEPT, key(public, CKK_DSA, dsa(vast, two, two))),
+        ("DSA, base", KEPT, key(public, CKK_DSA, dsa(q, vast, two))),
+        ("DSA, public value", KEPT, key(public, CKK_DSA, dsa(q, two, vast))),
+        (
+            "EC, point",
+            KEPT,
+            key(public, CKK_EC, t![CKA_EC_PARAMS => keys::P256, CKA_EC_POINT => vast]),
+        ),
+    ];
+    table(rows, |world, template| {
+        let session = world.user();
+        let start = Instant::now();
+        assert!(session.create(template).is_err());
+        assert!(start.elapsed() < Duration::from_secs(5), "{:?}", start.elapsed());
     });
 }
 
