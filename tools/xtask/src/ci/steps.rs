@@ -13,7 +13,12 @@ const SOFTHSM2: &str = "softhsm/libsofthsm2.so";
 /// Every step, in the order in which they run: what is quick to say no comes first.
 pub(super) const STEPS: &[Step] = &[
     Step { name: "packages", about: "Debian's packages", needs: &[], run: packages },
-    Step { name: "format", about: "rustfmt has nothing to change", needs: &[], run: format },
+    Step {
+        name: "format",
+        about: "rustfmt has nothing to change, and no file has two versions of itself",
+        needs: &[],
+        run: format,
+    },
     Step { name: "clippy", about: "no warning in any target", needs: &[], run: clippy },
     Step { name: "deny", about: "licenses, sources, advisories", needs: &[], run: deny },
     Step {
@@ -162,6 +167,18 @@ fn packages() -> Result {
 }
 
 fn format() -> Result {
+    // The lines that git leaves where two versions of a place do not fit.
+    let halves = capture(&mut program("git", ["grep", "--line-number", "-E", "^(<{7}|>{7}) "]))?;
+    if halves.status.code() != Some(1) {
+        return Err(Failure::new(
+            "A file was merged by halves, or git cannot look for one.",
+            String::from_utf8_lossy(if halves.stdout.is_empty() {
+                &halves.stderr
+            } else {
+                &halves.stdout
+            }),
+        ));
+    }
     run(&mut cargo(["fmt", "--all", "--check"]))
 }
 
