@@ -6,7 +6,7 @@ use crate::sync::{AtomicU64, Ordering};
 #[derive(Default)]
 #[repr(C)]
 pub(crate) struct Words {
-    /// Odd while a commit is under way, even and new after it.
+    /// Odd while a commit is under way, and another odd number in each; even and new after it.
     generation: AtomicU64,
     /// The highest version that a commit was acknowledged with.
     acknowledged: AtomicU64,
@@ -35,12 +35,12 @@ impl Words {
         version: Option<u64>,
         commit: impl FnOnce() -> Result<T, E>,
     ) -> Result<T, E> {
-        self.begin();
+        let begun = self.begin();
         let outcome = commit();
         if let (Ok(_), Some(version)) = (&outcome, version) {
             self.acknowledge(version);
         }
-        self.end();
+        self.end(begun);
         outcome
     }
 
@@ -49,16 +49,23 @@ impl Words {
         self.acknowledged.fetch_max(version, Ordering::AcqRel);
     }
 
-    /// Makes the generation word odd: a commit is under way.
-    pub(crate) fn begin(&self) {
-        self.generation.fetch_or(1, Ordering::AcqRel);
+    /// Makes the generation word odd and new: a commit is under way. It may be odd already, because the
+    /// end of the commit before this one can come after the beginning of this one, or never, if its
+    /// writer was killed. Says what it is now, which is for [`Words::end`].
+    pub(crate) fn begin(&self) -> u64 {
+        let next = |word: u64| word.wrapping_add(1) | 1;
+        // The closure always has a next word.
+        let (Ok(word) | Err(word)) =
+            self.generation
+                .fetch_update(Ordering::AcqRel, Ordering::Acquire, |word| Some(next(word)));
+        next(word)
     }
 
-    /// Makes the generation word even and new: the commit is over. It may be even already, because
-    /// the end of the commit before this one can come after the beginning of this one.
-    pub(crate) fn end(&self) {
-        let next = |word: u64| Some((word | 1).wrapping_add(1));
-        // The closure always has a next word.
-        let _ = self.generation.fetch_update(Ordering::AcqRel, Ordering::Acquire, next);
+    /// Makes the generation word even and new: the commit that made it this is over. Where another has
+    /// begun since, it is for that one to do: were the word even now, and that writer killed behind
+    /// its commit, readers would take what they have read before it for the last.
+    pub(crate) fn end(&self, begun: u64) {
+        let (next, order) = (begun.wrapping_add(1), Ordering::Acquire);
+        let _ = self.generation.compare_exchange(begun, next, Ordering::AcqRel, order);
     }
 }

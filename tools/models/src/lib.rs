@@ -39,7 +39,10 @@ mod versions;
 
 pub use keys::{a_changed_object_is_read_again, nothing_is_remembered_after_a_logout};
 pub use table::{a_session_is_closed_once, who_looks_at_all_sees_each_session};
-pub use versions::{an_acknowledged_commit_is_seen, commits_that_overlap_are_seen};
+pub use versions::{
+    a_killed_writer_leaves_nothing_stale, an_acknowledged_commit_is_seen,
+    commits_that_overlap_are_seen,
+};
 
 /// The stand-in for the objects of the token.
 mod object {

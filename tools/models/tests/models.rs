@@ -11,6 +11,7 @@ macro_rules! models {
 
 models! {
     a_changed_object_is_read_again
+    a_killed_writer_leaves_nothing_stale
     a_session_is_closed_once
     an_acknowledged_commit_is_seen
     commits_that_overlap_are_seen
