@@ -1,13 +1,19 @@
 //! A token: its identity, its state, and the one way in which it changes.
 
-use std::sync::{
-    Arc, Mutex, PoisonError,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 use crate::{
     ObjectId, Role,
-    backend::{Attempts, Backend, Batch, Header, Op, Slot, TokenId, sqlite::Sqlite},
+    backend::{
+        Attempts, Backend, Batch, Header, Op, Slot, TokenId,
+        sqlite::{FRESH, Sqlite},
+    },
     config::{KeyPolicy, SoReset},
     error::{Error, Result},
     fresh::Fresh,
@@ -39,7 +45,8 @@ pub struct Token {
     keys: Mutex<Option<(Vec<u8>, Arc<SealKeys>)>>,
     fresh: Fresh,
     known: Mutex<Option<Arc<Known>>>,
-    status: Mutex<Option<(u64, Status)>>,
+    /// The status that was read while the generation word had a value, and when.
+    status: Mutex<Option<(u64, Instant, Status)>>,
 }
 
 /// What the configuration says about PINs, and about a token that is initialised anew.
@@ -161,13 +168,15 @@ impl Token {
     /// [`Error::SealMissing`] and its kin without the right seal key, [`Error::Corrupt`] if the
     /// header or a counter was tampered with, [`Error::NotFound`] if the token was removed.
     pub fn status(&self) -> Result<Status> {
-        let word = self.backend.peek();
+        let (word, now) = (self.backend.peek(), Instant::now());
         let known = self.known()?;
         // The word does not move with what this process alone has counted.
         let counted = self.uncounted.iter().all(|count| count.load(Ordering::Acquire) == 0);
-        if let Some((seen, status)) = *lock(&self.status)
+        if let Some((seen, read_at, status)) = *lock(&self.status)
             && counted
             && word == Some(seen)
+            // As for a version: somebody may write without moving the word.
+            && now.saturating_duration_since(read_at) < FRESH
         {
             return Ok(status);
         }
@@ -178,7 +187,7 @@ impl Token {
             }
             outcome => outcome?,
         };
-        *lock(&self.status) = word.filter(|_| counted).map(|word| (word, status));
+        *lock(&self.status) = word.filter(|_| counted).map(|word| (word, now, status));
         Ok(status)
     }
 

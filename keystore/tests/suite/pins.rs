@@ -1,8 +1,12 @@
 //! PINs: checked, counted, slowed down, locked, changed.
 
-use std::time::{Duration, Instant};
+use std::{
+    thread,
+    time::{Duration, Instant},
+};
 
 use crate::common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, private};
+use rusqlite::Connection;
 use strongroom_keystore::{
     Config, Error, KeyPolicy, PinState, Role, Severity, Store, config::SoReset,
 };
@@ -69,6 +73,25 @@ fn wrong_pins_are_counted_across_processes_lives() {
     token.verify(Role::User, USER_PIN).unwrap();
     assert!(started.elapsed() >= Duration::from_millis(250));
     assert_eq!(token.status().unwrap().user_pin, PinState::Fine);
+}
+
+#[test]
+fn what_was_read_of_a_token_is_read_again_though_nobody_says_that_it_changed() {
+    let place = Place::new();
+    let (_store, token, _) = place.token();
+    let sql = || Connection::open(place.database(&token)).unwrap();
+    sql().execute_batch("CREATE TABLE keep AS SELECT * FROM slot").unwrap();
+    assert!(matches!(token.verify(Role::User, b"0000"), Err(Error::WrongPin)));
+    assert_eq!(token.status().unwrap().user_pin, PinState::CountLow);
+    // By the engine's own shell: no generation word moves.
+    sql()
+        .execute_batch("DELETE FROM slot; INSERT INTO slot SELECT * FROM keep; DROP TABLE keep")
+        .unwrap();
+    let (start, state) = (Instant::now(), || token.status().unwrap().user_pin);
+    while state() != PinState::Fine {
+        assert!(start.elapsed() < Duration::from_secs(10));
+        thread::sleep(Duration::from_millis(10));
+    }
 }
 
 #[test]
