@@ -98,6 +98,11 @@ impl Drop for Place {
     }
 }
 
+/// Whether what tries by chance, or tries every place, may take some minutes.
+pub(crate) fn long() -> bool {
+    env::var_os("STRONGROOM_TESTS_LONG").is_some()
+}
+
 /// What the starter said.
 pub(crate) fn argument() -> String {
     env::var("STRONGROOM_TEST_ARGUMENT").unwrap()

@@ -1,7 +1,7 @@
 //! Many processes, some of which die, fork, or may not write.
 
 use std::{
-    env, fs,
+    fs,
     io::{self, BufRead, BufReader, Lines, Read, Write},
     os::unix::{
         fs::{PermissionsExt, chown},
@@ -14,7 +14,7 @@ use std::{
 };
 
 use crate::{
-    common::{Place, SO_PIN, USER_PIN, argument, create, first, id, private, term},
+    common::{Place, SO_PIN, USER_PIN, argument, create, first, id, long, private, term},
     rotation::found_by,
 };
 use rustix::process::{Resource, Rlimit, Signal, getpid, kill_process, setrlimit};
@@ -45,6 +45,11 @@ fn heard(child: &mut Child) -> Lines<BufReader<ChildStdout>> {
     BufReader::new(child.stdout.take().unwrap()).lines()
 }
 
+/// How often a process is killed.
+fn rounds(few: u64) -> u64 {
+    if long() { 300 } else { few }
+}
+
 /// Creates objects one by one until it is killed, and says so after each.
 #[test]
 #[ignore = "a process of another test"]
@@ -65,11 +70,11 @@ fn a_killed_writer_loses_nothing_it_acknowledged() {
     let place = Place::new();
     let (_store, token, user) = place.token();
     let mut acknowledged = Vec::new();
-    for round in 1..=8_u64 {
+    for round in 1..=rounds(8) {
         let mut child = place.start("creator", &round.to_string());
         let mut lines = heard(&mut child);
         let mut seen = 0;
-        while seen < 5 + round * 3 {
+        while seen < 5 + round % 9 * 3 {
             let line = lines.next().expect("the creator ended").unwrap();
             if let Some(number) = line.strip_prefix("created ") {
                 acknowledged.push(id(number.parse().unwrap()));
@@ -77,7 +82,7 @@ fn a_killed_writer_loses_nothing_it_acknowledged() {
             }
         }
         // In the middle of whatever it does just now.
-        thread::sleep(Duration::from_micros(137 * round));
+        thread::sleep(Duration::from_micros(137 * round % 5000));
         child.kill().unwrap();
         child.wait().unwrap();
         for line in lines.map_while(Result::ok) {
@@ -571,14 +576,14 @@ fn mover() {
 fn backups_and_restores_that_are_killed_are_whole_or_not_there() {
     let place = Place::new();
     let (store, token, _user) = place.token();
-    for round in 1..=6_u64 {
+    for round in 1..=rounds(6) {
         let mut child = place.start("mover", &round.to_string());
         let mut lines = heard(&mut child);
         let said = |line: &String| line.starts_with("backed up ") || line.starts_with("restored ");
-        let words = 1 + usize::try_from(round).unwrap();
+        let words = 1 + usize::try_from(round % 7).unwrap();
         let mut heard: Vec<String> =
             lines.by_ref().map_while(Result::ok).filter(said).take(words).collect();
-        thread::sleep(Duration::from_micros(1700 * round));
+        thread::sleep(Duration::from_micros(1700 * round % 50_000));
         child.kill().unwrap();
         child.wait().unwrap();
         heard.extend(lines.map_while(Result::ok).filter(said));
@@ -595,14 +600,18 @@ fn backups_and_restores_that_are_killed_are_whole_or_not_there() {
         assert!(!backups.is_empty());
         assert!(backups.iter().all(|number| found.contains(&id(*number))));
         // So is each backup that was acknowledged; the next may be cut short, and is refused then.
+        let backup = |number| place.path(&format!("backup-{number}.db"));
         let last = backups.last().unwrap();
-        store.restore(&place.path(&format!("backup-{last}.db")), true).unwrap();
-        let cut = place.path(&format!("backup-{}.db", last + 1));
+        store.restore(&backup(*last), true).unwrap();
+        let cut = backup(last + 1);
         match store.restore(&cut, true) {
             Ok(_) | Err(Error::NotFound | Error::Corrupt(_)) => {}
             Err(error) => panic!("{error}"),
         }
         assert_sound(&place);
+        backups.into_iter().for_each(|number| fs::remove_file(backup(number)).unwrap());
+        // It may not be there.
+        let _ = fs::remove_file(cut);
     }
 }
 
@@ -626,9 +635,7 @@ fn a_killed_rotation_leaves_the_old_key_or_the_new_one() {
         let (body, terms) = (body.as_bytes(), term(body.as_bytes()));
         token.commit(Some(&user), &[create(number, true, body, &terms)]).unwrap();
     }
-    let rounds: u64 =
-        env::var("STRONGROOM_TEST_ROUNDS").map_or(10, |rounds| rounds.parse().unwrap());
-    for round in 1..=rounds {
+    for round in 1..=rounds(10) {
         let mut child = place.start("rotator", "");
         let mut lines = heard(&mut child);
         let rotated = |line: &String| line == "rotated";
