@@ -92,8 +92,7 @@ fn a_rotation_and_a_backup_that_are_killed_are_whole_or_not_there() {
         let terms = &[Term { name, value: &[number; 8] }];
         token.commit(Some(&so), &[Change::Create { id, private, body, terms }]).unwrap();
     }
-    let rounds = std::env::var("STRONGROOM_TESTS_ROUNDS");
-    let rounds: u64 = rounds.map_or(10, |rounds| rounds.parse().unwrap());
+    let rounds = if std::env::var_os("STRONGROOM_TESTS_LONG").is_some() { 300 } else { 10 };
     let (mut finished, mut restored) = (0, 0);
     for round in 0..rounds {
         let args = if round % 2 == 0 { vec!["token", "rotate"] } else { vec!["backup", file] };
