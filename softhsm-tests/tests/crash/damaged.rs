@@ -1,11 +1,11 @@
-//! Files of a store that were damaged in one byte, or cut short: what can be read is right, or there is
-//! an error; never less than there was, and never something else.
+//! Files of a store, and configurations, that were damaged in one byte, or cut short: what can be read is
+//! right, or there is an error; never less than there was, and never something else.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use cryptoki_sys::*;
-use strongroom_softhsm_tests::SoftHsm2::Fails;
+use strongroom_softhsm_tests::SoftHsm2::{Fails, Passes};
 use strongroom_softhsm_tests::daemon::daemon_path;
 use strongroom_softhsm_tests::raw::{Ended, Forked};
 use strongroom_softhsm_tests::{InitArgs, Module, Rv, World, count, long, not_run, table};
@@ -40,14 +40,47 @@ impl Damage {
 const RIGHT: i32 = 0;
 const ERROR: i32 = 1;
 const WRONG: i32 = 2;
+/// There is no token, and nobody has said that something is wrong.
+const NOTHING: i32 = 3;
 
-/// All that is stored: the files in the directory and in those in it, and the seal key.
-fn files(world: &World) -> Vec<Kept> {
+/// Which files are damaged: what they are called, where they are, which places of them stay as they are,
+/// and whether there may be nothing, for no error.
+struct Files {
+    name: &'static str,
+    of: fn(&World) -> Vec<Kept>,
+    spares: fn(&[u8], usize) -> bool,
+    may_name_another: bool,
+}
+
+/// All that is stored.
+const STORED: Files =
+    Files { name: "damaged files", of: stored, spares: |_, _| false, may_name_another: false };
+
+/// Where it is stored. Without its path that is under the home directory, which is empty here. A path that is
+/// damaged is one of somebody else's, whose files are no business of a test.
+const CONFIGURATION: Files = Files {
+    name: "damaged configuration",
+    of: configuration,
+    spares: |bytes, at| {
+        bytes[..at].iter().filter(|byte| **byte == b'"').count() % 2 == 1 && bytes[at] != b'"'
+    },
+    may_name_another: true,
+};
+
+/// The files in the directory and in those in it, and the seal key.
+fn stored(world: &World) -> Vec<Kept> {
     let mut all = Vec::new();
     below(&store(world), &mut all);
     all.extend(fs::read(seal_key(world)).ok().map(|bytes| (seal_key(world), bytes)));
     all.sort_unstable();
     all
+}
+
+/// That of ours. What quotes no path must not be damaged: SoftHSM2 takes what is left of one for the place
+/// of its tokens, and writes into each directory there.
+fn configuration(_: &World) -> Vec<Kept> {
+    let path = PathBuf::from(env::var_os("STRONGROOM_CONF").expect("a configuration"));
+    vec![(path.clone(), fs::read(path).expect("a file"))]
 }
 
 fn below(directory: &Path, all: &mut Vec<Kept>) {
@@ -62,9 +95,8 @@ fn below(directory: &Path, all: &mut Vec<Kept>) {
 }
 
 /// Puts back what has changed, and removes what has come. Nobody has a file open.
-fn put_back(world: &World, kept: &[Kept]) {
-    let found = files(world);
-    for (path, _) in &found {
+fn put_back(found: &[Kept], kept: &[Kept]) {
+    for (path, _) in found {
         if kept.iter().all(|(known, _)| known != path) {
             fs::remove_file(path).expect("a file");
         }
@@ -83,47 +115,54 @@ fn read(module: &Module, state: &State) -> Ended {
         match look_as_user(module, state) {
             Ok(found) if found.losses(state, state) == 0 => RIGHT,
             Ok(_) => WRONG,
-            // Nobody has said that something is wrong.
-            Err(why) if why == NOT_THERE => WRONG,
+            Err(why) if why == NOT_THERE => NOTHING,
             Err(_) => ERROR,
         }
     })
     .wait()
 }
 
-/// The places of a file that are damaged, far from each other: the keystore's own tests try every one.
+/// The places of a file that are damaged: every one, if there are few, else some far from each other. The
+/// keystore's own tests try every one.
 fn places(bytes: &[u8]) -> impl Iterator<Item = usize> {
     let many = if long() { 1000 } else { 12 };
     (0..bytes.len()).step_by(bytes.len() / many + 1)
 }
 
-fn in_each_file(world: &World, damage: Damage) {
+fn in_each(world: &World, files: &Files, damage: Damage) {
     if daemon_path().is_some() {
         not_run("a daemon reads its files when it starts, by the code that the module has");
     }
     let module = world.module();
     let state = make_full_token(world, End::Killed);
-    let kept = files(world);
+    let kept = (files.of)(world);
     assert_eq!(read(module, &state), Ended::Exit(RIGHT), "before anything is damaged");
-    let (mut right, mut errors, mut wrong, mut crashes) = (0, 0, Vec::new(), Vec::new());
+    let (mut right, mut errors, mut elsewhere) = (0, 0, 0);
+    let (mut wrong, mut crashes) = (Vec::new(), Vec::new());
     for (path, bytes) in &kept {
-        for at in places(bytes) {
-            put_back(world, &kept);
+        for at in places(bytes).filter(|at| !(files.spares)(bytes, *at)) {
+            put_back(&(files.of)(world), &kept);
             fs::write(path, damage.apply(bytes, at)).expect("a file");
             let name = || format!("{} at {at}", path.file_name().expect("a name").display());
             match read(module, &state) {
                 Ended::Exit(RIGHT) => right += 1,
                 Ended::Exit(ERROR) => errors += 1,
+                Ended::Exit(NOTHING) if files.may_name_another => elsewhere += 1,
                 Ended::Exit(_) => wrong.push(name()),
                 Ended::Signal(signal) => crashes.push(format!("{} (signal {signal})", name())),
             }
         }
     }
-    count("damaged files: places tried", right + errors + wrong.len() + crashes.len());
-    count("damaged files: everything was right all the same", right);
-    count("damaged files: an error said so", errors);
-    count("damaged files: something else was read, or less", wrong.len());
-    count("damaged files: crashes", crashes.len());
+    put_back(&(files.of)(world), &kept);
+    let tell = |what: &str, number| count(&format!("{}: {what}", files.name), number);
+    tell("places tried", right + errors + elsewhere + wrong.len() + crashes.len());
+    tell("everything was right all the same", right);
+    tell("an error said so", errors);
+    if files.may_name_another {
+        tell("another store was named, and nothing is there", elsewhere);
+    }
+    tell("something else was read, or less", wrong.len());
+    tell("crashes", crashes.len());
     let few = |names: &[String]| names.iter().take(12).cloned().collect::<Vec<_>>();
     assert!(wrong.is_empty(), "{} wrong: {:?}", wrong.len(), few(&wrong));
     assert!(crashes.is_empty(), "{} crashes: {:?}", crashes.len(), few(&crashes));
@@ -134,6 +173,19 @@ fn in_each_file(world: &World, damage: Damage) {
 fn in_one_place() {
     let fails = Fails("attributes have no checksum, and what can not be read is left out");
     table(&[("a byte", fails, Damage::Byte), ("cut", fails, Damage::Cut)], |world, damage| {
-        in_each_file(world, *damage);
+        in_each(world, &STORED, *damage);
+    });
+}
+
+#[test]
+fn in_the_configuration() {
+    table(&[("a byte", Passes, Damage::Byte), ("cut", Passes, Damage::Cut)], |world, damage| {
+        let module = world.path().file_name().expect("a module");
+        if module.as_encoded_bytes().starts_with(b"libsofthsm2") {
+            not_run(
+                "its configuration quotes no path, and part of one leads it to other directories",
+            );
+        }
+        in_each(world, &CONFIGURATION, *damage);
     });
 }

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::io::Write;
-use std::thread;
+use std::panic::resume_unwind;
+use std::thread::{self, ScopedJoinHandle};
 use std::time::{Duration, Instant};
 
 use cryptoki_sys::*;
@@ -10,7 +11,7 @@ use strongroom_softhsm_tests::SoftHsm2::{Passes, Races};
 use strongroom_softhsm_tests::raw::{Ended, Forked};
 use strongroom_softhsm_tests::world::slot_of;
 use strongroom_softhsm_tests::{
-    Attribute, InitArgs, LABEL, Module, Rv, Session, USER_PIN, World, case, long, merge, t,
+    Attribute, InitArgs, LABEL, Module, Rv, Session, USER_PIN, World, case, count, long, merge, t,
 };
 
 use crate::keys;
@@ -297,8 +298,8 @@ fn everything_at_once() {
         keep.create(&merge(&secret, &stays)).expect("C_CreateObject");
         let time = Duration::from_secs(if long() { 60 } else { 5 });
         let end = Instant::now() + time;
-        thread::scope(|scope| {
-            for (name, part, allowed) in PARTS {
+        let rounds: usize = thread::scope(|scope| {
+            let start = |(name, part, allowed): &'static Part| {
                 scope.spawn(move || {
                     let (mut rounds, mut well) = (0, 0);
                     while Instant::now() < end {
@@ -308,9 +309,16 @@ fn everything_at_once() {
                         well += usize::from(rv == Rv::OK);
                     }
                     assert!(well > 0, "{name}: none of {rounds} came to its end");
-                });
-            }
+                    rounds
+                })
+            };
+            let parts: Vec<_> = PARTS.iter().map(start).collect();
+            let rounds = |part: ScopedJoinHandle<'_, _>| {
+                part.join().unwrap_or_else(|why| resume_unwind(why))
+            };
+            parts.into_iter().map(rounds).sum()
         });
+        count("many threads, everything at once: what they did", rounds);
         let rv = keep.login(CKU_USER, USER_PIN);
         assert!(rv == CKR_OK || rv == CKR_USER_ALREADY_LOGGED_IN, "{rv:?}");
         assert_eq!(keep.find(&t![CKA_LABEL => "stays"]).len(), 1);
