@@ -19,6 +19,7 @@ mod memory;
 mod metrics;
 mod namespace;
 mod refusals;
+mod rotation;
 mod seal;
 mod world;
 
