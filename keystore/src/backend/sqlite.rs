@@ -59,6 +59,8 @@ const LOST: &str = "commits that were acknowledged are missing, because its log 
                     token, then remove the file beside it that ends in .gen)";
 /// How long a writer queues.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// How long who may not write looks again while others write.
+const DISTURBED: Duration = Duration::from_secs(1);
 /// How many connections for reading a process has at most, however many processors there are.
 const READERS: usize = 4;
 
@@ -116,8 +118,25 @@ impl Sqlite {
         self.access(|| self.free(), access)
     }
 
-    fn query<T>(&self, run: impl FnOnce(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        self.reading(|open| run(&open.sql).map_err(failure))
+    fn query<T>(&self, run: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
+        self.reading(|open| self.undisturbed(open, |open| run(&open.sql).map_err(failure)))
+    }
+
+    /// Reads, and reads again where somebody else was writing meanwhile to what this process may only
+    /// read: then a log that comes or goes is in the way, and what was taken for unchanging may have
+    /// been half of one state and half of another.
+    fn undisturbed<T>(&self, open: &mut Open, read: impl Fn(&mut Open) -> Result<T>) -> Result<T> {
+        let mut wait = Wait::new(DISTURBED);
+        loop {
+            let outcome = read(open);
+            let in_the_way = matches!(outcome, Err(Error::Io(_) | Error::ReadOnly));
+            let disturbed =
+                !open.writable && (in_the_way || open.frozen() && !open.is_as_it_was(&self.files));
+            if !disturbed || !wait.once() {
+                return outcome;
+            }
+            *open = self.connect()?;
+        }
     }
 
     /// A connection that nobody uses, if there is one.
@@ -197,7 +216,7 @@ impl Sqlite {
     /// Opens the file. Who may not write meets it while a writer is making its log, or takes it away:
     /// then SQLite would have to write, and it is better to look again.
     fn open(&self) -> Result<Open> {
-        let mut wait = Wait::new(FRESH);
+        let mut wait = Wait::new(DISTURBED);
         loop {
             match Open::new(&self.files) {
                 Err(Error::Io(_) | Error::ReadOnly) if !self.files.writable() && wait.once() => {}
@@ -309,7 +328,7 @@ impl Backend for Sqlite {
     }
 
     fn header(&self) -> Result<Header> {
-        self.reading(|open| {
+        let read = |open: &mut Open| {
             // First, because it may rise while the header is read.
             let acknowledged = self.acknowledged();
             let mut header = read::header(&open.sql).map_err(failure)?;
@@ -322,7 +341,8 @@ impl Backend for Sqlite {
                 return Err(Error::Corrupt(LOST.into()));
             }
             Ok(header)
-        })
+        };
+        self.reading(|open| self.undisturbed(open, read))
     }
 
     fn slot(&self, role: Role) -> Result<Option<Slot>> {
@@ -380,10 +400,11 @@ impl Backend for Sqlite {
     }
 
     fn changes(&self, since: u64) -> Result<Option<Vec<ObjectId>>> {
-        self.reading(|open| {
+        let read = |open: &mut Open| {
             let tx = open.sql.transaction().map_err(failure)?;
             read::changes(&tx, since).map_err(failure)
-        })
+        };
+        self.reading(|open| self.undisturbed(open, read))
     }
 
     fn turn(&self) -> Result<Box<dyn Turn + '_>> {

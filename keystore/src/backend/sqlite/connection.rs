@@ -98,6 +98,12 @@ impl Open {
             return true;
         }
         self.checked = Instant::now();
+        self.is_as_it_was(files)
+    }
+
+    /// Says whether the file is still the one that was opened, and one that is taken for unchanging has not
+    /// changed.
+    pub(super) fn is_as_it_was(&self, files: &Files) -> bool {
         let mode = if self.frozen() { Mode::Frozen } else { Mode::ReadWrite };
         State::of(files, mode).is_ok_and(|state| state == self.seen)
     }
