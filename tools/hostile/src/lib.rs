@@ -44,7 +44,7 @@ pub static TARGETS: [Target; 12] = [
     Target { name: "der", times: 500, run: der::run },
     Target { name: "edge", times: 20, run: edge::run },
     Target { name: "operator", times: 1000, run: operator::run },
-    Target { name: "p11kit", times: 1000, run: p11kit::run },
+    Target { name: "p11kit", times: 200, run: p11kit::run },
     Target { name: "parameters", times: 50, run: parameters::run },
     Target { name: "pkcs12", times: 20, run: pkcs12::run },
     Target { name: "policy", times: 20, run: policy::run },

@@ -10,7 +10,7 @@ use crate::request::{Argument, Fault, Request, Understood, Wire};
 
 /// How a value travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Form {
+pub enum Form {
     /// One byte.
     Byte,
     /// A `CK_ULONG`, as 64 bits.
@@ -46,7 +46,8 @@ forms! {
     Numbers: CKA_ALLOWED_MECHANISMS;
 }
 
-fn form(id: u64) -> Form {
+/// How the value of an attribute travels.
+pub fn form(id: u64) -> Form {
     let known = FORMS.iter().find(|(known, _)| *known == id);
     known.map_or(Form::String, |(_, form)| *form)
 }

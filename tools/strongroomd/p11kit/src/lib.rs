@@ -23,6 +23,7 @@ mod mechanism;
 mod reply;
 mod request;
 
+pub use attribute::{Form, form};
 pub use call::Call;
 pub use calls::CALLS;
 pub use frame::Limits;
