@@ -13,6 +13,7 @@
     reason = "a fuzz target fails by panicking"
 )]
 
+mod callers;
 mod configuration;
 mod der;
 mod edge;

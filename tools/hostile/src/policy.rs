@@ -1,5 +1,6 @@
 //! The policy of strict tokens: a thief has the user's login, and calls what he likes. There are keys that
 //! are sensitive, and their values never come out; nor does one leave under a key that he could know.
+//! And the daemon's own: who may connect to it.
 
 use arbitrary::{Result, Unstructured};
 use strongroom_functions::{Cryptoki, MessageOutput};
@@ -10,6 +11,7 @@ use strongroom_types::{
     Param, Params, Room, Value, attribute, attribute::kind, mechanism,
 };
 
+use crate::callers;
 use crate::made;
 use crate::world::{Renewed, Shown, Visit, tells};
 
@@ -57,8 +59,11 @@ const OTHER_USES: [Flag; 7] = [
     attribute::DECAPSULATE,
 ];
 
-/// The calls of a thief at a strict token.
+/// The calls of a thief at a strict token. Behind a 255 there is somebody who wants to connect to the daemon.
 pub(crate) fn run(data: &[u8]) {
+    if let [255, rest @ ..] = data {
+        return callers::run(rest);
+    }
     // The fuzzer sees what is compared; a thief who has the value needs no calls.
     if tells(data, &VALUE) {
         return;

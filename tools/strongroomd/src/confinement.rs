@@ -5,23 +5,15 @@ use std::path::{Path, PathBuf};
 
 use strongroom_confine::Confinement;
 use strongroom_heap::Heap;
+use strongroom_settings::{SECRET_MEMORY, Settings};
 use strongroom_token::{Config, Store};
 
 use crate::door::Door;
 use crate::log::{Level, say};
 use crate::server::Server;
-use crate::settings::Settings;
 
 /// Says who calls, and how much memory is left.
 const KERNEL: [&str; 2] = ["/proc", "/sys/fs/cgroup"];
-
-/// The protection that the daemon brings along, and holds before any other: where its keys lie.
-const SECRET_MEMORY: &str = "secret memory";
-
-/// The names of all protections, which the configuration can relax.
-pub(crate) fn names() -> impl Iterator<Item = &'static str> {
-    [SECRET_MEMORY].into_iter().chain(strongroom_confine::names())
-}
 
 /// Has keys lie where nobody else reads them, and says if they do not, and what that costs. No key is
 /// in memory yet.
@@ -73,7 +65,7 @@ mod tests {
         fs::write(&source, "[store]\npath = 'tokens'\n[seal]\nfile = 'key/seal.key'\n").unwrap();
         let config = Config::load(&source).unwrap();
         let store = Store::open(&config).unwrap();
-        let settings = Settings { relaxed: vec!["seccomp".into()], ..Settings::default() };
+        let settings = Settings::read("[daemon]\nrelax = ['seccomp']\n", dir.path()).unwrap();
         let sockets = ["/run/strongroom", "/run/p11kit"].map(Path::new);
         let confinement = files(&store, &config, &settings, sockets.into_iter());
         let own = [dir.path().join("tokens"), dir.path().join("key")];

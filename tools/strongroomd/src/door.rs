@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::Mode;
 use rustix::process::{geteuid, umask};
 use strongroom_functions::frame::Refusal;
+use strongroom_settings::{Callers, Settings};
 
 use crate::connection;
 use crate::handed;
@@ -19,7 +20,6 @@ use crate::operator;
 use crate::p11kit;
 use crate::peer::Peer;
 use crate::server::Server;
-use crate::settings::{Callers, Settings};
 
 /// Where callers of one kind come in.
 pub(crate) struct Door {

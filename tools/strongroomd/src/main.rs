@@ -6,7 +6,7 @@
 //! serves each connection. When the last connection of a process goes, so do its sessions, its
 //! login and its session objects.
 //!
-//! Rooms: `settings` reads `[daemon]`, `peer` says who calls, `applications` whose sessions are
+//! Rooms: `peer` says who calls, `applications` whose sessions are
 //! whose, `at_work` which calls are at work, `connection` serves one caller and `p11kit` one that
 //! speaks as p11-kit's client does, `requests` waits for what they ask next, `manager` tells systemd,
 //! `handed` takes sockets over from it, `door` makes the others, `refusals` keeps the log of those who
@@ -33,18 +33,17 @@ mod peer;
 mod refusals;
 mod requests;
 mod server;
-mod settings;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::Parser;
 use strongroom_heap::Heap;
+use strongroom_settings::Settings;
 use strongroom_token::Config;
 
 use crate::log::Level;
 use crate::server::Server;
-use crate::settings::Settings;
 
 /// Keys are on it, those that AWS-LC computes with among them.
 #[global_allocator]

@@ -22,9 +22,9 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 use strongroom_functions::Observer;
 use strongroom_functions::frame::Refusal;
+use strongroom_settings::Settings;
 use strongroom_types::{Result, SessionHandle, used};
 
-use crate::settings::Settings;
 use times::Times;
 
 pub(crate) use scrape::run;
@@ -251,7 +251,7 @@ mod tests {
 
     #[test]
     fn what_all_threads_did_is_counted() {
-        let metrics = Metrics::new(&Settings::default());
+        let metrics = Metrics::new(&Settings::load(None).unwrap());
         let sign = || {
             used::mechanism("CKM_ECDSA");
             Ok(())
@@ -283,7 +283,7 @@ mod tests {
 
     #[test]
     fn a_connection_counts_while_it_lasts() {
-        let metrics = Metrics::new(&Settings::default());
+        let metrics = Metrics::new(&Settings::load(None).unwrap());
         let one = metrics.connected("module");
         drop(metrics.connected("module"));
         metrics.refused(Refusal::User);

@@ -6,8 +6,7 @@ use std::io;
 use std::os::unix::net::UnixStream;
 
 use nix::sys::socket::{getsockopt, sockopt};
-
-use crate::settings::Callers;
+use strongroom_settings::Callers;
 
 /// A process that connected, as it was when it did.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,15 +24,11 @@ impl Peer {
         Ok(Self { pid: cred.pid(), uid: cred.uid(), gid: cred.gid() })
     }
 
-    /// Whether it is on the list: by its user, its group, or one of its further groups.
+    /// Whether it is on the list.
     pub(crate) fn may_connect(&self, own: u32, callers: &Callers) -> bool {
-        let listed = |group: &u32| callers.groups.contains(group);
-        self.uid == own
-            || callers.users.contains(&self.uid)
-            || listed(&self.gid)
-            || self
-                .status()
-                .is_some_and(|status| further_groups(&status, self.uid).iter().any(listed))
+        callers.admit(own, self.uid, self.gid, || {
+            self.status().map(|status| further_groups(&status, self.uid)).unwrap_or_default()
+        })
     }
 
     /// What the kernel says of the process now. Its number may be another process's by now, which is

@@ -13,6 +13,7 @@ use rustix::process::{Resource, Rlimit, geteuid, getrlimit, setrlimit};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use strongroom_functions::frame::Refusal;
 use strongroom_functions::{Observer, Watch};
+use strongroom_settings::Settings;
 use strongroom_token::{Application, Config, Quota, Store};
 use strongroom_types::SessionHandle;
 
@@ -26,7 +27,6 @@ use crate::metrics::{Metrics, Now};
 use crate::operator;
 use crate::peer::Peer;
 use crate::refusals::Refusals;
-use crate::settings::Settings;
 
 /// The stack of a thread that serves a connection. Post-quantum signatures want most of it.
 const STACK: usize = 512 << 10;

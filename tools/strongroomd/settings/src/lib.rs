@@ -1,4 +1,5 @@
-//! The table `[daemon]` of the configuration.
+//! The table `[daemon]` of the configuration: where the daemon's sockets are, who may connect, and how
+//! much of everything there may be. Who calls is for others to know.
 //!
 //! ```toml
 //! [daemon]
@@ -22,14 +23,14 @@
 //! relax = ["locked memory"]     # protections to go without, by the names that the log has
 //! ```
 
+#![forbid(unsafe_code)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
 use strongroom_operator::CALLERS;
-
-use crate::confinement;
 
 /// The superuser.
 const ROOT: u32 = 0;
@@ -43,44 +44,58 @@ const LEAST_FRAME: u32 = 64 << 10;
 /// The smallest limit for an operation: a signature of a message of ordinary length.
 const LEAST_OPERATION: usize = 64 << 10;
 
+/// The protection that the daemon brings along, and holds before any other: where its keys lie.
+pub const SECRET_MEMORY: &str = "secret memory";
+
+/// The names of all protections, which the configuration can relax.
+pub fn protections() -> impl Iterator<Item = &'static str> {
+    [SECRET_MEMORY].into_iter().chain(strongroom_confine::names())
+}
+
 /// What the operator wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Settings {
-    pub(crate) socket: PathBuf,
+pub struct Settings {
+    /// The socket of the module.
+    pub socket: PathBuf,
     /// For the stock client of p11-kit.
-    pub(crate) p11kit: Option<PathBuf>,
+    pub p11kit: Option<PathBuf>,
     /// For those who watch.
-    pub(crate) metrics: Option<PathBuf>,
+    pub metrics: Option<PathBuf>,
     /// For those who seal and unseal.
-    pub(crate) operator: PathBuf,
+    pub operator: PathBuf,
     /// Who may use keys.
-    pub(crate) callers: Callers,
+    pub callers: Callers,
     /// Who may do so by the client of p11-kit.
-    pub(crate) p11kit_callers: Callers,
+    pub p11kit_callers: Callers,
     /// Who may read metrics.
-    pub(crate) watchers: Callers,
+    pub watchers: Callers,
     /// Who may seal and unseal.
-    pub(crate) operators: Callers,
-    pub(crate) connections: usize,
+    pub operators: Callers,
+    /// The most connections.
+    pub connections: usize,
     /// Those of one user.
-    pub(crate) user_connections: usize,
-    pub(crate) sessions: usize,
+    pub user_connections: usize,
+    /// The most sessions.
+    pub sessions: usize,
     /// Those of one application.
-    pub(crate) application_sessions: usize,
-    pub(crate) frame: u32,
+    pub application_sessions: usize,
+    /// The most bytes of a request.
+    pub frame: u32,
     /// The most bytes that an operation keeps.
-    pub(crate) operation: usize,
-    /// Nothing: for ever.
-    pub(crate) idle: Option<Duration>,
+    pub operation: usize,
+    /// How long a connection stays that nobody needs. Nothing: for ever.
+    pub idle: Option<Duration>,
     /// The protections of the process to go without, by their names.
-    pub(crate) relaxed: Vec<String>,
+    pub relaxed: Vec<String>,
 }
 
 /// Who may connect by a socket, beside the daemon's own user.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Callers {
-    pub(crate) users: Vec<u32>,
-    pub(crate) groups: Vec<u32>,
+pub struct Callers {
+    /// By their numbers.
+    pub users: Vec<u32>,
+    /// Whose members.
+    pub groups: Vec<u32>,
 }
 
 impl Callers {
@@ -93,6 +108,13 @@ impl Callers {
             None => number(GROUP, "/etc/group").into_iter().collect(),
         };
         Ok(Self { users, groups })
+    }
+
+    /// Whether somebody may connect to a daemon whose own user is `own`: by his user, his group, or one
+    /// of his further groups, which are asked for last.
+    pub fn admit(&self, own: u32, user: u32, group: u32, more: impl FnOnce() -> Vec<u32>) -> bool {
+        let listed = |group: &u32| self.groups.contains(group);
+        user == own || self.users.contains(&user) || listed(&group) || more().iter().any(listed)
     }
 
     /// The superuser, and these.
@@ -166,8 +188,12 @@ impl Default for Table {
 }
 
 impl Settings {
-    /// Reads them from the file of the configuration, if there is one. Errors are sentences.
-    pub(crate) fn load(source: Option<&Path>) -> Result<Self, String> {
+    /// Reads them from the file of the configuration, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong.
+    pub fn load(source: Option<&Path>) -> Result<Self, String> {
         let Some(path) = source else { return Self::read("", Path::new("/")) };
         let text =
             fs::read_to_string(path).map_err(|error| format!("{}: {error}", path.display()))?;
@@ -175,11 +201,18 @@ impl Settings {
         Self::read(&text, beside).map_err(|why| format!("{}: {why}", path.display()))
     }
 
-    fn read(text: &str, beside: &Path) -> Result<Self, String> {
-        // A configuration of SoftHSM2 has no tables, and nothing for the daemon.
+    /// Reads them from the text of a file, whose paths begin in the directory `beside`.
+    ///
+    /// # Errors
+    ///
+    /// A sentence that says what is wrong.
+    pub fn read(text: &str, beside: &Path) -> Result<Self, String> {
         let table = match toml::from_str::<File>(text) {
             Ok(file) => file.daemon,
-            Err(_) if !text.contains("[daemon]") => Table::default(),
+            // A configuration of SoftHSM2 has another form, and nothing for the daemon.
+            Err(_) if !text.contains("[daemon]") && text.parse::<toml::Table>().is_err() => {
+                Table::default()
+            }
             Err(error) => {
                 let why = error.message();
                 return Err(format!("[daemon]: {why}; correct or remove this entry"));
@@ -203,9 +236,9 @@ impl Settings {
         if table.operation < LEAST_OPERATION {
             return Err(format!("[daemon] operation is too small; give {LEAST_OPERATION} or more"));
         }
-        let known = |name: &String| confinement::names().any(|known| known == name);
+        let known = |name: &String| protections().any(|known| known == name);
         if let Some(unknown) = table.relax.iter().find(|name| !known(name)) {
-            let names = confinement::names().collect::<Vec<_>>().join(", ");
+            let names = protections().collect::<Vec<_>>().join(", ");
             return Err(format!("[daemon] relax: there is no {unknown:?}; there are: {names}"));
         }
         let callers = Callers::named(table.users, table.groups)?;
@@ -238,14 +271,6 @@ impl Settings {
             idle: (table.idle > 0).then(|| Duration::from_secs(table.idle)),
             relaxed: table.relax,
         })
-    }
-}
-
-#[cfg(test)]
-impl Default for Settings {
-    /// As if nothing were said.
-    fn default() -> Self {
-        Self::read("", Path::new("/")).unwrap_or_else(|why| panic!("{why}"))
     }
 }
 
@@ -316,6 +341,9 @@ mod tests {
     fn what_is_wrong_is_a_sentence() {
         for (text, word) in [
             ("[daemon]\nsoket = 'x'\n", "soket"),
+            ("[ daemon ]\ngroups = []\nsoket = 'x'\n", "soket"),
+            ("daemon = { groups = [], soket = 'x' }\n", "soket"),
+            ("daemon.groups = 'all'\n", "[daemon]"),
             ("[daemon]\nusers = ['nobody at all']\n", "nobody at all"),
             ("[daemon]\nconnections = 0\n", "connections"),
             ("[daemon]\nuser_connections = 0\n", "user_connections"),
