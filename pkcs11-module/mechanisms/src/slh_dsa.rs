@@ -8,6 +8,7 @@ use strongroom_types::{Bytes, Error, KeyType, MechanismType, Result, ck, mechani
 
 use crate::contextual::{Hedge, Scheme, hashed, hashing, pure};
 use crate::parameter_set::{self, NO_KEY, OTHER_LEN, PUBLIC, ParameterSet, Primitive, UNSEEDED};
+use crate::stack::deeply_wiped;
 use crate::{KeyTypeRow, Mechanism};
 
 /// The key type.
@@ -68,7 +69,7 @@ impl Primitive for SlhDsa {
     }
 
     fn expand(&self, seed: &[u8]) -> Result<(Vec<u8>, Bytes)> {
-        self.key_pair(seed).ok_or(Error::AttributeValueInvalid)
+        deeply_wiped(|| self.key_pair(seed)).ok_or(Error::AttributeValueInvalid)
     }
 
     /// It stands in the private key; that it belongs there is told by computing PK.root again.
@@ -108,7 +109,7 @@ impl Scheme for SlhDsa {
             }
             Hedge::Deterministic => None,
         };
-        let signature = self.sign(private, before, message, random);
+        let signature = deeply_wiped(|| self.sign(private, before, message, random));
         signature.map(Bytes::new).ok_or(Error::FunctionFailed)
     }
 

@@ -6,12 +6,23 @@ use zeroize::Zeroize;
 
 /// How far down the stack is wiped. The black-box tests of memory look for what is further down.
 const DEPTH: usize = 24 * 1024;
+/// The same where signatures of 50 kB are made on it.
+const DEEP: usize = 300 * 1024;
+
+const WORD: usize = size_of::<u64>();
 
 /// Computes, and wipes the stack that was computed on. What comes of it keeps its secrets on the heap, for it
 /// is moved out of here itself.
 pub(crate) fn wiped<T>(compute: impl FnOnce() -> T) -> T {
     let made = below(compute);
-    wipe();
+    wipe::<{ DEPTH / WORD }>();
+    made
+}
+
+/// The same for what computes on much of it.
+pub(crate) fn deeply_wiped<T>(compute: impl FnOnce() -> T) -> T {
+    let made = below(compute);
+    wipe::<{ DEEP / WORD }>();
     made
 }
 
@@ -22,8 +33,8 @@ fn below<T>(compute: impl FnOnce() -> T) -> T {
 }
 
 #[inline(never)]
-fn wipe() {
-    let mut stack = [0_u64; DEPTH / size_of::<u64>()];
+fn wipe<const WORDS: usize>() {
+    let mut stack = [0_u64; WORDS];
     // By writes that no compiler leaves out.
     stack.zeroize();
     black_box(&stack);
