@@ -24,6 +24,8 @@ const LIST: usize = 4 << 20;
 pub struct Secret {
     name: &'static str,
     masked: Vec<u8>,
+    /// How much of it is no secret, at the end.
+    public: usize,
 }
 
 impl Secret {
@@ -31,12 +33,12 @@ impl Secret {
     pub fn take(name: &'static str, bytes: &mut [u8]) -> Self {
         let masked = bytes.iter().map(|byte| byte ^ MASK).collect();
         bytes.zeroize();
-        Self { name, masked }
+        Self { name, masked, public: 0 }
     }
 
     /// What another process has [masked](Self::masked).
     pub fn under_mask(name: &'static str, masked: &[u8]) -> Self {
-        Self { name, masked: masked.to_vec() }
+        Self { name, masked: masked.to_vec(), public: 0 }
     }
 
     /// The bytes under the mask.
@@ -71,6 +73,18 @@ impl Secret {
         self
     }
 
+    /// The same, of which everybody may know the last bytes.
+    pub fn with_public_end(self, public: usize) -> Self {
+        Self { public, ..self }
+    }
+
+    /// The same as a number of one bit less.
+    pub fn halved(mut self) -> Self {
+        // The mask has no first bit.
+        self.masked[0] &= 0x7F;
+        self
+    }
+
     /// Has something done with the bytes, which are wiped afterwards.
     pub fn with<T>(&self, body: impl FnOnce(&[u8]) -> T) -> T {
         let mut bytes: Vec<u8> = self.masked.iter().map(|byte| byte ^ MASK).collect();
@@ -82,7 +96,7 @@ impl Secret {
     /// The ways in which its bytes may lie: as they are, as a big number in words of the machine, and
     /// as words that were turned round one by one.
     fn forms(&self) -> [(&'static str, Vec<u8>); 3] {
-        let plain = self.masked.clone();
+        let plain = self.masked[..self.masked.len() - self.public].to_vec();
         let reversed = plain.iter().rev().copied().collect();
         let words = plain.chunks(8).flat_map(|word| word.iter().rev().copied()).collect();
         [("as it is", plain), ("turned round", reversed), ("in words turned round", words)]

@@ -191,6 +191,29 @@ const SECP256K1: Kind = Kind {
     uses: &[ecdsa, |s, key| agree(s, key, CKM_EC_KEY_PAIR_GEN, keys::SECP256K1)],
 };
 
+const DSA: Kind = Kind {
+    template: || private_key(CKK_DSA, [t![CKA_SIGN => true], group(true)].concat()),
+    secrets: |_| vec![(CKA_VALUE, Secret::random("CKA_VALUE", 32).halved())],
+    uses: &[
+        |s, key| s.sign(CKM_DSA, key, MESSAGE).map(drop),
+        |s, key| s.sign(CKM_DSA_SHA256, key, MESSAGE).map(drop),
+    ],
+};
+
+const DH: Kind = Kind {
+    template: || private_key(CKK_DH, [t![CKA_DERIVE => true], group(false)].concat()),
+    secrets: |_| vec![(CKA_VALUE, Secret::random("CKA_VALUE", 256).halved())],
+    // With a peer whose private key is 1.
+    uses: &[|s, key| derive(s, Mechanism::iv(CKM_DH_PKCS_DERIVE, &keys::hex(keys::BASE)), key)],
+};
+
+/// The domain parameters of a key.
+fn group(of_dsa: bool) -> Vec<Attribute> {
+    let [prime, base, subprime] = [keys::PRIME, keys::BASE, keys::SUBPRIME].map(keys::hex);
+    let group = t![CKA_PRIME => prime, CKA_BASE => base];
+    if of_dsa { [group, t![CKA_SUBPRIME => subprime]].concat() } else { group }
+}
+
 const ED25519: Kind = Kind {
     template: || private_key(CKK_EC_EDWARDS, t![CKA_EC_PARAMS => keys::ED25519, CKA_SIGN => true]),
     secrets: |_| value(32),
@@ -237,6 +260,15 @@ const ML_KEM: Kind = Kind {
     }],
 };
 
+const SLH_DSA: Kind = Kind {
+    template: || {
+        let set = t![CKA_PARAMETER_SET => CKP_SLH_DSA_SHA2_128F, CKA_SIGN => true];
+        private_key(CKK_SLH_DSA, set)
+    },
+    secrets: slh_dsa,
+    uses: &[|s, key| s.sign(CKM_SLH_DSA, key, MESSAGE).map(drop)],
+};
+
 fn montgomery(curve: &[u8]) -> Vec<Attribute> {
     private_key(CKK_EC_MONTGOMERY, t![CKA_EC_PARAMS => curve, CKA_DERIVE => true])
 }
@@ -278,10 +310,37 @@ fn agree(
     session.destroy(private).with(())
 }
 
-/// The numbers of a new RSA key, which another process has made: nothing of it is in this one. The modulus,
-/// which is no secret, is among them all the same: a template has it.
+/// An attribute, its name, and how long its value is.
+type Number = (CK_ATTRIBUTE_TYPE, &'static str, usize);
+
+/// The numbers of a new key that another process makes: nothing of it is in this one.
+fn elsewhere(world: &World, numbers: &[Number], make: fn() -> Vec<Vec<u8>>) -> Vec<Known> {
+    let file = world.directory().join("numbers");
+    let child = Forked::start(|| {
+        let masked = make().into_iter().zip(numbers).flat_map(|(mut bytes, (_, name, len))| {
+            let zeros = bytes.len() - len;
+            let (zeros, number) = bytes.split_at_mut(zeros);
+            assert!(zeros.iter().all(|byte| *byte == 0));
+            Secret::take(name, number).masked().to_vec()
+        });
+        fs::write(&file, masked.collect::<Vec<u8>>()).expect("written");
+        0
+    });
+    assert_eq!(child.wait(), Ended::Exit(0));
+    let masked = fs::read(&file).expect("the numbers");
+    let mut rest = &masked[..];
+    let number = |(attribute, name, len): &Number| {
+        let number;
+        (number, rest) = rest.split_at(*len);
+        (*attribute, Secret::under_mask(name, number))
+    };
+    numbers.iter().map(number).collect()
+}
+
+/// The numbers of an RSA key. The modulus, which is no secret, is among them all the same: a template has
+/// it.
 fn rsa(world: &World) -> Vec<Known> {
-    const NUMBERS: [(CK_ATTRIBUTE_TYPE, &str, usize); 7] = [
+    const NUMBERS: [Number; 7] = [
         (CKA_MODULUS, "CKA_MODULUS", 256),
         (CKA_PRIVATE_EXPONENT, "CKA_PRIVATE_EXPONENT", 256),
         (CKA_PRIME_1, "CKA_PRIME_1", 128),
@@ -290,8 +349,7 @@ fn rsa(world: &World) -> Vec<Known> {
         (CKA_EXPONENT_2, "CKA_EXPONENT_2", 128),
         (CKA_COEFFICIENT, "CKA_COEFFICIENT", 128),
     ];
-    let file = world.directory().join("rsa");
-    let child = Forked::start(|| {
+    elsewhere(world, &NUMBERS, || {
         use rsa::traits::{PrivateKeyParts, PublicKeyParts};
         let mut key = rsa::RsaPrivateKey::new(&mut Urandom, 2048).expect("an RSA key");
         key.precompute().expect("the numbers that follow from it");
@@ -304,24 +362,21 @@ fn rsa(world: &World) -> Vec<Known> {
             key.dq().expect("an exponent").clone(),
             key.qinv().expect("a coefficient").retrieve(),
         ];
-        let masked = numbers.iter().zip(NUMBERS).flat_map(|(number, (_, name, len))| {
-            let bytes = number.to_be_bytes();
-            let (zeros, bytes) = bytes.split_at(bytes.len() - len);
-            assert!(zeros.iter().all(|byte| *byte == 0));
-            Secret::take(name, &mut bytes.to_vec()).masked().to_vec()
-        });
-        fs::write(&file, masked.collect::<Vec<u8>>()).expect("written");
-        0
+        numbers.iter().map(|number| number.to_be_bytes().into()).collect()
+    })
+}
+
+/// The four parts of an SLH-DSA key, of which two are its public key.
+fn slh_dsa(world: &World) -> Vec<Known> {
+    use fips205::slh_dsa_sha2_128f as set;
+    use fips205::traits::SerDes;
+    let key = elsewhere(world, &[(CKA_VALUE, "CKA_VALUE", set::SK_LEN)], || {
+        let (_, private) = set::try_keygen().expect("an SLH-DSA key");
+        vec![private.into_bytes().to_vec()]
     });
-    assert_eq!(child.wait(), Ended::Exit(0));
-    let masked = fs::read(&file).expect("the numbers");
-    let mut rest = &masked[..];
-    let number = |(attribute, name, len)| {
-        let number;
-        (number, rest) = rest.split_at(len);
-        (attribute, Secret::under_mask(name, number))
-    };
-    NUMBERS.into_iter().map(number).collect()
+    let with_public_end =
+        |(attribute, secret): Known| (attribute, secret.with_public_end(set::PK_LEN));
+    key.into_iter().map(with_public_end).collect()
 }
 
 /// The random numbers of the system.
@@ -484,6 +539,10 @@ fn left(
     some.map(|it| format!("{import:?}, {end:?}, 1 of {all}: {it}\n")).collect()
 }
 
+/// What a key brings along that comes wrapped.
+const OF_THE_KEY: [CK_ATTRIBUTE_TYPE; 5] =
+    [CKA_EC_PARAMS, CKA_PARAMETER_SET, CKA_PRIME, CKA_BASE, CKA_SUBPRIME];
+
 /// Has a key come in.
 fn make(
     session: &Session<'_>,
@@ -514,10 +573,7 @@ fn make(
     let wrapping = session.generate(CKM_AES_KEY_GEN, &keys::aes()).expect("C_GenerateKey");
     let wrapped = session.wrap(CKM_AES_KEY_WRAP_KWP, wrapping, key).expect("C_WrapKey");
     assert_eq!(session.destroy(key), Rv::OK);
-    let known: Vec<_> = known
-        .into_iter()
-        .filter(|(kind, _)| ![CKA_EC_PARAMS, CKA_PARAMETER_SET].contains(kind))
-        .collect();
+    let known: Vec<_> = known.into_iter().filter(|(kind, _)| !OF_THE_KEY.contains(kind)).collect();
     let key = session.unwrap(CKM_AES_KEY_WRAP_KWP, wrapping, &wrapped, &known);
     assert_eq!(session.destroy(wrapping), Rv::OK);
     key.expect("C_UnwrapKey")
@@ -555,6 +611,9 @@ fn nothing_is_left_of_keys_that_came_in_the_clear() {
         ("X448", Fails(NO_KEY_TYPE), X448),
         ("ML-DSA", Fails(NO_KEY_TYPE), ML_DSA),
         ("ML-KEM", Fails(NO_KEY_TYPE), ML_KEM),
+        ("DSA", Passes, DSA),
+        ("DH", Passes, DH),
+        ("SLH-DSA", Fails(NO_KEY_TYPE), SLH_DSA),
     ];
     table(rows, |world, kind| search(world, kind, Import::Create));
 }
@@ -574,6 +633,9 @@ fn nothing_is_left_of_keys_that_came_wrapped() {
         ("X448", Fails(OLD), X448),
         ("ML-DSA", Fails(OLD), ML_DSA),
         ("ML-KEM", Fails(OLD), ML_KEM),
+        ("DSA", Fails(OLD), DSA),
+        ("DH", Fails(OLD), DH),
+        ("SLH-DSA", Fails(OLD), SLH_DSA),
     ];
     table(rows, |world, kind| search(world, kind, Import::Unwrap));
 }
