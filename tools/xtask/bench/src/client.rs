@@ -268,6 +268,27 @@ impl Module {
         Ok(object)
     }
 
+    pub(crate) fn unwrap(
+        &self,
+        session: Session,
+        mechanism: Mechanism,
+        key: Object,
+        wrapped: &[u8],
+        template: &[Attribute],
+    ) -> Result<Object> {
+        let mut object = 0;
+        let mut template = Template::new(template)?;
+        let (from, size) = (pointer(wrapped), ulong(wrapped.len())?);
+        mechanism.with(|mechanism| {
+            let (list, length) = (template.pointer(), template.len()?);
+            call!(
+                self,
+                C_UnwrapKey(session, mechanism, key, from, size, list, length, &raw mut object)
+            )
+        })?;
+        Ok(object)
+    }
+
     /// `C_SignInit` and `C_Sign`; gives the length of the signature.
     pub(crate) fn sign(
         &self,

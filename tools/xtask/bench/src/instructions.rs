@@ -12,10 +12,10 @@ use std::mem;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use crate::Result;
 use crate::rows::{self, Turn, Work};
 use crate::sides::{Place, Programs, Side};
 use crate::token::Token;
+use crate::{Result, alike};
 use clap::Args;
 
 /// What is counted: rows of the benchmark.
@@ -63,11 +63,11 @@ pub(crate) struct Options {
     profile: bool,
 }
 
-/// `repeat`: what runs under valgrind.
+/// `repeat` and `alike`: what runs under valgrind.
 #[derive(Args)]
 pub(crate) struct Repeat {
     #[arg(long)]
-    module: PathBuf,
+    pub(crate) module: PathBuf,
     #[arg(long)]
     objects: u32,
 }
@@ -80,7 +80,7 @@ pub(crate) fn run(options: &Options) -> Result {
     let folder = options.out.join("instructions");
     let place = Place::make(&options.programs, Side::Strongroom, OBJECTS, &folder)?;
     let dumps = folder.join("callgrind.out");
-    valgrind(&place, &dumps)?;
+    valgrind(&place, "repeat", &dumps)?;
     let mut counts = Counts::new();
     let mut numbers = 1..;
     for name in HOT {
@@ -89,20 +89,21 @@ pub(crate) fn run(options: &Options) -> Result {
             let path = dumps.with_extension(format!("out.{number}"));
             profiles.push(Profile::parse(&fs::read_to_string(path)?, place.module()));
         }
-        let least = profiles.iter().min_by_key(|profile| profile.count());
+        let least = profiles.iter().min_by_key(|profile| profile.count(TIMES));
         let least = least.ok_or("nothing was counted")?;
-        counts.insert((*name).to_owned(), least.count());
+        counts.insert((*name).to_owned(), least.count(TIMES));
         if options.profile {
             println!("\n{name}");
             least.print();
         }
     }
-    fs::remove_dir_all(&folder)?;
     if options.write {
         fs::write(&options.ceiling, serde_json::to_string_pretty(&counts)? + "\n")?;
     }
     let ceiling: Counts = serde_json::from_str(&fs::read_to_string(&options.ceiling)?)?;
-    compare(&counts, &ceiling)
+    compare(&counts, &ceiling)?;
+    alike::check(&place, &folder)?;
+    Ok(fs::remove_dir_all(&folder)?)
 }
 
 /// Prints the counts beside the ceiling; one above it is an error.
@@ -127,9 +128,9 @@ fn within(count: u64, most: u64) -> bool {
     100 * count <= (100 + SLACK) * most
 }
 
-/// Runs the rows under valgrind, which writes a file for each.
-fn valgrind(place: &Place, dumps: &Path) -> Result {
-    let inner = place.command("repeat")?;
+/// Has this program do something under valgrind, which writes a file for each time that it is measured.
+pub(crate) fn valgrind(place: &Place, what: &str, dumps: &Path) -> Result {
+    let inner = place.command(what)?;
     let mut command = Command::new("valgrind");
     command.args(["--tool=callgrind", "--quiet", "--compress-strings=no", "--compress-pos=no"]);
     // What is dumped is what was collected since the dump before, and only `counted` collects.
@@ -156,7 +157,7 @@ pub(crate) fn repeat(arguments: &Repeat) -> Result {
         };
         let turn = Turn::new(&token, 0)?;
         for _ in 0..RUNS {
-            measured(&|| work(&turn))?;
+            measured(&|| work(&turn), BEFORE, TIMES)?;
         }
     }
     Ok(())
@@ -164,17 +165,17 @@ pub(crate) fn repeat(arguments: &Repeat) -> Result {
 
 /// What ends with a file. Valgrind knows it by its name.
 #[inline(never)]
-fn measured(work: &dyn Fn() -> Result) -> Result {
-    for _ in 0..BEFORE {
+pub(crate) fn measured(work: &dyn Fn() -> Result, before: u32, times: u32) -> Result {
+    for _ in 0..before {
         work()?;
     }
-    counted(work)
+    counted(work, times)
 }
 
 /// What is counted. Valgrind knows it by its name.
 #[inline(never)]
-fn counted(work: &dyn Fn() -> Result) -> Result {
-    for _ in 0..TIMES {
+fn counted(work: &dyn Fn() -> Result, times: u32) -> Result {
+    for _ in 0..times {
         work()?;
     }
     Ok(())
@@ -182,7 +183,7 @@ fn counted(work: &dyn Fn() -> Result) -> Result {
 
 /// What valgrind saw of the module.
 #[derive(Default)]
-struct Profile {
+pub(crate) struct Profile {
     /// What each function of the module executed itself.
     own: BTreeMap<String, u64>,
     /// Who calls whom in it.
@@ -192,7 +193,7 @@ struct Profile {
 impl Profile {
     /// Reads a file of callgrind's: lines with a key, and lines of numbers. A number stands for
     /// the function itself, or, after `calls=`, for one that it called.
-    fn parse(text: &str, module: &Path) -> Self {
+    pub(crate) fn parse(text: &str, module: &Path) -> Self {
         let module = module.to_string_lossy();
         let mut profile = Self::default();
         let (mut object, mut function) = ("", "");
@@ -240,11 +241,11 @@ impl Profile {
         found
     }
 
-    /// What is ours of one call.
-    fn count(&self) -> u64 {
+    /// What is ours of one call, of so many.
+    pub(crate) fn count(&self, times: u32) -> u64 {
         let primitives = self.primitives();
         let ours = self.own.iter().filter(|(name, _)| !primitives.contains(name.as_str()));
-        ours.map(|(_, cost)| cost).sum::<u64>() / u64::from(TIMES)
+        ours.map(|(_, cost)| cost).sum::<u64>() / u64::from(times)
     }
 
     /// Where most of it is.
@@ -305,7 +306,7 @@ ob=/lib/libc.so
 fn=malloc
 0 7000
 ";
-        assert_eq!(Profile::parse(text, Path::new("/lib/module.so")).count(), 6);
+        assert_eq!(Profile::parse(text, Path::new("/lib/module.so")).count(20), 6);
     }
 
     #[test]

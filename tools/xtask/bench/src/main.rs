@@ -6,9 +6,10 @@
 //! [`objects`] have them. [`client`] is the C program that a module is loaded by, [`token`] what
 //! it needs first, [`clock`] how it counts. [`report`] writes what came out: [`table`], [`chart`]
 //! and [`targets`], with the [`reasons`] where one is missed. [`instructions`] counts without a
-//! clock, for machines that are busy. [`soak`] does a [`mix`] of everything for minutes, with a
+//! clock, for machines that are busy, and [`alike`] so what must not show. [`soak`] does a [`mix`] of everything for minutes, with a
 //! [`histogram`] of how long each step takes.
 
+mod alike;
 mod basics;
 mod chart;
 mod client;
@@ -69,6 +70,9 @@ enum Command {
     /// Does a row so many times
     #[command(hide = true)]
     Repeat(instructions::Repeat),
+    /// Decrypts and unwraps right and wrong ciphertexts, each so many times
+    #[command(hide = true)]
+    Alike(instructions::Repeat),
     /// Does everything at once
     #[command(hide = true)]
     Endure(soak::Endure),
@@ -108,6 +112,7 @@ fn run(command: Command) -> Result {
             Ok(())
         }
         Command::Repeat(repeat) => instructions::repeat(&repeat),
+        Command::Alike(repeat) => alike::repeat(&repeat),
         Command::Endure(endure) => soak::endure(&endure),
     }
 }
