@@ -44,10 +44,15 @@ const DOCUMENT: &str = "softhsm-tests/README.md";
 const BEGIN: &str = "<!-- fuzzing: begin -->";
 const END: &str = "<!-- fuzzing: end -->";
 
-/// From when on the fuzzer calls it a fault that an input takes so many seconds, or so many megabytes.
-/// What is in memory when the process ends is no leak: stores are open for as long as it lives.
+/// From when on the fuzzer calls it a fault that an input takes so many seconds, or so many megabytes. They are
+/// seconds of a machine that may be busy, and the first input waits for new tokens, which stretch PINs. What is
+/// in memory when the process ends is no leak: stores are open for as long as it lives.
 const LIMITS: [&str; 4] =
-    ["-timeout=20", "-rss_limit_mb=2048", "-malloc_limit_mb=1024", "-detect_leaks=0"];
+    ["-timeout=120", "-rss_limit_mb=2048", "-malloc_limit_mb=1024", "-detect_leaks=0"];
+
+/// Of what was found, as few files as take each edge; how often they take it is of no interest, or there would
+/// be hundreds of them.
+const FEWEST: [&str; 3] = ["-set_cover_merge=1", "-use_counters=0", "-max_len=4096"];
 
 /// SQLite has static variables of one name twice, which C lets it have.
 const SANITIZER: (&str, &str) = ("ASAN_OPTIONS", "detect_odr_violation=0");
@@ -239,7 +244,7 @@ fn keep(target: &str, programs: &Path) -> Result {
     let mut command = program(&fuzzer.to_string_lossy(), []);
     let scratch = scratch(target);
     fs::create_dir_all(&scratch).map_err(|error| Failure::file(&scratch, &error))?;
-    command.args(["-set_cover_merge=1", "-max_len=4096"]).args(LIMITS);
+    command.args(FEWEST).args(LIMITS);
     let outcome = run_and_quote(
         command
             .args([kept(target), found(target)])
