@@ -33,7 +33,7 @@ mod world;
 pub struct Target {
     /// The name of the fuzz target, and of its corpus.
     pub name: &'static str,
-    /// How many changes of a kept file the tests try: fewer where each takes long.
+    /// How many changes of what is kept the tests try: fewer where each takes long.
     pub times: usize,
     /// Panics where something does not hold.
     pub run: fn(&[u8]),
@@ -41,18 +41,18 @@ pub struct Target {
 
 /// Each of them.
 pub static TARGETS: [Target; 12] = [
-    Target { name: "configuration", times: 200, run: configuration::run },
-    Target { name: "der", times: 500, run: der::run },
-    Target { name: "edge", times: 20, run: edge::run },
-    Target { name: "operator", times: 1000, run: operator::run },
-    Target { name: "p11kit", times: 200, run: p11kit::run },
-    Target { name: "parameters", times: 50, run: parameters::run },
-    Target { name: "pkcs12", times: 20, run: pkcs12::run },
-    Target { name: "policy", times: 20, run: policy::run },
-    Target { name: "rows", times: 5, run: rows::run },
-    Target { name: "softhsm2", times: 50, run: softhsm2::run },
-    Target { name: "templates", times: 20, run: templates::run },
-    Target { name: "wire", times: 1000, run: wire::run },
+    Target { name: "configuration", times: 1400, run: configuration::run },
+    Target { name: "der", times: 12_000, run: der::run },
+    Target { name: "edge", times: 300, run: edge::run },
+    Target { name: "operator", times: 4000, run: operator::run },
+    Target { name: "p11kit", times: 8000, run: p11kit::run },
+    Target { name: "parameters", times: 700, run: parameters::run },
+    Target { name: "pkcs12", times: 100, run: pkcs12::run },
+    Target { name: "policy", times: 250, run: policy::run },
+    Target { name: "rows", times: 60, run: rows::run },
+    Target { name: "softhsm2", times: 450, run: softhsm2::run },
+    Target { name: "templates", times: 260, run: templates::run },
+    Target { name: "wire", times: 13_000, run: wire::run },
 ];
 
 /// Runs the target of this name.

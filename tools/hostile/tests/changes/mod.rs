@@ -67,11 +67,12 @@ fn change(bytes: &mut Vec<u8>, other: &[u8], chance: &mut Chance) {
 pub(crate) fn try_out(target: &Target) {
     let kept = corpus(target);
     assert!(!kept.is_empty(), "{}", target.name);
-    let times = if env::var_os("STRONGROOM_TESTS_LONG").is_some() { 100 } else { 1 };
+    let long = if env::var_os("STRONGROOM_TESTS_LONG").is_some() { 100 } else { 1 };
+    let times = (target.times * long).div_ceil(kept.len());
     let mut chance = Chance(0x5eed_0f57_0006);
     for file in &kept {
         (target.run)(file);
-        for _ in 0..target.times * times {
+        for _ in 0..times {
             let mut bytes = file.clone();
             change(&mut bytes, &kept[chance.below(kept.len())], &mut chance);
             (target.run)(&bytes);
