@@ -116,12 +116,14 @@ pub(crate) struct Visit<'a> {
 }
 
 impl Visit<'_> {
-    /// All objects, but those by which the token tells of itself.
+    /// All objects, but those by which the token tells of itself. Nobody promises in which order they are
+    /// found: that of session objects changes when there is a new one.
     pub(crate) fn objects(&self) -> Vec<ObjectHandle> {
         let (application, session) = (self.application, self.session);
         application.find_objects_init(session, Attributes::default()).unwrap();
-        let found = application.find_objects(session, MOST).unwrap();
+        let mut found = application.find_objects(session, MOST).unwrap();
         application.find_objects_final(session).unwrap();
+        found.sort_unstable_by_key(|object| object.0);
         found
     }
 
