@@ -40,9 +40,9 @@ impl Fresh {
     pub(crate) fn version_at(&self, word: Option<u64>, now: u64) -> Option<u64> {
         let word = word.filter(|&word| word == self.word.load(Ordering::Acquire))?;
         let version = self.version.load(Ordering::Acquire);
-        let age = now.saturating_sub(self.read_at.load(Ordering::Acquire));
+        let read_at = self.read_at.load(Ordering::Acquire);
         let same = self.word.load(Ordering::Acquire) == word;
-        (same && u128::from(age) < FRESH.as_millis()).then_some(version)
+        (same && is_fresh(read_at, now)).then_some(version)
     }
 
     /// Remembers a version that was read after the word.
@@ -62,9 +62,14 @@ impl Fresh {
     }
 }
 
+/// Whether what was read at one time, as [`now`] tells it, may still be taken for what is there.
+pub(crate) fn is_fresh(read_at: u64, now: u64) -> bool {
+    u128::from(now.saturating_sub(read_at)) < FRESH.as_millis()
+}
+
 /// Milliseconds since the machine was started, to some milliseconds: looking at a clock that is exact
 /// costs more than the rest of the question. Nothing where there is no such clock.
-fn now() -> Option<u64> {
+pub(crate) fn now() -> Option<u64> {
     let now = clock_gettime(ClockId::CLOCK_MONOTONIC_COARSE).ok()?;
     let [seconds, nanoseconds] = [now.tv_sec(), now.tv_nsec()].map(i64::unsigned_abs);
     Some(seconds * 1000 + nanoseconds / 1_000_000)

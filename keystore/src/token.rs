@@ -1,22 +1,16 @@
 //! A token: its identity, its state, and the one way in which it changes.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicU32, AtomicU64, Ordering},
-    },
-    time::Instant,
+use std::sync::{
+    Arc, Mutex, PoisonError,
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use crate::{
     ObjectId, Role,
-    backend::{
-        Attempts, Backend, Batch, Header, Op, Slot, TokenId,
-        sqlite::{FRESH, Sqlite},
-    },
+    backend::{Attempts, Backend, Batch, Header, Op, Slot, TokenId, sqlite::Sqlite},
     config::{KeyPolicy, SoReset},
     error::{Error, Result},
-    fresh::Fresh,
+    fresh::{self, Fresh, is_fresh},
     head::{FORMAT, Head},
     keys::{ObjectKeys, SealColumn, SealKeys},
     pin::Place,
@@ -45,8 +39,8 @@ pub struct Token {
     keys: Mutex<Option<(Vec<u8>, Arc<SealKeys>)>>,
     fresh: Fresh,
     known: Mutex<Option<Arc<Known>>>,
-    /// The status that was read while the generation word had a value, and when.
-    status: Mutex<Option<(u64, Instant, Status)>>,
+    /// The status that was read while the generation word had a value, and when: as [`fresh::now`] tells it.
+    status: Mutex<Option<(u64, u64, Status)>>,
 }
 
 /// What the configuration says about PINs, and about a token that is initialised anew.
@@ -168,7 +162,7 @@ impl Token {
     /// [`Error::SealMissing`] and its kin without the right seal key, [`Error::Corrupt`] if the
     /// header or a counter was tampered with, [`Error::NotFound`] if the token was removed.
     pub fn status(&self) -> Result<Status> {
-        let (word, now) = (self.backend.peek(), Instant::now());
+        let (word, now) = (self.backend.peek(), fresh::now());
         let known = self.known()?;
         // The word does not move with what this process alone has counted.
         let counted = self.uncounted.iter().all(|count| count.load(Ordering::Acquire) == 0);
@@ -176,7 +170,7 @@ impl Token {
             && counted
             && word == Some(seen)
             // As for a version: somebody may write without moving the word.
-            && now.saturating_duration_since(read_at) < FRESH
+            && now.is_some_and(|now| is_fresh(read_at, now))
         {
             return Ok(status);
         }
@@ -187,7 +181,7 @@ impl Token {
             }
             outcome => outcome?,
         };
-        *lock(&self.status) = word.filter(|_| counted).map(|word| (word, now, status));
+        *lock(&self.status) = word.filter(|_| counted).zip(now).map(|(word, now)| (word, now, status));
         Ok(status)
     }
 

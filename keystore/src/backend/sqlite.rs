@@ -59,8 +59,10 @@ const LOST: &str = "commits that were acknowledged are missing, because its log 
                     token, then remove the file beside it that ends in .gen)";
 /// How long a writer queues.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// How long who may not write looks again while others write.
+/// How long who may not write looks again while others write: a log that comes or goes is in the way.
 const DISTURBED: Duration = Duration::from_secs(1);
+/// The same where the file looks damaged: it may be half of one state and half of another.
+const TORN: Duration = Duration::from_millis(100);
 /// How many connections for reading a process has at most, however many processors there are.
 const READERS: usize = 4;
 
@@ -126,12 +128,12 @@ impl Sqlite {
     /// read: then a log that comes or goes is in the way, and what was taken for unchanging may have
     /// been half of one state and half of another.
     fn undisturbed<T>(&self, open: &mut Open, read: impl Fn(&mut Open) -> Result<T>) -> Result<T> {
-        let mut wait = Wait::new(DISTURBED);
+        let (began, mut wait) = (Instant::now(), Wait::new(DISTURBED));
         loop {
             let outcome = read(open);
-            let in_the_way = matches!(outcome, Err(Error::Io(_) | Error::ReadOnly));
+            let passes = outcome.as_ref().is_err_and(|error| may_pass(error, began));
             let disturbed =
-                !open.writable && (in_the_way || open.frozen() && !open.is_as_it_was(&self.files));
+                !open.writable && (passes || open.frozen() && !open.is_as_it_was(&self.files));
             if !disturbed || !wait.once() {
                 return outcome;
             }
@@ -216,10 +218,11 @@ impl Sqlite {
     /// Opens the file. Who may not write meets it while a writer is making its log, or takes it away:
     /// then SQLite would have to write, and it is better to look again.
     fn open(&self) -> Result<Open> {
-        let mut wait = Wait::new(DISTURBED);
+        let (began, mut wait) = (Instant::now(), Wait::new(DISTURBED));
         loop {
             match Open::new(&self.files) {
-                Err(Error::Io(_) | Error::ReadOnly) if !self.files.writable() && wait.once() => {}
+                Err(error)
+                    if may_pass(&error, began) && !self.files.writable() && wait.once() => {}
                 outcome => return outcome,
             }
         }
@@ -494,6 +497,16 @@ impl Wait {
         self.step = (self.step * 2).min(Duration::from_millis(1));
         true
     }
+}
+
+/// Whether what keeps somebody from reading, who began some time ago, may be that others write.
+fn may_pass(error: &Error, began: Instant) -> bool {
+    let patience = match error {
+        Error::Io(_) | Error::ReadOnly => DISTURBED,
+        Error::Corrupt(_) => TORN,
+        _ => return false,
+    };
+    began.elapsed() < patience
 }
 
 /// Sorts a failure of SQLite. Its texts name tables and files, never values.
