@@ -181,7 +181,8 @@ impl Token {
             }
             outcome => outcome?,
         };
-        *lock(&self.status) = word.filter(|_| counted).zip(now).map(|(word, now)| (word, now, status));
+        *lock(&self.status) =
+            word.filter(|_| counted).zip(now).map(|(word, now)| (word, now, status));
         Ok(status)
     }
 

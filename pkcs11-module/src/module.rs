@@ -151,7 +151,12 @@ fn keep_panics_quiet() {
 impl Call {
     /// What came of reading the arguments. Their faults are told only in a session that exists.
     pub(crate) fn read<T>(&self, session: SessionHandle, arguments: Result<T>) -> Result<T> {
-        arguments.or_else(|fault| outrank(|| self.session_info(session)).and(Err(fault)))
+        arguments.map_err(|fault| self.outranked(session, fault))
+    }
+
+    #[cold]
+    fn outranked(&self, session: SessionHandle, fault: Error) -> Error {
+        outrank(|| self.session_info(session)).err().unwrap_or(fault)
     }
 }
 

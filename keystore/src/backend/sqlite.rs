@@ -221,8 +221,7 @@ impl Sqlite {
         let (began, mut wait) = (Instant::now(), Wait::new(DISTURBED));
         loop {
             match Open::new(&self.files) {
-                Err(error)
-                    if may_pass(&error, began) && !self.files.writable() && wait.once() => {}
+                Err(error) if may_pass(&error, began) && !self.files.writable() && wait.once() => {}
                 outcome => return outcome,
             }
         }

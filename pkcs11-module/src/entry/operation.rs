@@ -97,13 +97,16 @@ impl Operation {
 
     /// What came of reading the arguments. Their faults end the operation.
     fn read<T>(self, module: &Call, session: SessionHandle, arguments: Result<T>) -> Result<T> {
-        arguments.or_else(|fault| {
-            outrank(|| match (self.0)(&**module, session, None, ObjectHandle(0)) {
-                Err(Error::SessionHandleInvalid) => Err(Error::SessionHandleInvalid),
-                // Whether there was an operation to end does not change what was wrong.
-                _ => Ok(()),
-            })
-            .and(Err(fault))
-        })
+        arguments.map_err(|fault| self.outranked(module, session, fault))
+    }
+
+    #[cold]
+    fn outranked(self, module: &Call, session: SessionHandle, fault: Error) -> Error {
+        let ask = || match (self.0)(&**module, session, None, ObjectHandle(0)) {
+            Err(Error::SessionHandleInvalid) => Err(Error::SessionHandleInvalid),
+            // Whether there was an operation to end does not change what was wrong.
+            _ => Ok(()),
+        };
+        outrank(ask).err().unwrap_or(fault)
     }
 }
