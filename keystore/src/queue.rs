@@ -8,7 +8,6 @@
 //! without the lock, so as many guesses as there are guessers are made in each delay: if the wait
 //! began again after each wrong PIN of somebody else, one guesser could keep the rightful user
 //! out for ever. What bounds parallel guessing is `[pin] lockout`, and nothing else.
-
 //!
 //! Such a lock belongs to the open file, which the parent and the child of a fork share. A child that is
 //! forked in the middle of somebody's turn would keep the turn if its parent were killed in it, for as

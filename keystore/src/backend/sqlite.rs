@@ -121,24 +121,28 @@ impl Sqlite {
     }
 
     fn query<T>(&self, run: impl Fn(&Connection) -> rusqlite::Result<T>) -> Result<T> {
-        self.reading(|open| self.undisturbed(open, |open| run(&open.sql).map_err(failure)))
+        self.undisturbed(|open| run(&open.sql).map_err(failure))
     }
 
     /// Reads, and reads again where somebody else was writing meanwhile to what this process may only
     /// read: then a log that comes or goes is in the way, and what was taken for unchanging may have
     /// been half of one state and half of another.
-    fn undisturbed<T>(&self, open: &mut Open, read: impl Fn(&mut Open) -> Result<T>) -> Result<T> {
-        let (began, mut wait) = (Instant::now(), Wait::new(DISTURBED));
-        loop {
-            let outcome = read(open);
-            let passes = outcome.as_ref().is_err_and(|error| may_pass(error, began));
-            let disturbed =
-                !open.writable && (passes || open.frozen() && !open.is_as_it_was(&self.files));
-            if !disturbed || !wait.once() {
-                return outcome;
+    fn undisturbed<T>(&self, read: impl Fn(&mut Open) -> Result<T>) -> Result<T> {
+        self.reading(|open| {
+            if open.writable {
+                return read(open);
             }
-            *open = self.connect()?;
-        }
+            let (began, mut wait) = (Instant::now(), Wait::new(DISTURBED));
+            loop {
+                let outcome = read(open);
+                let passes = outcome.as_ref().is_err_and(|error| may_pass(error, began));
+                let disturbed = passes || open.frozen() && !open.is_as_it_was(&self.files);
+                if !disturbed || !wait.once() {
+                    return outcome;
+                }
+                *open = self.connect()?;
+            }
+        })
     }
 
     /// A connection that nobody uses, if there is one.
@@ -330,21 +334,15 @@ impl Backend for Sqlite {
     }
 
     fn header(&self) -> Result<Header> {
-        let read = |open: &mut Open| {
+        self.undisturbed(|open| {
             // First, because it may rise while the header is read.
             let acknowledged = self.acknowledged();
-            let mut header = read::header(&open.sql).map_err(failure)?;
-            if header.version < acknowledged && open.frozen() {
-                // Somebody has written to what was taken for unchanging.
-                *open = self.connect()?;
-                header = read::header(&open.sql).map_err(failure)?;
-            }
+            let header = read::header(&open.sql).map_err(failure)?;
             if header.version < acknowledged {
                 return Err(Error::Corrupt(LOST.into()));
             }
             Ok(header)
-        };
-        self.reading(|open| self.undisturbed(open, read))
+        })
     }
 
     fn slot(&self, role: Role) -> Result<Option<Slot>> {
@@ -402,11 +400,10 @@ impl Backend for Sqlite {
     }
 
     fn changes(&self, since: u64) -> Result<Option<Vec<ObjectId>>> {
-        let read = |open: &mut Open| {
+        self.undisturbed(|open| {
             let tx = open.sql.transaction().map_err(failure)?;
             read::changes(&tx, since).map_err(failure)
-        };
-        self.reading(|open| self.undisturbed(open, read))
+        })
     }
 
     fn turn(&self) -> Result<Box<dyn Turn + '_>> {
