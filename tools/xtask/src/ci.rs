@@ -14,7 +14,7 @@ pub(crate) struct Args {
     /// Run this step alone, with those that it needs
     #[arg(long, value_name = "STEP")]
     only: Option<String>,
-    /// Let tests that try by chance, or try every place, go on for hours, and build the release twice
+    /// Let the fuzzer, and tests that try by chance or at every place, go on for hours; build the release twice
     #[arg(long)]
     long: bool,
     /// List the steps

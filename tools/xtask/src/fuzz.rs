@@ -13,7 +13,7 @@ use std::sync::Mutex;
 use std::thread;
 
 use crate::failure::{Failure, Result};
-use crate::process::{capture, cargo, nightly, program, run_and_quote, tool};
+use crate::process::{capture, cargo, goes_on_for_long, nightly, program, run_and_quote, tool};
 use crate::release;
 
 /// `fuzz`.
@@ -71,9 +71,10 @@ pub(crate) fn run(args: &Args) -> Result {
     runs.into_iter().find_map(Run::failure).map_or(Ok(()), Err)
 }
 
-/// Ten seconds of every target.
+/// Ten seconds of every target, or three minutes where tests go on for long.
 pub(crate) fn check() -> Result {
-    run(&Args { targets: Vec::new(), seconds: 10, jobs: None, keep: false, write: false })
+    let seconds = if goes_on_for_long() { 180 } else { 10 };
+    run(&Args { targets: Vec::new(), seconds, jobs: None, keep: false, write: false })
 }
 
 /// The names of the targets that are wanted, of those that there are.

@@ -21,11 +21,16 @@ pub(crate) fn go_on_for_long() {
     GOES_ON.store(true, Ordering::Relaxed);
 }
 
+/// Whether they have been told to.
+pub(crate) fn goes_on_for_long() -> bool {
+    GOES_ON.load(Ordering::Relaxed)
+}
+
 /// A program with its arguments; it inherits nothing to read from.
 pub(crate) fn program<const N: usize>(name: &str, args: [&str; N]) -> Command {
     let mut command = Command::new(name);
     command.args(args).stdin(Stdio::null());
-    if GOES_ON.load(Ordering::Relaxed) {
+    if goes_on_for_long() {
         command.env(LONG, "1");
     }
     command

@@ -139,7 +139,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "fuzz",
-        about: "ten seconds of each target of the fuzzer",
+        about: "ten seconds of each target of the fuzzer, with --long three minutes",
         needs: &["packages"],
         run: fuzz::check,
     },
