@@ -239,7 +239,7 @@ impl SealColumn {
     pub(crate) fn decode(header: &Header) -> Result<Self> {
         let column = match header.seal.split_first() {
             Some((&OUTSIDE, name)) => name.try_into().ok().map(Self::Outside),
-            Some((&INSIDE, key)) => key.try_into().ok().map(|key| Self::Inside(Key::new(key))),
+            Some((&INSIDE, key)) => key.try_into().ok().map(|key| Self::Inside(Key::copy(key))),
             _ => None,
         };
         column.ok_or(Error::Corrupt("the header of the token is damaged".into()))

@@ -24,6 +24,8 @@ mod backend;
 mod bytes;
 mod check;
 pub mod config;
+#[cfg(test)]
+mod dead_stack;
 mod error;
 mod filesystem;
 mod fresh;

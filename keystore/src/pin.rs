@@ -131,9 +131,7 @@ impl Place<'_> {
         let master = sealed::open(key.ring.key(0)?, &binding, inner.blob, DAMAGED)?;
         let master =
             <&[u8; 32]>::try_from(master.as_slice()).map_err(|_| Error::Corrupt(DAMAGED.into()))?;
-        let mut copy = Key::new([0; 32]);
-        copy.copy_from_slice(master);
-        Ok((copy, key))
+        Ok((Key::copy(master), key))
     }
 }
 
@@ -174,7 +172,7 @@ pub(crate) fn stretch(cost: Cost, salt: &[u8; 16], pin: &[u8]) -> Result<Key> {
     let params =
         Params::new(memory, passes, lanes, Some(32)).map_err(|_| Error::Corrupt(DAMAGED.into()))?;
     let blocks = Blocks::new(params.block_count()).map_err(error::io)?;
-    let mut key = Key::new([0; 32]);
+    let mut key = Key::zero();
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
         .hash_password_into_with_memory(pin, salt, key.as_mut_slice(), blocks)
         .map_err(|_| {

@@ -8,12 +8,14 @@
 //! The nonce is the other half of the random bytes. A key per blob, because a restored backup
 //! writes the same object and revision again: a nonce must not repeat under one key even then.
 
+use std::ops::{Deref, DerefMut};
+
 use aws_lc_rs::{
     aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey},
     hkdf::{HKDF_SHA256, KeyType, Prk, Salt},
     hmac, rand,
 };
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use crate::error::{Error, Result};
 
@@ -28,8 +30,43 @@ pub(crate) const TAG: usize = 16;
 /// A body is padded to a multiple of this, so that its exact length does not show.
 const BUCKET: usize = 256;
 
-/// A key of 32 bytes, wiped when dropped.
-pub(crate) type Key = Zeroizing<[u8; 32]>;
+/// A key of 32 bytes, wiped when dropped. It stays in one place while it is handed on: a value that is
+/// moved leaves a copy where it was.
+pub(crate) struct Key(Box<[u8; 32]>);
+
+impl Key {
+    /// A place for a key.
+    pub(crate) fn zero() -> Self {
+        Self(Box::new([0; 32]))
+    }
+
+    /// A copy of the key that these bytes are.
+    pub(crate) fn copy(bytes: &[u8; 32]) -> Self {
+        let mut key = Self::zero();
+        key.copy_from_slice(bytes);
+        key
+    }
+}
+
+impl Deref for Key {
+    type Target = [u8; 32];
+
+    fn deref(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl DerefMut for Key {
+    fn deref_mut(&mut self) -> &mut [u8; 32] {
+        &mut self.0
+    }
+}
+
+impl Drop for Key {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
 
 struct KeyLen;
 
@@ -46,7 +83,7 @@ pub(crate) fn extract(salt: &str, secret: &[u8]) -> Prk {
 
 /// HKDF-Expand to one key; `info` is what the key is for.
 pub(crate) fn expand(from: &Prk, info: &[&[u8]]) -> Key {
-    let mut key = Zeroizing::new([0; 32]);
+    let mut key = Key::zero();
     // Fails only for lengths that HKDF-SHA-256 cannot give, and 32 bytes is not one.
     let filled = from.expand(info, KeyLen).and_then(|okm| okm.fill(key.as_mut_slice()));
     debug_assert!(filled.is_ok());
@@ -62,7 +99,7 @@ pub(crate) fn random<const N: usize>() -> Result<[u8; N]> {
 
 /// A random key, written where it will be wiped.
 pub(crate) fn random_key() -> Result<Key> {
-    let mut key = Key::new([0; 32]);
+    let mut key = Key::zero();
     fill(key.as_mut_slice())?;
     Ok(key)
 }
