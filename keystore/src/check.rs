@@ -266,6 +266,7 @@ fn inspect(token: &Token) -> Result<u64, String> {
     }
     token.status().map_err(text)?;
     token.audit().map_err(text)?;
+    token.verify_slots().map_err(text)?;
     let mut after = None;
     loop {
         let page = token.find(None, Some(false), &[], after, 1000).map_err(text)?;

@@ -7,7 +7,7 @@
 use std::{
     sync::atomic::Ordering,
     thread,
-    time::{Duration, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
 };
 
 use crate::{
@@ -26,6 +26,9 @@ use crate::{
 const LONGEST: Duration = Duration::from_secs(5);
 /// The first wait, after the third wrong PIN; it doubles with each.
 const SHORTEST: Duration = Duration::from_millis(250);
+
+/// How long a wrong PIN waits to be counted while others write.
+const COUNTED: Duration = Duration::from_secs(60);
 
 /// The keys of a token, after a PIN was right. They are wiped when this is dropped.
 ///
@@ -101,7 +104,7 @@ impl Token {
     pub fn unlock(&self, role: Role, pin: &[u8]) -> Result<Unlocked> {
         loop {
             let Opened { epoch, master, pin: key, .. } = self.open_slot(role, pin)?;
-            self.audit_once()?;
+            self.audit_if_small()?;
             let unlocked = Unlocked::new(self.id, role, epoch, &master, key)?;
             // Else somebody has replaced the master key meanwhile.
             if self.holds(&unlocked)? {
@@ -334,6 +337,7 @@ impl Token {
 
     /// Counts a wrong PIN. Where the store cannot be written this process remembers it.
     fn count(&self, known: &Known, role: Role, mut slot: Slot) {
+        let began = Instant::now();
         loop {
             let fails = slot.attempts.fails.saturating_add(1);
             let delay = u64::try_from(delay_after(fails).as_millis()).unwrap_or(u64::MAX);
@@ -345,6 +349,8 @@ impl Token {
                     // Somebody changed the PIN, or the slot.
                     _ => break,
                 },
+                // Somebody has the store for long: a new master key for very many objects, say.
+                Err(Error::Busy) if began.elapsed() < COUNTED => {}
                 Err(_) => break,
             }
         }

@@ -114,11 +114,22 @@ impl Place<'_> {
         [self.outer().as_slice(), &self.epoch.to_le_bytes()].concat()
     }
 
-    /// Opens a slot with a PIN: the master key, and the key that wraps it.
-    pub(crate) fn unwrap(&self, sealed: &[u8], pin: &[u8]) -> Result<(Key, PinKey)> {
+    /// Whether all of a slot is as it was sealed, which shows without its PIN.
+    pub(crate) fn verify(&self, sealed: &[u8]) -> Result<()> {
+        let inner = self.open(sealed)?;
+        Inner::parse(&inner).map(drop).ok_or(Error::Corrupt(DAMAGED.into()))
+    }
+
+    /// Opens the outer layer.
+    fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         let context = self.outer();
         let binding = Binding { label: "slot", context: &context };
-        let inner = sealed::open(self.keys.wrap()?, &binding, sealed, DAMAGED)?;
+        sealed::open(self.keys.wrap()?, &binding, sealed, DAMAGED)
+    }
+
+    /// Opens a slot with a PIN: the master key, and the key that wraps it.
+    pub(crate) fn unwrap(&self, sealed: &[u8], pin: &[u8]) -> Result<(Key, PinKey)> {
+        let inner = self.open(sealed)?;
         let inner = Inner::parse(&inner).ok_or(Error::Corrupt(DAMAGED.into()))?;
         let key = PinKey::derive(inner.cost, inner.salt, self.token, self.role, pin)?;
         let context = self.inner();

@@ -58,20 +58,27 @@ impl SealSource {
 
     /// The key; nothing if the configuration wants none.
     pub(crate) fn key(&self) -> Result<Option<Arc<Secret>>> {
-        self.found(read)
-    }
-
-    /// The key, made now if it is not there yet. What an operator unlocks is never made here.
-    pub(crate) fn key_or_new(&self) -> Result<Option<Arc<Secret>>> {
-        self.found(read_or_make)
-    }
-
-    fn found(&self, get: impl FnOnce(&Path) -> Result<Secret>) -> Result<Option<Arc<Secret>>> {
         match &self.seal {
-            Seal::File(path) => self.cached(|| get(path)).map(Some),
+            Seal::File(path) => self.cached(|| read(path)).map(Some),
             Seal::Operator { .. } => self.cached(|| Err(Error::Sealed)).map(Some),
             Seal::None => Ok(None),
         }
+    }
+
+    /// The key for a new token: the one that lies there now, since one that was there when it was first
+    /// needed may be lost. Made now if it is not there, for the `first` token. What an operator
+    /// unlocks is never made here.
+    pub(crate) fn key_for_new(&self, first: bool) -> Result<Option<Arc<Secret>>> {
+        let Seal::File(path) = &self.seal else { return self.key() };
+        let found = if first { read_or_make(path) } else { read(path) }?;
+        let mut kept = self.kept();
+        match kept.as_ref() {
+            Some(key) if same(key, &found)? => return Ok(Some(Arc::clone(key))),
+            // What was kept opens the tokens that are there.
+            Some(_) if !first => return Err(Error::SealWrong(path.clone())),
+            _ => {}
+        }
+        Ok(Some(Arc::clone(kept.insert(Arc::new(found)))))
     }
 
     /// Has the key unlocked, for as long as it is not forgotten.
@@ -178,6 +185,13 @@ fn read_opener(path: &Path) -> Result<Zeroizing<Vec<u8>>> {
         return Ok(key);
     }
     Err(Error::Unsupported(format!("the key {} is longer than any", path.display())))
+}
+
+fn same(one: &Secret, other: &Secret) -> Result<bool> {
+    let (Some(one), Some(other)) = (one.bytes(), other.bytes()) else {
+        return Err(Error::Locked);
+    };
+    Ok(sealed::equal(one, other))
 }
 
 fn read_or_make(path: &Path) -> Result<Secret> {
@@ -300,7 +314,7 @@ mod tests {
             let threads: Vec<_> = (0..8)
                 .map(|_| {
                     scope.spawn(|| {
-                        let key = source(&path).key_or_new().unwrap().unwrap();
+                        let key = source(&path).key_for_new(true).unwrap().unwrap();
                         key.bytes().unwrap().to_vec()
                     })
                 })

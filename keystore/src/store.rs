@@ -257,9 +257,7 @@ impl Store {
 
     fn seal_for_new(&self, id: TokenId) -> Result<(Vec<u8>, SealKeys)> {
         // A lost key must not be replaced by a new one: that would hide the loss.
-        let key =
-            if self.names()?.is_empty() { self.seal.key_or_new()? } else { self.seal.key()? };
-        match key {
+        match self.seal.key_for_new(self.names()?.is_empty())? {
             Some(key) => {
                 let keys = SealKeys::derive(key.bytes().ok_or(Error::Locked)?, id)?;
                 Ok((SealColumn::Outside(keys.name()).encode(), keys))

@@ -2,7 +2,7 @@
 
 use std::sync::{
     Arc, Mutex, PoisonError,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicU32, Ordering},
 };
 
 use crate::{
@@ -33,8 +33,6 @@ pub struct Token {
     pub(crate) policy: Policy,
     /// Wrong PINs that could not be counted in the store, by role.
     pub(crate) uncounted: [AtomicU32; 2],
-    /// The version at which the set hash was last found right.
-    pub(crate) audited: AtomicU64,
     seal: Arc<SealSource>,
     keys: Mutex<Option<(Vec<u8>, Arc<SealKeys>)>>,
     fresh: Fresh,
@@ -112,7 +110,6 @@ impl Token {
             pins,
             policy,
             uncounted: [AtomicU32::new(0), AtomicU32::new(0)],
-            audited: AtomicU64::new(0),
             seal,
             keys: Mutex::new(None),
             fresh: Fresh::new(),
@@ -324,15 +321,24 @@ impl Token {
         self.vouched(known, role).map_err(|error| self.damaged(error))
     }
 
-    fn vouched(&self, known: &Known, role: Role) -> Result<Slot> {
-        let expected = known.head.slot_tag(role).ok_or(Error::NotInitialized)?;
-        let slot = self.backend.slot(role)?;
-        let slot = slot.ok_or(Error::Corrupt("a PIN slot of the token is missing".into()))?;
-        if sealed::tag_of(&slot.sealed) != expected {
-            return Err(Error::Corrupt("a PIN slot of the token was replaced by another".into()));
+    /// Verifies all of the slots that needs no PIN.
+    pub(crate) fn verify_slots(&self) -> Result<()> {
+        let known = self.known()?;
+        for role in [Role::SecurityOfficer, Role::User] {
+            match self.slot(&known, role) {
+                Err(Error::NotInitialized) => {}
+                slot => {
+                    let slot = slot?;
+                    let place = self.place(&known, role, slot.revision);
+                    place.verify(&slot.sealed).map_err(|error| self.damaged(error))?;
+                }
+            }
         }
-        check_attempts(&known.keys, role, &slot)?;
-        Ok(slot)
+        Ok(())
+    }
+
+    fn vouched(&self, known: &Known, role: Role) -> Result<Slot> {
+        vouched(&known.keys, &known.head, role, || self.backend.slot(role))
     }
 
     /// Where a slot of this token is.
@@ -373,6 +379,22 @@ pub(crate) fn derive(seal: &SealSource, header: &Header) -> Result<SealKeys> {
                 .into(),
         )),
     }
+}
+
+/// Reads a slot, which must be the one that the header vouches for, with its counter of wrong PINs.
+pub(crate) fn vouched(
+    keys: &SealKeys,
+    head: &Head,
+    role: Role,
+    read: impl FnOnce() -> Result<Option<Slot>>,
+) -> Result<Slot> {
+    let expected = head.slot_tag(role).ok_or(Error::NotInitialized)?;
+    let slot = read()?.ok_or(Error::Corrupt("a PIN slot of the token is missing".into()))?;
+    if sealed::tag_of(&slot.sealed) != expected {
+        return Err(Error::Corrupt("a PIN slot of the token was replaced by another".into()));
+    }
+    check_attempts(keys, role, &slot)?;
+    Ok(slot)
 }
 
 /// Refuses a counter of wrong PINs that somebody turned back.

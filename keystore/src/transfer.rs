@@ -3,15 +3,17 @@
 use std::{path::Path, sync::Arc};
 
 use crate::{
-    Store, Token,
+    Role, Store, Token,
     backend::{
         Header,
-        sqlite::{Sqlite, transfer},
+        sqlite::{Sqlite, transfer::Image},
     },
     error::{Error, Result},
     filesystem,
     head::{FORMAT, Head, Sum},
-    token::{derive, serial},
+    pin::Place,
+    sealed,
+    token::{derive, serial, vouched},
 };
 
 impl Store {
@@ -41,32 +43,42 @@ impl Store {
         if !self.names()?.contains(&id) {
             self.make_dir()?;
             filesystem::check(self.dir())?;
-            Sqlite::create_from(&self.files(id), &from, &self.above(&backup, backup.version)?)?;
+            Sqlite::create_from(&self.files(id), &from, &self.apart(&backup)?)?;
             return self.token(id);
         }
         if !replace {
             return Err(Error::Conflict);
         }
         let token = self.token(id)?;
-        let turn = token.backend.turn()?;
-        // Above both: nobody must take the restored state for one that he has seen.
-        let present = token.backend.version().unwrap_or_default().max(token.file.acknowledged());
-        let header = self.above(&backup, present.max(backup.version))?;
-        token.file.take_from(&from, &header)?;
-        drop(turn);
+        match self.replace(&token, &backup, &from) {
+            // What cannot be read cannot be changed either.
+            Err(Error::Corrupt(_)) => token.file.replace_by(&from, &self.apart(&backup)?),
+            outcome => outcome,
+        }?;
         token.reread()?;
         Ok(token)
     }
 
-    /// Reads a backup and verifies that the seal key opens it and that nothing is missing.
+    fn replace(&self, token: &Token, backup: &Header, from: &Path) -> Result<()> {
+        let _turn = token.backend.turn()?;
+        // Above both: nobody must take the restored state for one that he has seen.
+        let present = token.backend.version()?.max(token.file.acknowledged());
+        let header = self.above(backup, present.max(backup.version))?;
+        token.file.take_from(from, &header)
+    }
+
+    /// Reads a backup and verifies that the seal key opens it, that nothing is missing, and all of it
+    /// that does not need a PIN.
     fn open_backup(&self, from: &Path) -> Result<Header> {
-        let mut marks = Vec::new();
-        let header = transfer::inspect(from, &mut |id, mark| marks.push((id, mark.clone())))?;
+        let image = Image::open(from)?;
+        let header = image.header()?;
         if header.format > FORMAT {
             return Err(Error::TooNew { format: header.format });
         }
         let keys = derive(&self.seal, &header)?;
         let head = Head::open(&keys, &header)?;
+        let mut marks = Vec::new();
+        image.marks(&mut |id, mark| marks.push((id, mark.clone())))?;
         let mut sum = Sum::default();
         for (id, mark) in &marks {
             sum.add(&keys.set_term(*id, mark)?);
@@ -75,7 +87,26 @@ impl Store {
         if (head.count, head.sum) != (count, sum) || head.serial != serial(header.token) {
             return Err(Error::Corrupt("the backup is not whole".into()));
         }
+        for role in [Role::SecurityOfficer, Role::User] {
+            match vouched(&keys, &head, role, || image.slot(role)) {
+                Err(Error::NotInitialized) => {}
+                slot => {
+                    let (slot, epoch) = (slot?, head.epoch);
+                    let (keys, token, revision) = (&keys, header.token, slot.revision);
+                    Place { keys, token, role, revision, epoch }.verify(&slot.sealed)?;
+                }
+            }
+        }
+        let public = keys.public(head.born)?;
+        image.public(&mut |id, row| public.open(id, row).map(drop))?;
         Ok(header)
+    }
+
+    /// The same header with a version that no process has seen: how far the token went on from the backup
+    /// nobody knows any more.
+    fn apart(&self, header: &Header) -> Result<Header> {
+        let step = u32::from_le_bytes(sealed::random()?);
+        self.above(header, header.version.checked_add(u64::from(step)).ok_or(Error::Full)?)
     }
 
     /// The same header with the version above this one.

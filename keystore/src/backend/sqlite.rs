@@ -104,7 +104,7 @@ impl Sqlite {
 
     /// Makes the file of a new token.
     pub(crate) fn create(files: &Files, header: &Header, officer: &Slot) -> Result<()> {
-        schema::make(files, None, |tx| {
+        schema::make(files, schema::Place::Empty, None, |tx| {
             write::put_header(tx, header)?;
             write::put_slot(tx, Role::SecurityOfficer, Some(officer))
         })
@@ -189,6 +189,11 @@ impl Sqlite {
         Error::Io(io::Error::new(error.kind(), text))
     }
 
+    /// Says whether this process may write the file.
+    pub(crate) fn writable(&self) -> bool {
+        self.files.writable()
+    }
+
     /// The database.
     pub(crate) fn path(&self) -> PathBuf {
         self.files.database()
@@ -203,13 +208,8 @@ impl Sqlite {
     fn connect(&self) -> Result<Open> {
         let open = self.open()?;
         if open.writable {
-            // Without them every reader asks the database: slower, and just as right.
-            let words = self.files.beside(&self.files.generation()).and_then(|file| {
-                // Allocated, not sparse: writing a page that a full disk cannot give is fatal.
-                fallocate(&file, FallocateFlags::empty(), 0, 4096)?;
-                SharedWords::map(&file)
-            });
-            self.words.store(words.ok().map(Arc::new));
+            // Without them this process asks the database each time: slower, and just as right.
+            self.words.store(self.map_words().ok().map(Arc::new));
         }
         self.shared.store(!open.frozen(), Ordering::Relaxed);
         if !self.registered.swap(true, Ordering::AcqRel) {
@@ -217,6 +217,33 @@ impl Sqlite {
             gate::register(me);
         }
         Ok(open)
+    }
+
+    fn map_words(&self) -> io::Result<SharedWords> {
+        let file = self.files.beside(&self.files.generation())?;
+        // Allocated, not sparse: writing a page that a full disk cannot give is fatal.
+        fallocate(&file, FallocateFlags::empty(), 0, 4096)?;
+        SharedWords::map(&file)
+    }
+
+    /// The words, for a commit, which nobody may miss who has them. On a file system that cannot allocate
+    /// a page nobody has.
+    fn words_for_commit(&self) -> Result<Option<Arc<SharedWords>>> {
+        if let Some(words) = self.words.load_full() {
+            return Ok(Some(words));
+        }
+        match self.map_words() {
+            Ok(words) => {
+                let words = Arc::new(words);
+                self.words.store(Some(Arc::clone(&words)));
+                Ok(Some(words))
+            }
+            Err(error) if error.kind() == io::ErrorKind::Unsupported => Ok(None),
+            Err(error) => Err(error::io(io::Error::new(
+                error.kind(),
+                format!("{} cannot be used: {error}", self.files.generation().display()),
+            ))),
+        }
     }
 
     /// Opens the file. Who may not write meets it while a writer is making its log, or takes it away:
@@ -253,7 +280,7 @@ impl Sqlite {
     /// version, if it has a new one.
     fn announced(&self, tx: Transaction<'_>, version: Option<u64>) -> Result<()> {
         let commit = || tx.commit();
-        let outcome = match &self.words.load_full() {
+        let outcome = match self.words_for_commit()? {
             Some(words) => words.announce(version, commit),
             None => commit(),
         };
@@ -346,11 +373,7 @@ impl Backend for Sqlite {
     }
 
     fn slot(&self, role: Role) -> Result<Option<Slot>> {
-        self.query(|sql| {
-            sql.prepare_cached("SELECT revision, sealed, fails, next, mac FROM slot WHERE role=?1")?
-                .query_row([role.number()], read::slot_of)
-                .optional()
-        })
+        self.query(|sql| read::slot(sql, role))
     }
 
     fn row(&self, id: ObjectId) -> Result<Option<Row>> {

@@ -208,6 +208,35 @@ fn a_damaged_store_is_right_or_says_so() {
     }
 }
 
+/// Without the keys of the private objects their bodies are not looked into; all else is.
+#[test]
+fn a_damaged_backup_is_refused_or_opens() {
+    let place = stopped();
+    let backup = place.path("backup.db");
+    let store = place.store();
+    store.backup(&first(&store), &backup).unwrap();
+    let whole = fs::read(&backup).unwrap();
+    let (mut refused, mut private) = (0, 0);
+    for at in (0..whole.len()).step_by(if long() { 7 } else { whole.len() / 100 | 1 }) {
+        for bytes in damaged(&whole, at) {
+            fs::write(&backup, bytes).unwrap();
+            let Ok(token) = store.restore(&backup, true) else {
+                refused += 1;
+                assert!(read(&place, None).unwrap_or(private > 0), "{at}");
+                continue;
+            };
+            token.unlock(Role::SecurityOfficer, SO_PIN).unwrap();
+            let user = token.unlock(Role::User, USER_PIN).unwrap();
+            match is_right(&token, &user) {
+                Ok(right) => assert!(right, "{at}: something else was restored"),
+                Err(Error::Corrupt(_)) => private += 1,
+                Err(error) => panic!("{at}: {error}"),
+            }
+        }
+    }
+    assert!(refused > 0, "{refused}, {private}");
+}
+
 #[test]
 fn a_damaged_configuration_is_right_or_says_so() {
     let place = Place::new();

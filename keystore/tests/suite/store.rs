@@ -1,9 +1,12 @@
 //! Stores: made with the first token, scanned, sealed, backed up, removed.
 
-use std::{fs, os::unix::fs::PermissionsExt, sync::Arc};
+use std::{fs, os::unix::fs::PermissionsExt, sync::Arc, thread, time::Duration};
 
 use crate::common::{LABEL, Place, SO_PIN, USER_PIN, create, first, id, private};
 use strongroom_keystore::{Config, Error, Finding, Role, Severity, Store, config::Seal};
+
+/// After so long everybody has noticed that a file was put in the place of another.
+const NOTICED: Duration = Duration::from_millis(150);
 
 fn mode(path: &std::path::Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o777
@@ -160,6 +163,117 @@ fn a_backup_brings_a_token_back() {
     restored.commit(Some(&user), &[create(3, true, b"", &[])]).unwrap();
     restored.unlock(Role::User, USER_PIN).unwrap();
     assert!(store.check().iter().all(|finding| finding.severity == Severity::Fine));
+}
+
+#[test]
+fn a_restored_token_is_never_taken_for_what_went_on_from_the_backup() {
+    let place = Place::new();
+    let (store, token, user) = place.token();
+    let backup = place.path("backup.db");
+    store.backup(&token, &backup).unwrap();
+    let other = place.store();
+    let watcher = first(&other);
+    token.commit(Some(&user), &[create(1, true, b"gone", &[])]).unwrap();
+    let other_user = watcher.unlock(Role::User, USER_PIN).unwrap();
+    let seen = watcher.version().unwrap();
+
+    // So many commits as went on from the backup before: another one must not look like the same.
+    store.remove(&token).unwrap();
+    let restored = store.restore(&backup, false).unwrap();
+    assert!(restored.version().unwrap() > seen);
+    thread::sleep(NOTICED);
+    assert!(watcher.find(Some(&other_user), Some(true), &[], None, 9).unwrap().is_empty());
+    watcher.commit(Some(&other_user), &[create(2, true, b"new", &[])]).unwrap();
+    let again = place.store();
+    let user = first(&again).unlock(Role::User, USER_PIN).unwrap();
+    assert_eq!(first(&again).find(Some(&user), Some(true), &[], None, 9).unwrap(), [private(2)]);
+}
+
+#[test]
+fn a_backup_takes_the_place_of_a_database_that_cannot_be_read() {
+    let place = Place::new();
+    let (store, token, user) = place.token();
+    token.commit(Some(&user), &[create(1, true, b"kept", &[])]).unwrap();
+    let backup = place.path("backup.db");
+    store.backup(&token, &backup).unwrap();
+    let database = place.database(&token);
+    let whole = fs::read(&database).unwrap();
+    let mut pages = whole.clone();
+    pages[..4096].fill(7);
+    let mut behind = whole.clone();
+    behind[4096..].fill(7);
+    for damaged in [vec![], b"rubbish".to_vec(), whole[..5000].to_vec(), pages, behind] {
+        fs::write(&database, &damaged).unwrap();
+        thread::sleep(NOTICED);
+        let stopped = place.store();
+        assert!(matches!(first(&stopped).unlock(Role::User, USER_PIN), Err(Error::Corrupt(_))));
+        assert!(matches!(stopped.restore(&backup, false), Err(Error::Conflict)));
+        let restored = stopped.restore(&backup, true).unwrap();
+        let user = restored.unlock(Role::User, USER_PIN).unwrap();
+        assert_eq!(restored.load(Some(&user), id(1)).unwrap().body.as_slice(), b"kept");
+        restored.commit(Some(&user), &[create(2, true, b"", &[])]).unwrap();
+        // Who has had it open goes on with it.
+        thread::sleep(NOTICED);
+        let user = token.unlock(Role::User, USER_PIN).unwrap();
+        assert_eq!(token.load(Some(&user), id(1)).unwrap().body.as_slice(), b"kept");
+        let findings = stopped.check();
+        assert!(findings.iter().all(|finding| finding.severity == Severity::Fine), "{findings:?}");
+    }
+}
+
+#[test]
+fn an_empty_database_keeps_the_log_beside_it() {
+    let place = Place::new();
+    let (store, token, _) = place.token();
+    let log = place.database(&token).with_extension("db-wal");
+    let kept = fs::read(&log).unwrap();
+    assert!(!kept.is_empty());
+    fs::write(place.database(&token), b"").unwrap();
+    assert!(matches!(first(&place.store()).status(), Err(Error::Corrupt(_))));
+    assert!(store.check().iter().any(|finding| finding.severity == Severity::Fault));
+    assert_eq!(fs::read(&log).unwrap(), kept);
+}
+
+#[test]
+fn a_first_token_is_under_the_seal_key_that_lies_there() {
+    let place = Place::new();
+    let (store, token, _) = place.token();
+    let key = place.path("seal/seal.key");
+    let old = fs::read(&key).unwrap();
+
+    // Beside other tokens a key that is missing, or another one, is an error.
+    fs::remove_file(&key).unwrap();
+    assert!(matches!(store.create(&LABEL, SO_PIN), Err(Error::SealMissing(_))));
+    fs::write(&key, [7; 32]).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    assert!(matches!(store.create(&LABEL, SO_PIN), Err(Error::SealWrong(_))));
+
+    // Where there are none any more, there is a new one, which lies there before the token does.
+    store.remove(&token).unwrap();
+    fs::remove_file(&key).unwrap();
+    store.create(&LABEL, SO_PIN).unwrap();
+    assert_ne!(fs::read(&key).unwrap(), old);
+    for store in [&store, &place.store()] {
+        first(store).unlock(Role::SecurityOfficer, SO_PIN).unwrap();
+    }
+}
+
+#[test]
+fn a_commit_that_cannot_be_announced_is_none() {
+    let place = Place::new();
+    let (_, token, _) = place.token();
+    let words = place.database(&token).with_extension("gen");
+    fs::remove_file(&words).unwrap();
+    fs::create_dir(&words).unwrap();
+    let store = place.store();
+    let other = first(&store);
+    let user = other.unlock(Role::User, USER_PIN).unwrap();
+    let outcome = other.commit(Some(&user), &[create(1, true, b"", &[])]);
+    let Err(Error::Io(error)) = outcome else { panic!("{outcome:?}") };
+    assert!(error.to_string().contains(".gen cannot be used"), "{error}");
+    fs::remove_dir(&words).unwrap();
+    assert!(other.find(Some(&user), None, &[], None, 9).unwrap().is_empty());
+    other.commit(Some(&user), &[create(1, true, b"", &[])]).unwrap();
 }
 
 #[test]

@@ -156,6 +156,8 @@ impl Mode {
             Ok(file) if !file.is_file() => {
                 Err(Error::Corrupt("the token is not a regular file".into()))
             }
+            // SQLite would remove the log beside it, which has what can still be had.
+            Ok(file) if file.len() == 0 => Err(Error::Corrupt("the token file is empty".into())),
             // What is mounted read-only, a secret of a container for one, may consist of links.
             Ok(_) if linked && files.writable() => Err(Error::Corrupt(
                 "the token is a symbolic link, which leads its locks astray".into(),

@@ -17,7 +17,7 @@ use rustix::{
 use crate::{
     backend::TokenId,
     error::{self, Error, Result},
-    gate,
+    gate, sealed,
 };
 
 /// Where a token lies.
@@ -46,7 +46,7 @@ impl Files {
         self.named(".db-wal")
     }
 
-    fn index(&self) -> PathBuf {
+    pub(super) fn index(&self) -> PathBuf {
         self.named(".db-shm")
     }
 
@@ -58,8 +58,10 @@ impl Files {
         self.named(".gen")
     }
 
-    pub(super) fn draft(&self) -> PathBuf {
-        self.named(".new")
+    /// A name that nobody else has for a file that is to become the database.
+    pub(super) fn draft(&self) -> Result<PathBuf> {
+        let name = u64::from_le_bytes(sealed::random()?);
+        Ok(self.named(&format!(".{name:016x}.new")))
     }
 
     /// All files that a token can have; none when it is gone.
@@ -74,12 +76,6 @@ impl Files {
     /// Opens one of them that is no database; see [`beside`].
     pub(super) fn beside(&self, path: &Path) -> io::Result<File> {
         beside(path, self.umask)
-    }
-
-    pub(super) fn remove_draft(&self) {
-        for end in [".new", ".new-journal", ".new-wal", ".new-shm"] {
-            let _ = fs::remove_file(self.named(end));
-        }
     }
 
     /// The highest version that was acknowledged, for who may only read; 0 if nobody knows.

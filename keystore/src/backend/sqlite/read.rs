@@ -6,7 +6,7 @@ use rusqlite::{
 };
 
 use crate::{
-    ObjectId,
+    ObjectId, Role,
     backend::{Attempts, Header, Mark, Row, Slot, Tag},
 };
 
@@ -25,9 +25,21 @@ pub(super) fn header(sql: &Connection) -> rusqlite::Result<Header> {
     )
 }
 
-pub(super) fn slot_of(row: &SqlRow<'_>) -> rusqlite::Result<Slot> {
+fn slot_of(row: &SqlRow<'_>) -> rusqlite::Result<Slot> {
     let attempts = Attempts { fails: row.get(2)?, next: row.get(3)?, mac: row.get(4)? };
     Ok(Slot { revision: row.get(0)?, sealed: row.get(1)?, attempts })
+}
+
+pub(super) fn slot(sql: &Connection, role: Role) -> rusqlite::Result<Option<Slot>> {
+    sql.prepare_cached("SELECT revision, sealed, fails, next, mac FROM slot WHERE role=?1")?
+        .query_row([role.number()], slot_of)
+        .optional()
+}
+
+/// What SQLite finds wrong with the file; nothing if it is sound.
+pub(super) fn fault(sql: &Connection) -> rusqlite::Result<Option<String>> {
+    let say: String = sql.query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))?;
+    Ok((say != "ok").then_some(say))
 }
 
 pub(super) fn row_of(row: &SqlRow<'_>) -> rusqlite::Result<Row> {

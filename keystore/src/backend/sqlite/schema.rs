@@ -4,7 +4,7 @@ use std::{
     fs::{self, OpenOptions, Permissions},
     io,
     os::unix::fs::{OpenOptionsExt, PermissionsExt},
-    path::Path,
+    path::{Path, PathBuf},
 };
 
 use rusqlite::{Connection, OpenFlags, Transaction, TransactionBehavior};
@@ -49,18 +49,42 @@ const TABLES: [(&str, &str); 6] = [
     ("tag_oid", "CREATE INDEX tag_oid ON tag(oid, tag)"),
 ];
 
+/// Where a new file goes.
+pub(super) enum Place {
+    /// Where none is; a conflict if there is one.
+    Empty,
+    /// Where one is that cannot be read, or none.
+    Damaged,
+}
+
 /// Makes a token file with the content that `fill` puts in. It appears complete, or not at all.
 pub(super) fn make(
     files: &Files,
+    place: Place,
     attach: Option<&str>,
     fill: impl FnOnce(&Transaction<'_>) -> Result<()>,
 ) -> Result<()> {
     let _entry = gate::enter();
-    let draft = files.draft();
-    files.remove_draft();
-    let outcome = write(files, &draft, attach, fill).and_then(|()| place(files, &draft));
-    files.remove_draft();
-    outcome
+    let draft = Draft(files.draft()?);
+    write(files, &draft.0, attach, fill)?;
+    match place {
+        Place::Empty => put(files, &draft.0),
+        Place::Damaged => put_over(files, &draft.0),
+    }
+}
+
+/// A file that is not the database yet; what is left of it is removed in any case.
+struct Draft(PathBuf);
+
+impl Drop for Draft {
+    fn drop(&mut self) {
+        for end in ["", "-journal", "-wal", "-shm"] {
+            let mut name = self.0.clone().into_os_string();
+            name.push(end);
+            // Nothing is lost if it stays: `check` names it.
+            let _ = fs::remove_file(name);
+        }
+    }
 }
 
 fn write(
@@ -97,7 +121,7 @@ fn write(
     sql.close().map_err(|(_, error)| failure(error))
 }
 
-fn place(files: &Files, draft: &Path) -> Result<()> {
+fn put(files: &Files, draft: &Path) -> Result<()> {
     // A log that lies beside no database would be replayed into this one, and an acknowledged version
     // would have it refused.
     files.remove_remains();
@@ -111,6 +135,18 @@ fn place(files: &Files, draft: &Path) -> Result<()> {
         let _ = fs::remove_file(files.database());
     }
     durable
+}
+
+fn put_over(files: &Files, draft: &Path) -> Result<()> {
+    // As above. Of the version that was last acknowledged the new one knows nothing.
+    for path in [files.log(), files.index(), files.generation()] {
+        match fs::remove_file(path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error::io(error)),
+            _ => {}
+        }
+    }
+    fs::rename(draft, files.database()).map_err(error::io)?;
+    sync_dir(files.dir())
 }
 
 /// Makes an empty file with exactly these permissions; a conflict if the name is taken.

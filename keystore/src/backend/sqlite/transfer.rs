@@ -12,13 +12,15 @@ use super::{
     connection::{frozen, harden},
     failure,
     files::Files,
-    read, schema, write,
+    read,
+    schema::{self, Place},
+    write,
 };
 use crate::{
-    ObjectId,
-    backend::{Header, Mark},
+    ObjectId, Role,
+    backend::{Header, Mark, Row, Slot},
     error::{self, Error, Result},
-    gate,
+    gate::{self, Entry},
     seal::sync_dir,
 };
 
@@ -68,7 +70,13 @@ impl Sqlite {
 
     /// Makes a token file with the content of another, with this header.
     pub(crate) fn create_from(files: &Files, from: &Path, header: &Header) -> Result<()> {
-        schema::make(files, Some(&frozen(from)), |tx| fill(tx, header))
+        schema::make(files, Place::Empty, Some(&frozen(from)), |tx| fill(tx, header))
+    }
+
+    /// Puts the content of another token file, with this header, in the place of a file that cannot be read.
+    pub(crate) fn replace_by(&self, from: &Path, header: &Header) -> Result<()> {
+        self.forget();
+        schema::make(&self.files, Place::Damaged, Some(&frozen(from)), |tx| fill(tx, header))
     }
 
     /// Empties and removes all files. Processes that still have the token open find it gone.
@@ -107,44 +115,80 @@ impl Sqlite {
     /// What SQLite finds wrong with the file; nothing if it is sound.
     pub(crate) fn faults(&self) -> Result<Option<String>> {
         self.reading(|open| {
-            let say: String = open
-                .sql
-                .query_row("PRAGMA integrity_check(1)", [], |row| row.get(0))
-                .map_err(failure)?;
+            let fault = read::fault(&open.sql).map_err(failure)?;
             schema::verify(&open.sql, "main")?;
-            Ok((say != "ok").then_some(say))
+            Ok(fault)
         })
     }
 }
 
-/// Reads a token file that nobody writes: its header, and all its marks.
-pub(crate) fn inspect(from: &Path, each: &mut dyn FnMut(ObjectId, &Mark)) -> Result<Header> {
-    let _entry = gate::enter();
-    match fs::metadata(from) {
-        Err(error) if error.kind() == ErrorKind::NotFound => return Err(Error::NotFound),
-        outcome => outcome.map(drop).map_err(error::io)?,
+/// A token file that nobody writes, as it lies there.
+pub(crate) struct Image {
+    sql: Connection,
+    _entry: Entry,
+}
+
+impl Image {
+    /// Opens a file, which must be a sound one.
+    pub(crate) fn open(from: &Path) -> Result<Self> {
+        let entry = gate::enter();
+        match fs::metadata(from) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Err(Error::NotFound),
+            outcome => outcome.map(drop).map_err(error::io)?,
+        }
+        let mut log = from.as_os_str().to_owned();
+        log.push("-wal");
+        if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+            return Err(Error::Unsupported(format!(
+                "{} is a token in use, not a backup; make a backup of it first",
+                from.display()
+            )));
+        }
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+            | OpenFlags::SQLITE_OPEN_NO_MUTEX
+            | OpenFlags::SQLITE_OPEN_URI;
+        let sql = Connection::open_with_flags(frozen(from), flags).map_err(failure)?;
+        harden(&sql)?;
+        sql.execute_batch("PRAGMA mmap_size=0").map_err(failure)?;
+        super::connection::identify(&sql)?;
+        schema::verify(&sql, "main")?;
+        match read::fault(&sql).map_err(failure)? {
+            Some(_) => Err(Error::Corrupt("the token file is damaged".into())),
+            None => Ok(Self { sql, _entry: entry }),
+        }
     }
-    let mut log = from.as_os_str().to_owned();
-    log.push("-wal");
-    if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
-        return Err(Error::Unsupported(format!(
-            "{} is a token in use, not a backup; make a backup of it first",
-            from.display()
-        )));
+
+    /// Its header.
+    pub(crate) fn header(&self) -> Result<Header> {
+        read::header(&self.sql).map_err(failure)
     }
-    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
-        | OpenFlags::SQLITE_OPEN_NO_MUTEX
-        | OpenFlags::SQLITE_OPEN_URI;
-    let sql = Connection::open_with_flags(frozen(from), flags).map_err(failure)?;
-    harden(&sql)?;
-    sql.execute_batch("PRAGMA mmap_size=0").map_err(failure)?;
-    super::connection::identify(&sql)?;
-    schema::verify(&sql, "main")?;
-    let header = read::header(&sql).map_err(failure)?;
-    if !read::walk(&sql, each).map_err(failure)? {
-        return Err(Error::Corrupt("the search tags do not belong to the objects".into()));
+
+    /// What stands for each object.
+    pub(crate) fn marks(&self, each: &mut dyn FnMut(ObjectId, &Mark)) -> Result<()> {
+        if read::walk(&self.sql, each).map_err(failure)? {
+            return Ok(());
+        }
+        Err(Error::Corrupt("the search tags do not belong to the objects".into()))
     }
-    Ok(header)
+
+    /// The slot of a role, if there is one.
+    pub(crate) fn slot(&self, role: Role) -> Result<Option<Slot>> {
+        read::slot(&self.sql, role).map_err(failure)
+    }
+
+    /// Each public object.
+    pub(crate) fn public(&self, each: &mut dyn FnMut(ObjectId, &Row) -> Result<()>) -> Result<()> {
+        let mut statement = self
+            .sql
+            .prepare("SELECT revision, epoch, private, sealed, oid FROM object WHERE private=0")
+            .map_err(failure)?;
+        let mut rows = statement.query([]).map_err(failure)?;
+        while let Some(row) = rows.next().map_err(failure)? {
+            let (id, row) = (row.get(4).map_err(failure)?, read::row_of(row).map_err(failure)?);
+            each(id, &row)?;
+        }
+        Ok(())
+    }
 }
 
 fn copy(from: &Connection, to: &Path) -> Result<()> {
