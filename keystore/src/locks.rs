@@ -5,7 +5,12 @@
 //! a key, which is a file that the operator brings or a credential that the service manager does.
 //! FORMAT.md has the file byte by byte.
 
-use std::{fs, io::ErrorKind, os::unix::fs::MetadataExt, path::Path};
+use std::{
+    fs::{self, File},
+    io::ErrorKind,
+    os::unix::fs::{MetadataExt, chown},
+    path::Path,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -74,6 +79,9 @@ pub struct Locks {
     format: u32,
     #[serde(rename = "lock", default)]
     locks: Vec<Lock>,
+    /// The text that they were read from, if they were.
+    #[serde(skip)]
+    read_from: Option<String>,
 }
 
 /// One lock: the seal key, sealed under what its opener gives.
@@ -123,7 +131,7 @@ impl Locks {
     }
 
     fn new(name: &str, opener: Opener<'_>, seal: &Secret) -> Result<Self> {
-        let mut locks = Self { format: FORMAT, locks: Vec::new() };
+        let mut locks = Self { format: FORMAT, locks: Vec::new(), read_from: None };
         locks.add(name, opener, seal)?;
         Ok(locks)
     }
@@ -156,22 +164,41 @@ impl Locks {
             outcome => outcome.map_err(error::io)?,
         };
         match toml::from_str::<Self>(&text) {
-            Ok(locks) if locks.format == FORMAT => Ok(locks),
+            Ok(locks) if locks.format == FORMAT => Ok(Self { read_from: Some(text), ..locks }),
             Ok(locks) => refuse(format!("format {} is newer than this version", locks.format)),
             // The parser's text shows the line, which is no secret, and on one line.
             Err(error) => refuse(format!("not a locked seal key: {}", error.message())),
         }
     }
 
-    /// Writes the file, whole or not at all.
+    /// Writes the file, whole or not at all. One that is there keeps its owner, its group and who may
+    /// read it.
     ///
     /// # Errors
-    /// [`Error::ReadOnly`], [`Error::Full`], [`Error::Io`].
+    /// [`Error::Conflict`] unless the file is as it was read, or there is none where none was read: a lock
+    /// that somebody else added, or a seal key, is not written over; [`Error::ReadOnly`],
+    /// [`Error::Full`], [`Error::Io`].
     pub fn write(&self, path: &Path) -> Result<()> {
         let text = toml::to_string(self).map_err(|error| Error::Unsupported(error.to_string()))?;
         let dir = path.parent().unwrap_or(Path::new("/"));
         make_dirs(dir)?;
+        // One at a time between reading and renaming; the lock ends with the file.
+        let turn = File::open(dir).map_err(error::io)?;
+        turn.lock().map_err(error::io)?;
+        let about = match fs::read_to_string(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound && self.read_from.is_none() => None,
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error::io(error)),
+            Ok(now) if self.read_from.as_ref() == Some(&now) => {
+                Some(fs::metadata(path).map_err(error::io)?)
+            }
+            _ => return Err(Error::Conflict),
+        };
         let draft = Draft::write(dir, &[HEAD.as_bytes(), text.as_bytes()])?;
+        if let Some(about) = about {
+            chown(&draft.0, Some(about.uid()), Some(about.gid()))
+                .and_then(|()| fs::set_permissions(&draft.0, about.permissions()))
+                .map_err(error::io)?;
+        }
         fs::rename(&draft.0, path).map_err(error::io)?;
         sync_dir(dir)
     }
@@ -303,6 +330,8 @@ const DAMAGED: &str = "a lock of the seal key is damaged or was tampered with";
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
     use super::*;
     use crate::scratch::Scratch;
 
@@ -363,6 +392,27 @@ mod tests {
             [("one", Kind::Key), ("two", Kind::Passphrase)]
         );
         assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_change_keeps_who_may_read_it_and_loses_no_other_change() {
+        let dir = Scratch::new();
+        let path = dir.path().join("seal.locked");
+        Locks::new("one", KEY, &key()).unwrap().write(&path).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+        let [mut first, mut second] = [(); 2].map(|()| Locks::read(&path).unwrap());
+        first.extend(KEY, "two", WORDS).unwrap();
+        second.extend(KEY, "three", WORDS).unwrap();
+        first.write(&path).unwrap();
+        assert_eq!(path.metadata().unwrap().mode() & 0o777, 0o640);
+        // Neither over the other one, nor another seal key over both.
+        assert!(matches!(second.write(&path), Err(Error::Conflict)));
+        let other = Locks::new("one", KEY, &key()).unwrap();
+        assert!(matches!(other.write(&path), Err(Error::Conflict)));
+        let names = Locks::read(&path).unwrap();
+        assert_eq!(names.list().map(|(name, _)| name).collect::<Vec<_>>(), ["one", "two"]);
+        fs::remove_file(&path).unwrap();
+        assert!(matches!(names.write(&path), Err(Error::Conflict)));
     }
 
     #[test]

@@ -171,11 +171,21 @@ impl Sink {
             Self::File { file, draft, path, finished } => {
                 file.sync_all()
                     .and_then(|()| std::fs::rename(&*draft, &*path))
+                    .and_then(|()| sync_dir(path))
                     .map_err(|error| Failure::file("write", path, &error))?;
                 *finished = true;
                 Ok(())
             }
         }
+    }
+}
+
+/// Makes the name of a file durable, where this user may: one can write into a directory and not read it.
+fn sync_dir(path: &Path) -> io::Result<()> {
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    match File::open(dir.unwrap_or(Path::new("."))) {
+        Err(error) if error.kind() == io::ErrorKind::PermissionDenied => Ok(()),
+        outcome => outcome?.sync_all(),
     }
 }
 

@@ -2,7 +2,7 @@
 //! `unseal` opens.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 use strongroom_keystore::config::Seal;
@@ -131,7 +131,7 @@ fn lock(out: &Output, args: &SealKeyLockArgs) -> Result<()> {
         None => Locks::of_new(name, secret.opener()),
     })
     .map_err(|error| failure(WHAT, &error))?;
-    locks.write(&path).map_err(|error| failure(WHAT, &error))?;
+    write(&locks, &path, WHAT)?;
     let next = match &args.from {
         Some(from) => format!(
             "; keep a copy of it, say source = \"operator\" in [seal] of the configuration, and \
@@ -159,7 +159,7 @@ fn add(out: &Output, args: &SealKeyAddArgs) -> Result<()> {
             .help("give another --name"),
         error => failure(WHAT, &error),
     })?;
-    locks.write(&path).map_err(|error| failure(WHAT, &error))?;
+    write(&locks, &path, WHAT)?;
     show(out, &locks, &format!("added the lock {}", args.lock.name))
 }
 
@@ -173,8 +173,17 @@ fn remove(out: &Output, args: &SealKeyRemoveArgs) -> Result<()> {
             .help("`strongroom seal-key list` shows which locks there are"),
         error => failure(WHAT, &error),
     })?;
-    locks.write(&path).map_err(|error| failure(WHAT, &error))?;
+    write(&locks, &path, WHAT)?;
     show(out, &locks, &format!("removed the lock {}", args.name))
+}
+
+fn write(locks: &Locks, path: &Path, what: &str) -> Result<()> {
+    locks.write(path).map_err(|error| match error {
+        Error::Conflict => Failure::new(Exit::Refused, what)
+            .cause(format!("somebody else wrote {} meanwhile", path.display()))
+            .help("run the command again"),
+        error => failure(what, &error),
+    })
 }
 
 fn list(out: &Output, args: &SealKeyArgs) -> Result<()> {
