@@ -6,7 +6,8 @@
 
 use std::fmt::{self, Write as _};
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write as _};
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixDatagram;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,6 +15,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use strongroom_token::{Level, Log, Target};
 use strongroom_types::reason::{self, Account, Sentence};
 use strongroom_types::{Error, Gravity, Result};
@@ -264,13 +266,8 @@ impl Sink {
         // In one piece, so that lines of several processes do not mix.
         let _ = match self {
             // Not by way of the standard library, which has a lock that a fork may find held.
-            Self::Stderr => rustix::io::write(rustix::stdio::stderr(), line().as_bytes())
-                .map(drop)
-                .map_err(io::Error::from),
-            Self::File(file) => {
-                let mut file = file;
-                file.write_all(line().as_bytes())
-            }
+            Self::Stderr => put(rustix::stdio::stderr(), &line()),
+            Self::File(file) => put(file.as_fd(), &line()),
             Self::Journal(socket) => socket
                 .send(
                     format!("PRIORITY={number}\nSYSLOG_IDENTIFIER={NAME}\nMESSAGE={text}\n")
@@ -284,6 +281,17 @@ impl Sink {
             Self::Nowhere => Ok(()),
         };
     }
+}
+
+/// Writes a line, unless nobody will read it: a pipe that was left raises a signal that ends the host.
+fn put(to: BorrowedFd<'_>, line: &str) -> io::Result<()> {
+    let mut place = [PollFd::from_borrowed_fd(to, PollFlags::OUT)];
+    poll(&mut place, Some(&Timespec::default()))?;
+    if place.iter().any(|place| place.revents().intersects(PollFlags::ERR | PollFlags::HUP)) {
+        return Err(io::ErrorKind::BrokenPipe.into());
+    }
+    rustix::io::write(to, line.as_bytes())?;
+    Ok(())
 }
 
 /// The time, as RFC 3339 writes it.
