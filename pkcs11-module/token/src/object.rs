@@ -100,14 +100,14 @@ impl Object {
         })
     }
 
-    /// Reads an attribute for the application.
-    pub(crate) fn reveal(&self, id: u64) -> Result<Value> {
+    /// An attribute, as the application may read it.
+    pub(crate) fn reveal(&self, id: u64) -> Result<&Value> {
         let rules = Rules::of_object(&self.attributes)?;
         let rule = rules.find(id).ok_or(Error::AttributeTypeInvalid)?;
         if hidden(&self.attributes, rule) {
             return Err(Error::AttributeSensitive);
         }
-        self.attributes.value(id).cloned().ok_or(Error::AttributeTypeInvalid)
+        self.attributes.value(id).ok_or(Error::AttributeTypeInvalid)
     }
 
     /// What may be read of it, but for the values of keys and of private objects, whoever may read

@@ -59,6 +59,17 @@ impl Value {
         }
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        let held = match self {
+            Self::Bool(_) | Self::Ulong(_) => 0,
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Ulongs(numbers) => size_of_val(numbers.as_slice()),
+            Self::Attributes(inner) => inner.size(),
+        };
+        held.saturating_add(size_of::<Self>())
+    }
+
     fn tag(&self) -> u8 {
         match self {
             Self::Bool(_) => 1,
@@ -199,6 +210,11 @@ impl Attributes {
         self.0.is_empty()
     }
 
+    /// About how many bytes of memory they take.
+    pub fn size(&self) -> usize {
+        self.0.iter().map(|(id, value)| size_of_val(id).saturating_add(value.size())).sum()
+    }
+
     /// All of them, by attribute number.
     pub fn iter(&self) -> impl Iterator<Item = (u64, &Value)> {
         self.0.iter().map(|(id, value)| (*id, value))
@@ -317,6 +333,16 @@ mod tests {
         assert_eq!(o.get(attribute::KEY_TYPE), Some(0x10));
         assert_eq!(o.get(attribute::LABEL), Some(b"k".as_slice()));
         assert_eq!(o.need(attribute::ID).err(), Some(Error::TemplateIncomplete));
+    }
+
+    #[test]
+    fn a_size_counts_what_lies_within() {
+        let (mut object, before) = (object(), object().size());
+        object.set(attribute::ID, [7; 1000].as_slice());
+        assert!((1000..1100).contains(&(object.size() - before)));
+        let mut outer = Attributes::default();
+        outer.set(attribute::WRAP_TEMPLATE, Value::Attributes(object.clone()));
+        assert!(outer.size() > object.size());
     }
 
     #[test]

@@ -400,6 +400,13 @@ fn counts_that_can_not_be_are_refused_before_anything_is_made() {
     }
     let many = [&4097_u32.to_le_bytes()[..], &[1, 0].repeat(4097)].concat();
     assert!(taken::<Params>(&many).is_err(), "more values than a parameter has");
+    let wanted = |count: u32| {
+        let frame = [count.to_le_bytes().to_vec(), [7; 8].repeat(4097)].concat();
+        let list = OnceCell::new();
+        <&[u64]>::take(&mut Reader::new(&frame, &list)).map(<[u64]>::len)
+    };
+    assert_eq!(wanted(4096), Ok(4096));
+    assert_eq!(wanted(4097), Err(Malformed), "more attributes than a template asks for");
 }
 
 #[test]

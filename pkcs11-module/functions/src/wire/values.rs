@@ -141,8 +141,9 @@ macro_rules! numbers {
 
 numbers! { u16 u32 u64 }
 
-/// The most attributes of a template, and values of a parameter: in memory each takes many times the
-/// two bytes that it can have in a frame.
+/// The most attributes of a template, values of a parameter, and attributes that are asked for: in memory
+/// each takes many times the two bytes that it can have in a frame, and each that is asked for has its
+/// value in the answer, however often it comes.
 const MOST_VALUES: usize = 4096;
 
 /// A number of values that follow.
@@ -214,7 +215,7 @@ impl<'f> Wire<'f> for &'f [u64] {
     }
 
     fn take(from: &mut Reader<'f>) -> Taken<Self> {
-        let list = Vec::take(from)?;
+        let list = (0..values(from, 8)?).map(|_| u64::take(from)).collect::<Taken<_>>()?;
         from.keep(list)
     }
 }

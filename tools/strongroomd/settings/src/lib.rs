@@ -18,7 +18,7 @@
 //! sessions = 16384              # at once, of all callers together
 //! application_sessions = 4096   # at once, of one application
 //! frame = 16777216              # the most bytes of a request
-//! operation = 67108864          # the most bytes that an operation keeps until it ends
+//! operation = 67108864          # the most bytes that an operation keeps until it ends, or a call gives
 //! idle = 600                    # seconds until a connection that nobody needs is closed; 0: never
 //! relax = ["locked memory"]     # protections to go without, by the names that the log has
 //! ```

@@ -1,5 +1,6 @@
 //! Limits that an operator sets, and what hostile callers do at the door of p11-kit's client.
 
+use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
@@ -91,6 +92,43 @@ fn an_operation_keeps_so_much_and_no_more() {
     remote.digest_init(session, Some(sha256)).unwrap();
     assert!((0..8).all(|_| remote.digest_update(session, &part).is_ok()));
     remote.digest_final(session, Room::Bytes(32)).unwrap();
+}
+
+/// A data object of a session, with a value of this length: who has no PIN can make one.
+fn data(len: usize) -> Attributes {
+    let mut data = Attributes::default();
+    data.set(attribute::CLASS, ck!(CKO_DATA));
+    data.set(attribute::PRIVATE, false);
+    data.set(attribute::VALUE, vec![7; len].as_slice());
+    data
+}
+
+/// The most memory that the daemon has had at once, in MiB.
+fn peak(daemon: &Daemon) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", daemon.child.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() >> 10
+}
+
+#[test]
+fn one_call_gives_so_much_and_no_more() {
+    let daemon = Daemon::start("");
+    token(&daemon);
+    let (caller, before) = (daemon.connect(), peak(&daemon));
+    let remote = Remote::new(&caller);
+    let session = remote.open_session(slot(&caller), true).unwrap();
+    let object = remote.create_object(session, data(8 << 20)).unwrap();
+    let read = |times: usize| {
+        let values = remote.attributes(session, object, &[attribute::VALUE.info.id].repeat(times));
+        values.map(|values| values.len())
+    };
+    for times in [8, 100, 4096] {
+        assert_eq!(read(times), Err(Error::DeviceMemory), "{times} of 8 MiB each");
+    }
+    assert_eq!(read(4097), Err(Error::ArgumentsBad), "so many are not in a template");
+    assert!(peak(&daemon) - before < 100, "{} MiB", peak(&daemon));
+    assert_eq!(read(1), Ok(1), "the object is as it was");
+    assert_eq!(read(7), Ok(7));
 }
 
 #[test]
