@@ -15,8 +15,9 @@ use crate::crypto::usable;
 use crate::error::storage;
 use crate::handles::{Handles, Home, Place};
 use crate::login::{self, PIN_LEN, pin_flags};
-use crate::message::{self, Signing, Verifying};
-use crate::object::{Object, object_id};
+use crate::memory::Memory;
+use crate::message;
+use crate::object::{Object, is_secret_key, object_id};
 use crate::operation::{
     Kind, absorb, cancel, finish, hash_elsewhere, sign_digest, step, step_both, update, verify,
     verify_digest, verify_final, verify_signature, verify_signature_final, whole,
@@ -106,17 +107,23 @@ impl Application {
         store
             .unseal_at_start()
             .map_err(|error| Error::GeneralError.because(|| error.to_string()))?;
-        Self::over(store, config, 0, Quota::new(usize::MAX))
+        Self::over(store, config, 0, Quota::new(usize::MAX), Memory::default())
     }
 
-    /// Shares a store that is open with others, and a number of sessions. Applications of different
-    /// turns never give the same handle, so that one can take the place of another that is lost.
+    /// Shares a store that is open with others, a number of sessions, and memory. Applications of
+    /// different turns never give the same handle, so that one can take the place of another that is lost.
     ///
     /// # Errors
     ///
     /// Those of the store.
-    pub fn over(store: Arc<Store>, config: Config, turn: u16, quota: Arc<Quota>) -> Result<Self> {
-        let slots = Slots::of(Arc::clone(&store));
+    pub fn over(
+        store: Arc<Store>,
+        config: Config,
+        turn: u16,
+        quota: Arc<Quota>,
+        memory: Memory,
+    ) -> Result<Self> {
+        let slots = Slots::of(Arc::clone(&store), memory);
         slots.refresh()?;
         let (sessions, handles) = (Sessions::of_turn(turn), Handles::of_turn(turn));
         slots.forget_events();
@@ -159,7 +166,8 @@ impl Application {
             };
             let object = self.at(session, &place)?;
             // What a token has of itself is no key.
-            let twin = object.is_key().then(|| Arc::new(object.twin()));
+            let recalled = object.is_key() && token.remembers(&object);
+            let twin = recalled.then(|| Arc::new(object.twin()));
             Ok(Looked { object, version, twin })
         })
     }
@@ -280,7 +288,7 @@ fn prohibited(flag: Attribute<kind::Bool>) -> Error {
 /// The value of a secret key, if its digest does not serve in its place. HMAC uses the digest of a
 /// key that is longer than a block, so of a key that may not leave the token that is not given.
 fn digestible(key: &Attributes) -> Option<&[u8]> {
-    let secret = key.get(attribute::CLASS) == Some(Class::SECRET_KEY.0);
+    let secret = is_secret_key(key);
     key.get(attribute::VALUE).filter(|value| secret && (is_open(key) || value.len() <= BLOCK))
 }
 
@@ -628,7 +636,7 @@ impl Cryptoki for Application {
         if activity.search.is_some() {
             return Err(Error::OperationActive);
         }
-        activity.search = Some(Search::start(&session, &self.own, template));
+        activity.search = Some(Search::start(&session, &self.own, template)?);
         Ok(())
     }
 
@@ -963,11 +971,11 @@ impl Cryptoki for Application {
     }
 
     fn sign_message(&self, session: SessionHandle, data: &[u8], room: Room) -> Result<Output> {
-        message::sign(&*self.sessions.find(session)?, |signing| signing.whole(data, room))
+        message::sign(&*self.sessions.find(session)?, |signing, _| signing.whole(data, room))
     }
 
     fn sign_message_begin(&self, session: SessionHandle) -> Result<()> {
-        message::sign(&*self.sessions.find(session)?, Signing::begin)
+        message::sign(&*self.sessions.find(session)?, |signing, _| signing.begin())
     }
 
     fn sign_message_next(
@@ -976,7 +984,8 @@ impl Cryptoki for Application {
         part: &[u8],
         room: Option<Room>,
     ) -> Result<Output> {
-        message::sign(&*self.sessions.find(session)?, |signing| signing.next(part, room))
+        let session = self.sessions.find(session)?;
+        message::sign(&session, |signing, kept| signing.next(part, room, kept))
     }
 
     fn message_sign_final(&self, session: SessionHandle) -> Result<()> {
@@ -994,11 +1003,11 @@ impl Cryptoki for Application {
 
     fn verify_message(&self, session: SessionHandle, data: &[u8], signature: &[u8]) -> Result<()> {
         let session = self.sessions.find(session)?;
-        message::verify(&session, |verifying| verifying.whole(data, signature))
+        message::verify(&session, |verifying, _| verifying.whole(data, signature))
     }
 
     fn verify_message_begin(&self, session: SessionHandle) -> Result<()> {
-        message::verify(&*self.sessions.find(session)?, Verifying::begin)
+        message::verify(&*self.sessions.find(session)?, |verifying, _| verifying.begin())
     }
 
     fn verify_message_next(
@@ -1008,7 +1017,7 @@ impl Cryptoki for Application {
         signature: Option<&[u8]>,
     ) -> Result<()> {
         let session = self.sessions.find(session)?;
-        message::verify(&session, |verifying| verifying.next(part, signature))
+        message::verify(&session, |verifying, kept| verifying.next(part, signature, kept))
     }
 
     fn message_verify_final(&self, session: SessionHandle) -> Result<()> {
@@ -1168,9 +1177,74 @@ impl Cryptoki for Application {
 #[cfg(test)]
 mod tests {
     use strongroom_keystore::config::Seal;
-    use strongroom_types::mechanism;
+    use strongroom_types::{KeyType, mechanism};
 
     use super::*;
+
+    /// An application that may have 1 MiB kept, how much of that it has, and a session of it.
+    fn counted(dir: &std::path::Path) -> (Application, Arc<Quota>, SessionHandle) {
+        let config = Config::plain(dir.join("store"), Seal::None);
+        let store = Arc::new(Store::open(&config).unwrap());
+        let kept = Quota::new(1 << 20);
+        let memory = Memory::of(Arc::clone(&kept));
+        let application = Application::over(store, config, 0, Quota::new(9), memory).unwrap();
+        let slot = application.slot_list(true, true).unwrap()[0];
+        application.init_token(slot, b"12345678", &[b'x'; 32]).unwrap();
+        let session = application.open_session(slot, true).unwrap();
+        (application, kept, session)
+    }
+
+    /// A secret key that anybody may see.
+    fn secret(on_token: bool, len: usize) -> Attributes {
+        let mut key = Attributes::default();
+        key.set(attribute::CLASS, Class::SECRET_KEY.0);
+        key.set(attribute::KEY_TYPE, KeyType::GENERIC_SECRET.0);
+        key.set(attribute::TOKEN, on_token);
+        key.set(attribute::PRIVATE, false);
+        key.set(attribute::SIGN, true);
+        key.set(attribute::VALUE, vec![7; len].as_slice());
+        key
+    }
+
+    #[test]
+    fn what_is_kept_of_a_session_object_counts_until_nobody_has_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (application, kept, session) = counted(dir.path());
+        let key = application.create_object(session, secret(false, 10_000)).unwrap();
+        let once = kept.taken();
+        assert!((20_000..30_000).contains(&once), "{once}: the value, and the key");
+        let hmac = MechanismCall { mechanism: mechanism!(CKM_SHA256_HMAC).0, params: Params::NONE };
+        application.sign_init(session, Some(hmac), key).unwrap();
+        assert_eq!(kept.taken(), 2 * once, "an operation has the key for itself");
+        application.destroy_object(session, key).unwrap();
+        assert_eq!(kept.taken(), once, "and goes on with it");
+        application.sign(session, b"data", Room::Bytes(32)).unwrap();
+        assert_eq!(kept.taken(), 0);
+
+        for len in [10_000, 20_000] {
+            application.create_object(session, secret(false, len)).unwrap();
+        }
+        application.create_object(session, secret(false, 1 << 19)).unwrap_err();
+        assert!((2 * once..4 * once).contains(&kept.taken()), "what is refused counts for nothing");
+        application.close_session(session).unwrap();
+        assert_eq!(kept.taken(), 0);
+    }
+
+    #[test]
+    fn an_object_of_the_token_counts_for_nothing_and_a_large_one_is_not_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let (application, kept, handle) = counted(dir.path());
+        let session = application.sessions.find(handle).unwrap();
+        for (len, remembered) in [(32, true), (20_000, false), (2 << 20, false)] {
+            let key = application.create_object(handle, secret(true, len)).unwrap();
+            for _ in 0..2 {
+                application.attributes(handle, key, &[attribute::CLASS.info.id]).unwrap();
+                let recalled = session.recall.get(key, session.token.losses.count());
+                assert_eq!(recalled.is_some(), remembered, "{len}");
+            }
+            assert_eq!(kept.taken(), 0);
+        }
+    }
 
     #[test]
     fn a_search_that_tells_of_keys_leaves_the_one_in_use_at_hand() {

@@ -142,7 +142,12 @@ impl Application {
             let verify = start(&chosen.key, &params)?;
             let running = Running::VerifySignature(verify, signature.to_vec());
             let Chosen { object, .. } = chosen;
-            Ok(Operation::new(running, object.private(), object.authenticates()).by(mechanism))
+            let kept = params.size().saturating_add(signature.len());
+            Operation::new(running, object.private(), object.authenticates()).by(mechanism).counted(
+                &session.token.memory,
+                Some(&object),
+                kept,
+            )
         })
     }
 
@@ -155,13 +160,17 @@ impl Application {
         key: ObjectHandle,
     ) -> Result<Operation> {
         let id = mechanism.id;
+        let memory = &session.token.memory;
+        // The caller's, the operation's own, and what starts it anew.
+        let kept = if memory.is_counted() { params.size().saturating_mul(3) } else { 0 };
         let chosen = |usage| self.choose(session, key, mechanism, usage, &KEY);
         let (running, object) = match kind {
             Kind::Digest => {
                 let start = able(mechanism, mechanism.digest)?;
                 let running = Running::Digest(start(&params)?);
                 let source = Source { mechanism: id, params, key: None };
-                return Ok(Operation::new(running, false, false).by(mechanism).of(Some(source)));
+                let operation = Operation::new(running, false, false).by(mechanism);
+                return operation.of(Some(source)).counted(memory, None, kept);
             }
             Kind::Encrypt => {
                 let start = able(mechanism, mechanism.encrypt)?;
@@ -230,7 +239,8 @@ impl Application {
         });
         let is_for_digests = |bare| self.would_allow(&object.attributes, bare);
         let operation = Operation::new(running, object.private(), object.authenticates());
-        Ok(operation.by(mechanism).of(source).prehashed(is_for_digests))
+        let operation = operation.by(mechanism).of(source).prehashed(is_for_digests);
+        operation.counted(memory, Some(&object), kept)
     }
 }
 

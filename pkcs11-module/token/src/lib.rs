@@ -22,6 +22,7 @@ mod error;
 mod handles;
 mod keys;
 mod login;
+mod memory;
 mod message;
 mod moved;
 mod object;
@@ -42,6 +43,7 @@ mod token;
 
 pub use application::Application;
 pub use login::PIN_LEN;
+pub use memory::Memory;
 pub use moved::{Moved, Refusal, settle};
 pub use object::found_by;
 pub use quota::Quota;

@@ -8,6 +8,7 @@ use strongroom_types::{Error, Result, SessionHandle, SlotId, UserType, ck};
 
 use crate::application::Application;
 use crate::error::storage;
+use crate::quota::Full;
 use crate::session::Session;
 use crate::sync::{lock, read, write};
 use crate::token::{Login, Presence};
@@ -163,7 +164,9 @@ impl Application {
         let era = self.store.era();
         let slot = self.slots.present(slot)?;
         let token = slot.initialized()?;
-        let taken = self.quota.take()?;
+        let taken = self.quota.take(1).map_err(|Full(taken)| {
+            Error::SessionCount.because(|| format!("{taken} sessions are open already"))
+        })?;
         {
             let mut presence = write(&token.presence);
             let officer = |login: &Login| login.role == Role::SecurityOfficer;

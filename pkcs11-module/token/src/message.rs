@@ -7,6 +7,7 @@ use strongroom_mechanisms::{Key, Mechanism, Messages, Sign, Verify};
 use strongroom_types::{Error, MechanismType, Output, Params, Placed, Result, Room};
 
 use crate::crypto::able;
+use crate::memory::Kept;
 use crate::operation::{Kind, Message, Running, in_process};
 use crate::session::Session;
 use crate::sync::lock;
@@ -53,11 +54,11 @@ pub(crate) fn mechanism(session: &Session, direction: Direction) -> Result<Mecha
 fn cipher<T>(
     session: &Session,
     direction: Direction,
-    call: impl FnOnce(&mut Messages) -> Result<Message<T>>,
+    call: impl FnOnce(&mut Messages, &mut Kept) -> Result<Message<T>>,
 ) -> Result<T> {
-    in_process(session, kind(direction), |running| match running {
+    in_process(session, kind(direction), |running, kept| match running {
         Running::MessageEncrypt(messages, _) | Running::MessageDecrypt(messages, _) => {
-            call(messages).inspect_err(|_| messages.abandon())
+            call(messages, kept).inspect_err(|_| messages.abandon())
         }
         _ => Err(Error::GeneralError),
     })
@@ -76,7 +77,7 @@ pub(crate) fn whole(
     data: &[u8],
     room: Room,
 ) -> Result<MessageOutput> {
-    cipher(session, direction, |messages| {
+    cipher(session, direction, |messages, _| {
         if messages.begun() {
             return Err(Error::OperationActive);
         }
@@ -97,10 +98,11 @@ pub(crate) fn begin(
     params: &Params,
     associated: &[u8],
 ) -> Result<Vec<Placed>> {
-    cipher(session, direction, |messages| {
+    cipher(session, direction, |messages, kept| {
         if messages.begun() {
             return Err(Error::OperationActive);
         }
+        kept.gather(associated.len())?;
         Ok(Message::Goes(match direction {
             Direction::Encrypt => messages.begin_encryption(params, associated)?,
             Direction::Decrypt => {
@@ -120,7 +122,7 @@ pub(crate) fn next(
     last: bool,
     room: Room,
 ) -> Result<MessageOutput> {
-    cipher(session, direction, |messages| {
+    cipher(session, direction, |messages, kept| {
         if !messages.begun() {
             return Err(Error::OperationNotInitialized);
         }
@@ -131,6 +133,7 @@ pub(crate) fn next(
             return Ok(Message::Goes(needs(told)));
         }
         if !last {
+            kept.gather(part.len())?;
             messages.add(params, part)?;
             let placed = vec![Placed::Nothing, Placed::Nothing];
             let output = Output::Bytes(Default::default());
@@ -164,6 +167,11 @@ impl Signing {
         this.message().map(|_| this)
     }
 
+    /// Whether a message that comes in parts is kept until its end.
+    pub(crate) fn gathers(&self) -> bool {
+        self.message().is_ok_and(|sign| sign.state().is_none())
+    }
+
     fn message(&self) -> Result<Box<dyn Sign>> {
         let Start { mechanism, key, params } = &self.start;
         able(mechanism, mechanism.sign)?(key, params)
@@ -191,7 +199,12 @@ impl Signing {
     }
 
     /// `C_SignMessageNext`.
-    pub(crate) fn next(&mut self, part: &[u8], room: Option<Room>) -> Result<Message<Output>> {
+    pub(crate) fn next(
+        &mut self,
+        part: &[u8],
+        room: Option<Room>,
+        kept: &mut Kept,
+    ) -> Result<Message<Output>> {
         let mut sign = self.current.take().ok_or(Error::OperationNotInitialized)?;
         let len = sign.signature_len();
         match room {
@@ -205,6 +218,7 @@ impl Signing {
                 Ok(Message::Goes(Output::Needs(len)))
             }
             None => {
+                kept.gather(part.len())?;
                 sign.update(part)?;
                 self.current = Some(sign);
                 Ok(Message::Goes(Output::Needs(0)))
@@ -218,6 +232,11 @@ impl Verifying {
     pub(crate) fn start(start: Start) -> Result<Self> {
         let this = Self { start, current: None };
         this.message().map(|_| this)
+    }
+
+    /// As [`Signing::gathers`].
+    pub(crate) fn gathers(&self) -> bool {
+        self.message().is_ok_and(|verify| verify.state().is_none())
     }
 
     fn message(&self) -> Result<Box<dyn Verify>> {
@@ -243,12 +262,18 @@ impl Verifying {
     }
 
     /// `C_VerifyMessageNext`.
-    pub(crate) fn next(&mut self, part: &[u8], signature: Option<&[u8]>) -> Result<Message<()>> {
+    pub(crate) fn next(
+        &mut self,
+        part: &[u8],
+        signature: Option<&[u8]>,
+        kept: &mut Kept,
+    ) -> Result<Message<()>> {
         let mut verify = self.current.take().ok_or(Error::OperationNotInitialized)?;
         verify.update(part)?;
         match signature {
             Some(signature) => verify.finish(signature).map(Message::Over),
             None => {
+                kept.gather(part.len())?;
                 self.current = Some(verify);
                 Ok(Message::Goes(()))
             }
@@ -259,10 +284,10 @@ impl Verifying {
 /// Runs one call of a process of signatures.
 pub(crate) fn sign<T>(
     session: &Session,
-    call: impl FnOnce(&mut Signing) -> Result<Message<T>>,
+    call: impl FnOnce(&mut Signing, &mut Kept) -> Result<Message<T>>,
 ) -> Result<T> {
-    in_process(session, Kind::MessageSign, |running| match running {
-        Running::MessageSign(signing) => call(signing),
+    in_process(session, Kind::MessageSign, |running, kept| match running {
+        Running::MessageSign(signing) => call(signing, kept),
         _ => Err(Error::GeneralError),
     })
 }
@@ -270,10 +295,10 @@ pub(crate) fn sign<T>(
 /// Runs one call of a process of verifications.
 pub(crate) fn verify<T>(
     session: &Session,
-    call: impl FnOnce(&mut Verifying) -> Result<Message<T>>,
+    call: impl FnOnce(&mut Verifying, &mut Kept) -> Result<Message<T>>,
 ) -> Result<T> {
-    in_process(session, Kind::MessageVerify, |running| match running {
-        Running::MessageVerify(verifying) => call(verifying),
+    in_process(session, Kind::MessageVerify, |running, kept| match running {
+        Running::MessageVerify(verifying) => call(verifying, kept),
         _ => Err(Error::GeneralError),
     })
 }

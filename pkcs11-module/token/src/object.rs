@@ -6,8 +6,9 @@ use strongroom_functions::Description;
 use strongroom_keystore::{ObjectId, OwnTerm, Term};
 use strongroom_mechanisms::Key;
 use strongroom_types::rule::Flags;
-use strongroom_types::{AttributeInfo, Attributes, Bytes, Error, Result, Value, attribute};
+use strongroom_types::{AttributeInfo, Attributes, Bytes, Class, Error, Result, Value, attribute};
 
+use crate::memory::{Held, Memory, OBJECT};
 use crate::rules::{Rules, hidden};
 
 /// An object as it is at one moment. It does not change: a changed object is a new one.
@@ -24,6 +25,8 @@ pub(crate) struct Object {
     is_key: bool,
     private: bool,
     authenticates: bool,
+    /// The memory of one that is kept, where that is counted; a twin has the same.
+    held: Option<Arc<Held>>,
 }
 
 impl Object {
@@ -46,7 +49,8 @@ impl Object {
         let private = attributes.is(attribute::PRIVATE);
         let authenticates = attributes.is(attribute::ALWAYS_AUTHENTICATE);
         let (attributes, parsed, key) = (Arc::new(attributes), Arc::default(), OnceLock::new());
-        Self { id, attributes, revision, parsed, key, is_key, private, authenticates }
+        let held = None;
+        Self { id, attributes, revision, parsed, key, is_key, private, authenticates, held }
     }
 
     /// The same object for somebody who uses it often. Each share of an object or a key is counted where
@@ -55,8 +59,29 @@ impl Object {
     pub(crate) fn twin(&self) -> Self {
         let Self { id, revision, is_key, private, authenticates, .. } = *self;
         let (attributes, parsed) = (Arc::clone(&self.attributes), Arc::clone(&self.parsed));
-        let key = OnceLock::new();
-        Self { id, attributes, revision, parsed, key, is_key, private, authenticates }
+        let (key, held) = (OnceLock::new(), self.held.clone());
+        Self { id, attributes, revision, parsed, key, is_key, private, authenticates, held }
+    }
+
+    /// The same object, which is to be kept: its memory counts.
+    pub(crate) fn held(self, memory: &Memory) -> Result<Self> {
+        if !memory.is_counted() {
+            return Ok(self);
+        }
+        let held = Some(Arc::new(memory.hold(self.size())?));
+        Ok(Self { held, ..self })
+    }
+
+    /// Whether its memory counts.
+    pub(crate) fn is_held(&self) -> bool {
+        self.held.is_some()
+    }
+
+    /// About how many bytes of memory it takes, with its key when that is parsed.
+    pub(crate) fn size(&self) -> usize {
+        let attributes = self.attributes.size();
+        let key = if self.is_key { attributes } else { 0 };
+        attributes.saturating_add(key).saturating_add(OBJECT)
     }
 
     /// Whether only the user may see it.
@@ -137,6 +162,11 @@ impl Object {
     }
 }
 
+/// Whether these are the attributes of a secret key.
+pub(crate) fn is_secret_key(attributes: &Attributes) -> bool {
+    attributes.get(attribute::CLASS) == Some(Class::SECRET_KEY.0)
+}
+
 /// The footnotes of attributes that may change.
 const CHANGING: &[Flags] = &[Flags::MODIFIABLE, Flags::MAY_BE_EMPTIED];
 
@@ -207,7 +237,7 @@ pub fn found_by(body: &[u8]) -> Option<Vec<OwnTerm>> {
 
 #[cfg(test)]
 mod tests {
-    use strongroom_types::{Class, KeyType};
+    use strongroom_types::KeyType;
 
     use super::*;
 

@@ -4,6 +4,7 @@
 //! it live: after a query, after a buffer that was too small, after an update. Whatever else
 //! happens, an error included, the session is left without an operation.
 
+use std::mem;
 use std::sync::Arc;
 
 use strongroom_functions::Facts;
@@ -12,8 +13,9 @@ use strongroom_mechanisms::{Cipher, Digest, Key, Mechanism, Messages, Recover, S
 use strongroom_types::{Bytes, Error, MechanismType, Output, Params, Result, Room, ck, used};
 
 use crate::crypto::able;
+use crate::memory::{Kept, Memory};
 use crate::message::{Signing, Verifying};
-use crate::object::Object;
+use crate::object::{Object, is_secret_key};
 use crate::session::Session;
 use crate::sync::lock;
 
@@ -38,6 +40,8 @@ pub(crate) struct Operation {
     prehash: Option<MechanismType>,
     /// What it was started with, if it may be saved.
     pub(crate) source: Option<Source>,
+    /// The memory that it keeps.
+    kept: Kept,
 }
 
 /// What an operation was started with: all there is to say beside its state.
@@ -127,7 +131,7 @@ impl Operation {
     pub(crate) fn new(running: Running, private: bool, authenticate: bool) -> Self {
         let always = authenticate;
         let (serial, mechanism, prehash, source) = (0, None, None, None);
-        let (updated, elsewhere) = (false, false);
+        let (updated, elsewhere, kept) = (false, false, Kept::default());
         Self {
             running,
             updated,
@@ -139,6 +143,7 @@ impl Operation {
             mechanism,
             prehash,
             source,
+            kept,
         }
     }
 
@@ -177,6 +182,23 @@ impl Operation {
     /// The same, started with this.
     pub(crate) fn of(self, source: Option<Source>) -> Self {
         Self { source, ..self }
+    }
+
+    /// The same; where memory is counted, what it keeps until it ends is: its key, which may be destroyed
+    /// meanwhile, a parameter of so many bytes, and of its data what it can not do without.
+    pub(crate) fn counted(
+        self,
+        memory: &Memory,
+        key: Option<&Object>,
+        params: usize,
+    ) -> Result<Self> {
+        if !memory.is_counted() {
+            return Ok(self);
+        }
+        let start = key.map_or(0, Object::size).saturating_add(params);
+        let pair = key.is_some_and(|key| !is_secret_key(&key.attributes));
+        let kept = Kept::new(memory, start, self.running.gathers(pair))?;
+        Ok(Self { kept, ..self })
     }
 
     /// What has been computed so far, if it can be told.
@@ -338,11 +360,11 @@ type Outcome = Result<Next<Output>>;
 
 /// `C_Sign`, `C_Digest`, `C_Encrypt`, `C_Decrypt`: the whole input in one call.
 pub(crate) fn whole(mut operation: Operation, input: &[u8], room: Room) -> Outcome {
-    let source = operation.source.take();
+    let (source, kept) = (operation.source.take(), mem::take(&mut operation.kept));
     let Operation { private, authenticate, serial, mechanism, prehash, .. } = operation;
     let keep = |running, len| {
         let operation = Operation::new(running, private, authenticate);
-        let operation = Operation { serial, mechanism, prehash, source, ..operation };
+        let operation = Operation { serial, mechanism, prehash, source, kept, ..operation };
         Ok(Next::Keep(operation, Output::Needs(len)))
     };
     match operation.whole()? {
@@ -430,6 +452,24 @@ fn hashed_by_the_token() -> Error {
     Error::KeyFunctionNotPermitted.because(why)
 }
 
+impl Running {
+    /// Whether the data that is added to it stays until the end. Of a signature by one of a `pair` of keys
+    /// it does, unless it is hashed on the way: then there is a state from the start. A MAC takes it in.
+    /// Ciphers, which give some of it out again, are counted as they do.
+    fn gathers(&self, pair: bool) -> bool {
+        match self {
+            Self::Sign(sign) => pair && sign.state().is_none(),
+            Self::Verify(verify) | Self::VerifySignature(verify, _) => {
+                pair && verify.state().is_none()
+            }
+            Self::MessageSign(signing) => pair && signing.gathers(),
+            Self::MessageVerify(verifying) => pair && verifying.gathers(),
+            Self::MessageEncrypt(..) | Self::MessageDecrypt(..) => true,
+            _ => false,
+        }
+    }
+}
+
 impl Again {
     fn start(&self) -> Result<Box<dyn Cipher>> {
         let start = able(self.mechanism, self.mechanism.decrypt)?;
@@ -454,7 +494,7 @@ pub(crate) enum Message<T> {
 pub(crate) fn in_process<T>(
     session: &Session,
     kind: Kind,
-    call: impl FnOnce(&mut Running) -> Result<Message<T>>,
+    call: impl FnOnce(&mut Running, &mut Kept) -> Result<Message<T>>,
 ) -> Result<T> {
     let mut activity = lock(&session.activity);
     let operation = activity.get_mut(kind).ok_or(Error::OperationNotInitialized)?;
@@ -463,8 +503,9 @@ pub(crate) fn in_process<T>(
         activity.end(|ended| ended == kind);
         return Err(wants_login());
     }
-    let outcome = call(&mut operation.running);
+    let outcome = call(&mut operation.running, &mut operation.kept);
     if !matches!(outcome, Ok(Message::Goes(_))) {
+        operation.kept.rewind();
         operation.authenticate = operation.always;
     }
     outcome.map(|(Message::Goes(done) | Message::Over(done))| done)
@@ -513,6 +554,7 @@ pub(crate) fn absorb(operation: Operation, part: &[u8]) -> Result<Next<()>> {
         Running::Verify(verify) | Running::VerifySignature(verify, _) => verify.update(part)?,
         _ => return Err(Error::GeneralError),
     }
+    operation.kept.gather(part.len())?;
     operation.updated = true;
     Ok(Next::Keep(operation, ()))
 }
@@ -533,6 +575,7 @@ pub(crate) fn update(mut operation: Operation, part: &[u8], room: Room) -> Outco
         return Ok(Next::Keep(operation, Output::Needs(told)));
     }
     let output = cipher.update(part)?;
+    operation.kept.pass(part.len(), output.len())?;
     operation.updated = true;
     Ok(Next::Keep(operation, Output::Bytes(output)))
 }

@@ -7,6 +7,7 @@ use strongroom_types::{Attributes, Error, ObjectHandle, Result, attribute};
 
 use crate::error::storage;
 use crate::handles::{Handles, Home, Place};
+use crate::memory::Kept;
 use crate::object::{Object, TERMS, Terms};
 use crate::own::OwnObjects;
 use crate::session::Session;
@@ -19,6 +20,7 @@ pub(crate) struct Search {
     covered: bool,
     found: VecDeque<Place>,
     stored: Stored,
+    kept: Kept,
 }
 
 /// What of the keystore is still to be searched.
@@ -34,7 +36,7 @@ const PAGE: (usize, usize) = (16, 1024);
 
 impl Search {
     /// Starts a search of what the session may see. Attributes that nothing has find nothing.
-    pub(crate) fn start(session: &Session, own: &OwnObjects, template: Attributes) -> Self {
+    pub(crate) fn start(session: &Session, own: &OwnObjects, template: Attributes) -> Result<Self> {
         let on_token = template.get(attribute::TOKEN);
         let private = template.get(attribute::PRIVATE);
         let mut found: VecDeque<_> = match on_token {
@@ -62,7 +64,19 @@ impl Search {
         let by_stage = [attribute::TOKEN.info, attribute::PRIVATE.info];
         let covered =
             template.iter().all(|(id, _)| TERMS.iter().chain(&by_stage).any(|info| info.id == id));
-        Self { terms: Terms::of(&template), covered, template, found, stored }
+        let (terms, kept) = (Terms::of(&template), Kept::new(&session.token.memory, 0, true)?);
+        let mut search = Self { terms, covered, template, found, stored, kept };
+        search.count()?;
+        Ok(search)
+    }
+
+    /// Counts what it keeps: the template, the terms, which are copied from it, and what has been found.
+    fn count(&mut self) -> Result<()> {
+        if !self.kept.is_counted() {
+            return Ok(());
+        }
+        let found = size_of::<Place>().saturating_mul(self.found.len());
+        self.kept.set(self.template.size().saturating_mul(2).saturating_add(found))
     }
 
     /// The next objects: `least` of them, if there are as many, and up to `most`, if the keystore need
@@ -76,9 +90,11 @@ impl Search {
         let mut goes_on = self.found.len() < most;
         while goes_on {
             goes_on = self.page(session, most)? && self.found.len() < least;
+            self.count()?;
         }
         let most = most.min(self.found.len());
-        self.found.drain(..most).map(|place| handles.of(place)).collect()
+        let handles = self.found.drain(..most).map(|place| handles.of(place)).collect();
+        self.count().and(handles)
     }
 
     /// Whether there may be more.

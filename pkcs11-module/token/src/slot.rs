@@ -8,6 +8,7 @@ use strongroom_keystore::{Store, Token as Stored};
 use strongroom_types::{Error, Result, SlotId};
 
 use crate::error::storage;
+use crate::memory::Memory;
 use crate::sync::{lock, read, write};
 use crate::token::Token;
 
@@ -15,12 +16,14 @@ use crate::token::Token;
 pub(crate) struct Slot {
     pub(crate) id: SlotId,
     token: RwLock<Option<Arc<Token>>>,
+    /// Of the application.
+    memory: Memory,
 }
 
 impl Slot {
-    fn new(id: SlotId, token: Option<Arc<Stored>>) -> Arc<Self> {
-        let token = token.map(|stored| Arc::new(Token::new(stored)));
-        Arc::new(Self { id, token: RwLock::new(token) })
+    fn new(id: SlotId, token: Option<Arc<Stored>>, memory: Memory) -> Arc<Self> {
+        let token = token.map(|stored| Arc::new(Token::new(stored, memory.clone())));
+        Arc::new(Self { id, token: RwLock::new(token), memory })
     }
 
     /// The token, if it is initialised.
@@ -40,7 +43,7 @@ impl Slot {
         if token.is_some() {
             return Ok(false);
         }
-        *token = Some(Arc::new(Token::new(make()?)));
+        *token = Some(Arc::new(Token::new(make()?, self.memory.clone())));
         Ok(true)
     }
 }
@@ -48,6 +51,7 @@ impl Slot {
 /// The slots of an application. A slot keeps its number as long as the application runs.
 pub(crate) struct Slots {
     store: Arc<Store>,
+    memory: Memory,
     list: RwLock<Vec<Arc<Slot>>>,
     events: Mutex<Events>,
     woken: Condvar,
@@ -73,9 +77,10 @@ const LOOK: Duration = Duration::from_millis(200);
 const LOOKS: usize = 5;
 
 impl Slots {
-    /// None yet.
-    pub(crate) fn of(store: Arc<Store>) -> Self {
-        Self { store, list: RwLock::default(), events: Mutex::default(), woken: Condvar::new() }
+    /// None yet, of an application that may have so much kept for it.
+    pub(crate) fn of(store: Arc<Store>, memory: Memory) -> Self {
+        let (list, events, woken) = Default::default();
+        Self { store, memory, list, events, woken }
     }
 
     /// Looks at the store again: tokens that came have a slot, those that went have none, and one
@@ -105,14 +110,15 @@ impl Slots {
                 let id = unused(&slots, from_serial(&stored.serial()));
                 let at =
                     slots.iter().position(|slot| slot.token().is_none()).unwrap_or(slots.len());
-                slots.insert(at, Slot::new(id, Some(Arc::clone(stored))));
+                let token = Some(Arc::clone(stored));
+                slots.insert(at, Slot::new(id, token, self.memory.clone()));
                 changed.push(id);
             }
         }
         if slots.iter().all(|slot| slot.token().is_some()) {
             let count = u64::try_from(tokens.len()).map_err(|_| Error::GeneralError)?;
             let id = unused(&slots, count);
-            slots.push(Slot::new(id, None));
+            slots.push(Slot::new(id, None, self.memory.clone()));
         }
         let all: Vec<_> = slots.iter().map(|slot| slot.id).collect();
         drop(slots);

@@ -9,6 +9,7 @@ use strongroom_types::{Attributes, Error, NumberMap, Result, SessionHandle, attr
 
 use crate::cache::{Cache, Seen};
 use crate::error::storage;
+use crate::memory::{LARGEST_REMEMBERED, Memory};
 use crate::object::{Object, Terms};
 use crate::recall::Losses;
 use crate::session::Session;
@@ -21,6 +22,8 @@ pub(crate) struct Token {
     session_objects: RwLock<NumberMap<ObjectId, (SessionHandle, Arc<Object>)>>,
     cache: Cache,
     pub(crate) losses: Losses,
+    /// How much the application may have kept for it.
+    pub(crate) memory: Memory,
 }
 
 /// Who of the application is at the token.
@@ -77,13 +80,14 @@ impl Login {
 const TRIES: usize = 8;
 
 impl Token {
-    pub(crate) fn new(stored: Arc<Stored>) -> Self {
+    pub(crate) fn new(stored: Arc<Stored>, memory: Memory) -> Self {
         Self {
             stored,
             presence: RwLock::default(),
             session_objects: RwLock::default(),
             cache: Cache::default(),
             losses: Losses::default(),
+            memory,
         }
     }
 
@@ -144,8 +148,15 @@ impl Token {
             })?;
         let attributes = Attributes::decode(&record.body).ok_or(Error::DeviceError)?;
         let object = Arc::new(Object::stored(*id, record.revision, attributes));
-        self.cache.put(Arc::clone(&object), seen);
+        if self.remembers(&object) {
+            self.cache.put(Arc::clone(&object), seen);
+        }
         Ok(object)
+    }
+
+    /// Whether an object may stay in memory for longer than a call. What does not count has to be small.
+    pub(crate) fn remembers(&self, object: &Object) -> bool {
+        !self.memory.is_counted() || object.is_held() || object.size() <= LARGEST_REMEMBERED
     }
 
     /// Adds objects, token objects in one durable step and all of them or none. Making them may have
@@ -154,6 +165,8 @@ impl Token {
         let owner = session.handle;
         let (on_token, in_session): (Vec<_>, Vec<_>) =
             objects.into_iter().partition(|object| object.attributes.is(attribute::TOKEN));
+        let in_session = in_session.into_iter().map(|object| object.held(&self.memory));
+        let in_session = in_session.collect::<Result<Vec<_>>>()?;
         let mut presence = Some(read(&self.presence));
         let user = presence.as_ref().and_then(|presence| presence.user(&self.stored));
         if session.closed.load(Ordering::Acquire) {
@@ -188,7 +201,8 @@ impl Token {
         }
         let mut all = write(&self.session_objects);
         let (_, present) = all.get_mut(&object.id).ok_or(Error::ObjectHandleInvalid)?;
-        *present = Arc::new(Object::stored(object.id, 0, change(&present.attributes)?));
+        let changed = Object::stored(object.id, 0, change(&present.attributes)?);
+        *present = Arc::new(changed.held(&self.memory)?);
         self.losses.add();
         Ok(())
     }

@@ -1480,7 +1480,8 @@ impl Successors {
         let config = Config::load(&self.config).unwrap();
         let turn = u16::try_from(turns.len()).unwrap();
         let (store, quota) = (Arc::clone(&self.store), keystore::Quota::new(100));
-        turns.push(Application::over(store, config, turn, quota).unwrap());
+        let memory = keystore::Memory::default();
+        turns.push(Application::over(store, config, turn, quota, memory).unwrap());
     }
 }
 

@@ -105,6 +105,11 @@ impl Params {
         self.0.is_empty()
     }
 
+    /// About how many bytes of memory it takes.
+    pub fn size(&self) -> usize {
+        self.0.iter().map(Param::size).sum()
+    }
+
     /// Whether these are values of a layout. What the edge has read always is; what comes over a wire
     /// need not be.
     pub fn fit(&self, layout: Layout) -> bool {
@@ -134,6 +139,22 @@ impl Params {
             let why = || format!("the parameter has {} bytes, and not {N}", bytes.len());
             Error::MechanismParamInvalid.because(why)
         })
+    }
+}
+
+impl Param {
+    fn size(&self) -> usize {
+        let held = match self {
+            Self::Bool(_) | Self::Ulong(_) | Self::Place(_) => 0,
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Structure(inner) => inner.size(),
+            Self::Structures(all) => {
+                let each = |one: &Params| one.size().saturating_add(size_of::<Params>());
+                all.iter().map(each).sum()
+            }
+            Self::Template(attributes) => attributes.size(),
+        };
+        held.saturating_add(size_of::<Self>())
     }
 }
 

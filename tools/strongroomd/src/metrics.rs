@@ -39,6 +39,7 @@ pub(crate) struct Metrics {
     refused: Family<Reason, Counter>,
     applications: Gauge,
     sessions: Gauge,
+    memory: Gauge,
     sealed: Gauge,
 }
 
@@ -46,6 +47,8 @@ pub(crate) struct Metrics {
 pub(crate) struct Now {
     pub(crate) applications: usize,
     pub(crate) sessions: usize,
+    /// Bytes that are kept between calls.
+    pub(crate) memory: usize,
     pub(crate) sealed: bool,
 }
 
@@ -123,6 +126,12 @@ impl Metrics {
                 "The most sessions of an application at once",
                 settings.application_sessions,
             ),
+            ("memory_limit_bytes", "The most bytes kept between calls", settings.memory),
+            (
+                "application_memory_limit_bytes",
+                "The most bytes kept between calls of an application",
+                settings.application_memory,
+            ),
         ] {
             let limit: Gauge = Gauge::default();
             limit.set(number(most));
@@ -140,9 +149,10 @@ impl Metrics {
         registry.register("accepted_connections", help, accepted.clone());
         let refused = Family::<Reason, Counter>::default();
         registry.register("refused_connections", "Callers that were not served", refused.clone());
-        let [applications, sessions, sealed] = [(); 3].map(|()| Gauge::default());
+        let [applications, sessions, memory, sealed] = [(); 4].map(|()| Gauge::default());
         registry.register("applications", "Processes that are served", applications.clone());
         registry.register("sessions", "Sessions that are open", sessions.clone());
+        registry.register("memory_bytes", "Bytes that are kept between calls", memory.clone());
         let help = "Whether an operator has to unseal the store before it can be used";
         registry.register("sealed", help, sealed.clone());
         Self {
@@ -155,6 +165,7 @@ impl Metrics {
             refused,
             applications,
             sessions,
+            memory,
         }
     }
 
@@ -182,6 +193,7 @@ impl Metrics {
     fn text(&self, now: &Now) -> String {
         self.applications.set(number(now.applications));
         self.sessions.set(number(now.sessions));
+        self.memory.set(number(now.memory));
         self.sealed.set(now.sealed.into());
         let mut text = String::new();
         // Writing to a string does not fail.
@@ -247,7 +259,7 @@ mod tests {
 
     use super::*;
 
-    const NOW: Now = Now { applications: 2, sessions: 3, sealed: true };
+    const NOW: Now = Now { applications: 2, sessions: 3, memory: 5, sealed: true };
 
     #[test]
     fn what_all_threads_did_is_counted() {
@@ -275,6 +287,7 @@ mod tests {
             "strongroom_operation_seconds_count{function=\"C_Sign\",mechanism=\"CKM_ECDSA\"} 400",
             "strongroom_applications 2",
             "strongroom_sessions 3",
+            "strongroom_memory_bytes 5",
             "strongroom_sealed 1",
         ] {
             assert!(text.lines().any(|there| there == line), "{line} is not in:\n{text}");

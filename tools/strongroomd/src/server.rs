@@ -14,7 +14,7 @@ use signal_hook::consts::{SIGINT, SIGTERM};
 use strongroom_functions::frame::Refusal;
 use strongroom_functions::{Observer, Watch};
 use strongroom_settings::Settings;
-use strongroom_token::{Application, Config, Quota, Store};
+use strongroom_token::{Application, Config, Memory, Quota, Store};
 use strongroom_types::SessionHandle;
 
 use crate::applications::Applications;
@@ -36,7 +36,10 @@ pub(crate) struct Server {
     pub(crate) config: Config,
     pub(crate) settings: Settings,
     pub(crate) store: Arc<Store>,
+    /// Of sessions.
     pub(crate) quota: Arc<Quota>,
+    /// Of bytes that are kept between calls.
+    pub(crate) memory: Arc<Quota>,
     pub(crate) applications: Applications,
     pub(crate) metrics: Metrics,
     pub(crate) at_work: AtWork,
@@ -78,6 +81,7 @@ impl Server {
         Ok(Self {
             store: Arc::new(store),
             quota: Quota::new(settings.sessions),
+            memory: Quota::new(settings.memory),
             applications: Applications::default(),
             metrics: Metrics::new(&settings),
             at_work: AtWork::default(),
@@ -94,7 +98,8 @@ impl Server {
     /// A new application, whose handles are of this turn.
     pub(crate) fn application(&self, turn: u16) -> strongroom_types::Result<Application> {
         let quota = Quota::within(&self.quota, self.settings.application_sessions);
-        Application::over(Arc::clone(&self.store), self.config.clone(), turn, quota)
+        let memory = Memory::of(Quota::within(&self.memory, self.settings.application_memory));
+        Application::over(Arc::clone(&self.store), self.config.clone(), turn, quota, memory)
     }
 
     /// Forgets all keys. Sessions end, as they do when a token is pulled out; connections stay. Calls
@@ -239,6 +244,7 @@ impl Server {
         Now {
             applications: self.applications.count(),
             sessions: self.quota.taken(),
+            memory: self.memory.taken(),
             sealed: self.store.is_sealed(),
         }
     }

@@ -19,6 +19,8 @@
 //! application_sessions = 4096   # at once, of one application
 //! frame = 16777216              # the most bytes of a request
 //! operation = 67108864          # the most bytes that an operation keeps until it ends, or a call gives
+//! memory = 1073741824           # the most bytes that are kept between calls, for all callers together
+//! application_memory = 268435456  # of one application: session objects, operations, searches
 //! idle = 600                    # seconds until a connection that nobody needs is closed; 0: never
 //! relax = ["locked memory"]     # protections to go without, by the names that the log has
 //! ```
@@ -41,8 +43,8 @@ const GROUP: &str = "strongroom";
 /// The smallest limit for requests: a template with a large certificate fits.
 const LEAST_FRAME: u32 = 64 << 10;
 
-/// The smallest limit for an operation: a signature of a message of ordinary length.
-const LEAST_OPERATION: usize = 64 << 10;
+/// The smallest limit for what is kept: a signature of a message of ordinary length.
+const LEAST_KEPT: usize = 64 << 10;
 
 /// The protection that the daemon brings along, and holds before any other: where its keys lie.
 pub const SECRET_MEMORY: &str = "secret memory";
@@ -83,6 +85,10 @@ pub struct Settings {
     pub frame: u32,
     /// The most bytes that an operation keeps.
     pub operation: usize,
+    /// The most bytes that are kept between calls.
+    pub memory: usize,
+    /// Those of one application.
+    pub application_memory: usize,
     /// How long a connection stays that nobody needs. Nothing: for ever.
     pub idle: Option<Duration>,
     /// The protections of the process to go without, by their names.
@@ -150,6 +156,8 @@ struct Table {
     application_sessions: usize,
     frame: u32,
     operation: usize,
+    memory: usize,
+    application_memory: usize,
     idle: u64,
     relax: Vec<String>,
 }
@@ -181,6 +189,8 @@ impl Default for Table {
             application_sessions: 4 << 10,
             frame: 16 << 20,
             operation: 64 << 20,
+            memory: 1 << 30,
+            application_memory: 256 << 20,
             idle: 600,
             relax: Vec::new(),
         }
@@ -233,8 +243,14 @@ impl Settings {
         if table.frame < LEAST_FRAME {
             return Err(format!("[daemon] frame is too small; give {LEAST_FRAME} or more"));
         }
-        if table.operation < LEAST_OPERATION {
-            return Err(format!("[daemon] operation is too small; give {LEAST_OPERATION} or more"));
+        for (name, most) in [
+            ("operation", table.operation),
+            ("memory", table.memory),
+            ("application_memory", table.application_memory),
+        ] {
+            if most < LEAST_KEPT {
+                return Err(format!("[daemon] {name} is too small; give {LEAST_KEPT} or more"));
+            }
         }
         let known = |name: &String| protections().any(|known| known == name);
         if let Some(unknown) = table.relax.iter().find(|name| !known(name)) {
@@ -268,6 +284,8 @@ impl Settings {
             application_sessions: table.application_sessions,
             frame: table.frame,
             operation: table.operation,
+            memory: table.memory,
+            application_memory: table.application_memory,
             idle: (table.idle > 0).then(|| Duration::from_secs(table.idle)),
             relaxed: table.relax,
         })
@@ -310,6 +328,7 @@ mod tests {
         assert_eq!(settings.operators.users, [0]);
         assert_eq!((settings.connections, settings.sessions), (1024, 16384));
         assert_eq!((settings.user_connections, settings.operation), (768, 64 << 20));
+        assert_eq!((settings.memory, settings.application_memory), (1 << 30, 256 << 20));
         assert_eq!([&settings.watchers, &settings.p11kit_callers], [&settings.callers; 2]);
         assert_eq!((settings.application_sessions, settings.frame), (4096, 16 << 20));
         assert_eq!(settings.idle, Some(Duration::from_secs(600)));
@@ -348,6 +367,8 @@ mod tests {
             ("[daemon]\nconnections = 0\n", "connections"),
             ("[daemon]\nuser_connections = 0\n", "user_connections"),
             ("[daemon]\noperation = 65535\n", "operation"),
+            ("[daemon]\nmemory = 65535\n", "[daemon] memory"),
+            ("[daemon]\napplication_memory = 65535\n", "application_memory"),
             ("[daemon]\nsessions = 0\n", "sessions"),
             ("[daemon]\napplication_sessions = 0\n", "application_sessions"),
             ("[daemon]\nframe = 10\n", "frame"),

@@ -9,7 +9,8 @@ use strongroom_functions::frame::{Hello, Refusal, VERSION, Welcome, Wish};
 use strongroom_functions::{Cryptoki, Remote};
 use strongroom_operator::{Answer, Request, ask};
 use strongroom_types::{
-    Attributes, Error, MechanismCall, MechanismType, Param, Params, Room, attribute, ck, mechanism,
+    Attributes, Error, MechanismCall, MechanismType, ObjectHandle, Param, Params, Room,
+    SessionHandle, attribute, ck, mechanism,
 };
 
 use crate::world::{Caller, Daemon, LONG, hung_up, over_p11kit, slot, stranger, token};
@@ -129,6 +130,161 @@ fn one_call_gives_so_much_and_no_more() {
     assert!(peak(&daemon) - before < 100, "{} MiB", peak(&daemon));
     assert_eq!(read(1), Ok(1), "the object is as it was");
     assert_eq!(read(7), Ok(7));
+}
+
+/// What the daemons below let an application keep, and the parts that it comes in.
+const ROOM: usize = 4 << 20;
+const PART: usize = 256 << 10;
+
+#[test]
+fn an_application_keeps_so_much_and_leaves_the_rest_to_others() {
+    let memory = format!("memory = {}\napplication_memory = {ROOM}", 9 << 20);
+    let daemon = Daemon::start(&memory);
+    token(&daemon);
+    let before = peak(&daemon);
+    let open = |caller: &Caller| Remote::new(caller).open_session(slot(caller), true).unwrap();
+    let make = |caller: &Caller, session| Remote::new(caller).create_object(session, data(PART));
+    // Objects as long as there is room for them.
+    let fill = |caller: &Caller, session| {
+        let made: Vec<_> = (0..64).map_while(|_| make(caller, session).ok()).collect();
+        assert_eq!(make(caller, session), Err(Error::DeviceMemory));
+        made
+    };
+    let [greedy, other] = [(); 2].map(|()| daemon.connect());
+    let (remote, session, theirs) = (Remote::new(&greedy), open(&greedy), open(&other));
+    let objects = fill(&greedy, session);
+    assert_eq!(objects.len(), 15, "with what else there is of them");
+    let mut longer = Attributes::default();
+    longer.set(attribute::LABEL, vec![7; 2 * PART].as_slice());
+    let changed = remote.set_attributes(session, objects[0], longer);
+    assert_eq!(changed, Err(Error::DeviceMemory), "an object that grows");
+    let search = remote.find_objects_init(session, data(PART));
+    let found = search.and_then(|()| remote.find_objects(session, 9));
+    assert_eq!(found, Err(Error::DeviceMemory), "a search for much");
+
+    assert_eq!(fill(&other, theirs).len(), 15, "another has its own");
+    let third = daemon.connect();
+    assert_eq!(fill(&third, open(&third)).len(), 5, "what there is for all");
+    for (caller, session) in [(&greedy, session), (&other, theirs)] {
+        let sha256 = mechanism(mechanism!(CKM_SHA256).0, []);
+        Remote::new(caller).digest_init(session, Some(sha256)).unwrap();
+        Remote::new(caller).digest(session, &[0; PART], Room::Bytes(32)).unwrap();
+    }
+
+    // Whatever ends an object gives its room back.
+    remote.destroy_object(session, objects[0]).unwrap();
+    make(&greedy, session).expect("one was destroyed");
+    remote.close_session(session).unwrap();
+    assert_eq!(fill(&greedy, open(&greedy)).len(), 15, "the session was closed");
+    drop((other, third));
+    let (start, last, mut made) = (Instant::now(), daemon.connect(), 0);
+    let session = open(&last);
+    while made < 15 {
+        assert!(start.elapsed() < LONG, "two have ended");
+        made += usize::from(make(&last, session).is_ok());
+    }
+    assert!(peak(&daemon) - before < 24, "{} MiB", peak(&daemon));
+}
+
+/// A secret key for AES, and a key pair for Ed25519 of which this is the public one, of a session.
+fn keys(remote: &Remote<&Caller>, session: SessionHandle) -> [ObjectHandle; 2] {
+    let template = || {
+        let mut template = Attributes::default();
+        template.set(attribute::PRIVATE, false);
+        template
+    };
+    let (mut secret, mut public) = (template(), template());
+    secret.set(attribute::VALUE_LEN, 32);
+    public.set(attribute::EC_PARAMS, [0x06, 0x03, 0x2b, 0x65, 0x70].as_slice());
+    let aes = mechanism(mechanism!(CKM_AES_KEY_GEN).0, []);
+    let pair = mechanism(mechanism!(CKM_EC_EDWARDS_KEY_PAIR_GEN).0, []);
+    let pair = remote.generate_key_pair(session, pair, public, template()).unwrap();
+    [remote.generate_key(session, aes, secret).unwrap(), pair.0]
+}
+
+#[test]
+fn what_operations_keep_counts_too() {
+    let daemon = Daemon::start(&format!("application_memory = {ROOM}"));
+    token(&daemon);
+    let (caller, part) = (daemon.connect(), vec![7; PART]);
+    let (slot, remote) = (slot(&caller), Remote::new(&caller));
+    let open = || remote.open_session(slot, true).unwrap();
+    let [aes, ed25519] = keys(&remote, open());
+    let bytes = |len: usize| Param::Bytes(vec![1; len].into());
+    let eddsa = || Some(mechanism(mechanism!(CKM_EDDSA).0, []));
+    let sha256 = || Some(mechanism(mechanism!(CKM_SHA256).0, []));
+    let gcm = || {
+        let params = [bytes(12), bytes(0), Param::Ulong(128)];
+        Some(mechanism(mechanism!(CKM_AES_GCM).0, params))
+    };
+    let message = || {
+        let generator = Param::Ulong(ck!(CKG_NO_GENERATE));
+        [bytes(12), Param::Ulong(0), generator, bytes(16)].into_iter().collect::<Params>()
+    };
+    let next = |session, room| {
+        remote.decrypt_message_next(session, message(), &part, false, room).map(drop)
+    };
+
+    type Call<'a> = &'a dyn Fn(SessionHandle) -> strongroom_types::Result<()>;
+    let rows: &[(&str, Call<'_>, Call<'_>, usize)] = &[
+        (
+            "a decryption whose tag comes last",
+            &|session| remote.decrypt_init(session, gcm(), aes),
+            &|session| remote.decrypt_update(session, &part, Room::Bytes(PART)).map(drop),
+            15,
+        ),
+        (
+            "a verification that needs its data twice",
+            &|session| remote.verify_init(session, eddsa(), ed25519),
+            &|session| remote.verify_update(session, &part),
+            15,
+        ),
+        (
+            "the same of a message",
+            &|session| {
+                remote.message_verify_init(session, eddsa(), ed25519)?;
+                remote.verify_message_begin(session)
+            },
+            &|session| remote.verify_message_next(session, &part, None),
+            15,
+        ),
+        (
+            "a message that is decrypted, of whose parts the length is asked first",
+            &|session| {
+                let no_params = mechanism(mechanism!(CKM_AES_GCM).0, []);
+                remote.message_decrypt_init(session, Some(no_params), aes)?;
+                remote.decrypt_message_begin(session, message(), &[]).map(drop)
+            },
+            &|session| next(session, Room::Query).and_then(|()| next(session, Room::Bytes(PART))),
+            15,
+        ),
+        (
+            "an encryption, which gives out what it takes in",
+            &|session| remote.encrypt_init(session, gcm(), aes),
+            &|session| remote.encrypt_update(session, &part, Room::Bytes(PART)).map(drop),
+            20,
+        ),
+        (
+            "a digest",
+            &|session| remote.digest_init(session, sha256()),
+            &|session| remote.digest_update(session, &part),
+            20,
+        ),
+    ];
+    for (what, start, add, most) in rows {
+        let session = open();
+        start(session).expect(what);
+        let added = (0..20).map_while(|_| add(session).ok()).count();
+        assert_eq!(added, *most, "{what}");
+        // What failed is over, and what a session was at ends with it: all of it is free again.
+        let other = open();
+        start(other).expect(what);
+        (0..15).for_each(|_| add(other).expect(what));
+        remote.close_session(other).unwrap();
+        let object = remote.create_object(session, data(15 * PART)).expect(what);
+        remote.destroy_object(session, object).unwrap();
+        remote.close_session(session).unwrap();
+    }
 }
 
 #[test]
