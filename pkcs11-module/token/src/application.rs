@@ -15,7 +15,7 @@ use crate::crypto::usable;
 use crate::error::storage;
 use crate::handles::{Handles, Home, Place};
 use crate::login::{self, PIN_LEN, pin_flags};
-use crate::memory::Memory;
+use crate::memory::{Held, Memory};
 use crate::message;
 use crate::object::{Object, is_secret_key, object_id};
 use crate::operation::{
@@ -131,6 +131,26 @@ impl Application {
         let states = StateKey::new()?;
         let own = OwnObjects::new(&usable(&config, policy));
         Ok(Self { config, policy, store, slots, sessions, handles, own, states, quota })
+    }
+
+    /// Counts an answer with what the application has kept, for as long as it is there.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::DeviceMemory`].
+    pub fn lend(&self, bytes: usize) -> Result<Held> {
+        self.slots.memory.lend(bytes)
+    }
+
+    /// The same for one that can be longer than what is asked: where memory is counted, one call gives no
+    /// more than an operation keeps.
+    fn answer(&self, bytes: impl FnOnce() -> usize) -> Result<Held> {
+        if !self.slots.memory.is_counted() {
+            return Ok(Held::default());
+        }
+        let bytes = bytes();
+        strongroom_mechanisms::may_keep(bytes)?;
+        self.lend(bytes)
     }
 
     /// Whether no session is open: then nothing is lost with the application.
@@ -604,10 +624,10 @@ impl Cryptoki for Application {
     ) -> Result<Vec<Result<Value>>> {
         let session = self.sessions.find(session)?;
         let object = self.object(&session, object)?;
-        let values: Vec<_> = wanted.iter().map(|id| object.reveal(*id)).collect();
+        let values = || wanted.iter().map(|id| object.reveal(*id));
         // One that is asked for a thousand times is there once, but comes a thousand times.
-        strongroom_mechanisms::may_keep(values.iter().flatten().map(|value| value.size()).sum())?;
-        Ok(values.into_iter().map(|value| value.cloned()).collect())
+        let _lent = self.answer(|| values().flatten().map(Value::size).sum())?;
+        Ok(values().map(|value| value.cloned()).collect())
     }
 
     fn set_attributes(
@@ -1167,7 +1187,7 @@ impl Cryptoki for Application {
 
     fn generate_random(&self, session: SessionHandle, len: usize) -> Result<Bytes> {
         self.sessions.find(session)?;
-        strongroom_mechanisms::may_keep(len)?;
+        let _lent = self.answer(|| len)?;
         let mut bytes = Bytes::new(vec![0; len]);
         strongroom_mechanisms::random(&mut bytes)?;
         Ok(bytes)

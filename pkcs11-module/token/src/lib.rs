@@ -43,7 +43,7 @@ mod token;
 
 pub use application::Application;
 pub use login::PIN_LEN;
-pub use memory::Memory;
+pub use memory::{Held, Memory};
 pub use moved::{Moved, Refusal, settle};
 pub use object::found_by;
 pub use quota::Quota;

@@ -15,8 +15,8 @@ use crate::quota::{Full, Quota, Taken};
 /// What an object takes beside its attributes: its places in tables, and its handle.
 pub(crate) const OBJECT: usize = 1 << 10;
 
-/// What an operation or a search keeps uncounted. Most keep less; a session has but so many of them; and
-/// threads that write to one place wait for each other.
+/// What an operation, a search or an answer takes uncounted. Most take less; a session has but so many of
+/// them; and threads that write to one place wait for each other.
 const UNCOUNTED: usize = 4 << 10;
 
 /// The largest object of the token that is remembered, where memory is counted. Keys are smaller.
@@ -28,7 +28,7 @@ pub struct Memory(Option<Arc<Quota>>);
 
 /// Bytes that are counted, until this is dropped.
 #[derive(Default)]
-pub(crate) struct Held(Option<Taken>);
+pub struct Held(Option<Taken>);
 
 impl Memory {
     /// So many bytes; the default is as many as there are.
@@ -51,6 +51,16 @@ impl Memory {
         let taken = self.0.as_ref().map(|quota| quota.take(bytes)).transpose();
         taken.map(Held).map_err(|full| no_more(&full))
     }
+
+    /// The same for what goes again at once, an answer: it counts if it is large.
+    pub(crate) fn lend(&self, bytes: usize) -> Result<Held> {
+        self.hold(counted(bytes))
+    }
+}
+
+/// What is counted of so many bytes.
+fn counted(bytes: usize) -> usize {
+    if bytes < UNCOUNTED { 0 } else { bytes }
 }
 
 impl Held {
@@ -75,18 +85,28 @@ struct Counted {
     start: usize,
     /// What it keeps now.
     now: usize,
-    /// Whether what is added to it stays.
-    gathers: bool,
+    growth: Growth,
+}
+
+/// What becomes of the data that is added to what is kept.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Growth {
+    /// It is taken in, and takes no room.
+    None,
+    /// It stays.
+    Stays,
+    /// Some of it goes out again.
+    Passes,
 }
 
 impl Kept {
-    /// What is kept by one that keeps so much from its start. Whether what is added to it stays is for
-    /// the caller to say.
-    pub(crate) fn new(memory: &Memory, start: usize, gathers: bool) -> Result<Self> {
-        if !memory.is_counted() {
+    /// What is kept by one that keeps so much from its start, and grows so.
+    pub(crate) fn new(memory: &Memory, start: usize, growth: Growth) -> Result<Self> {
+        let never_much = growth == Growth::None && start < UNCOUNTED;
+        if !memory.is_counted() || never_much {
             return Ok(Self::default());
         }
-        let counted = Counted { held: memory.hold(0)?, start, now: 0, gathers };
+        let counted = Counted { held: memory.hold(0)?, start, now: 0, growth };
         let mut kept = Self(Some(Box::new(counted)));
         kept.set(start)?;
         Ok(kept)
@@ -104,10 +124,10 @@ impl Kept {
         self.set(bytes)
     }
 
-    /// More comes, which stays if all that comes does.
+    /// More comes. It counts if it is to stay.
     pub(crate) fn gather(&mut self, more: usize) -> Result<()> {
-        let gathers = self.0.as_ref().is_some_and(|counted| counted.gathers);
-        if gathers { self.pass(more, 0) } else { Ok(()) }
+        let stays = self.0.as_ref().is_some_and(|counted| counted.growth == Growth::Stays);
+        if stays { self.pass(more, 0) } else { Ok(()) }
     }
 
     /// It is as it was at its start.
@@ -121,7 +141,7 @@ impl Kept {
     pub(crate) fn set(&mut self, bytes: usize) -> Result<()> {
         let Some(counted) = self.0.as_deref_mut() else { return Ok(()) };
         if counted.now != bytes {
-            counted.held.set(if bytes < UNCOUNTED { 0 } else { bytes })?;
+            counted.held.set(self::counted(bytes))?;
             counted.now = bytes;
         }
         Ok(())
@@ -136,7 +156,7 @@ mod tests {
 
     #[test]
     fn where_nobody_counts_there_is_no_limit() {
-        let mut kept = Kept::new(&Memory::default(), usize::MAX, true).ok().unwrap();
+        let mut kept = Kept::new(&Memory::default(), usize::MAX, Growth::Stays).ok().unwrap();
         assert!(kept.pass(usize::MAX, 0).is_ok());
         assert!(Memory::default().hold(usize::MAX).is_ok());
     }
@@ -145,7 +165,7 @@ mod tests {
     fn what_stays_is_counted_and_what_goes_out_is_not() {
         let quota = Quota::new(MOST);
         let memory = Memory::of(Arc::clone(&quota));
-        let mut kept = Kept::new(&memory, 100, false).ok().unwrap();
+        let mut kept = Kept::new(&memory, 100, Growth::Passes).ok().unwrap();
         assert_eq!(quota.taken(), 0, "so little is not counted");
         kept.pass(MOST, MOST).unwrap();
         kept.gather(MOST).unwrap();
@@ -157,13 +177,21 @@ mod tests {
         kept.pass(0, UNCOUNTED + 100).unwrap();
         assert_eq!(quota.taken(), 0);
 
-        let mut gathering = Kept::new(&memory, UNCOUNTED, true).ok().unwrap();
+        let mut gathering = Kept::new(&memory, UNCOUNTED, Growth::Stays).ok().unwrap();
         gathering.gather(1000).unwrap();
         assert_eq!(quota.taken(), UNCOUNTED + 1000);
         gathering.rewind();
         assert_eq!(quota.taken(), UNCOUNTED);
         drop(gathering);
         assert_eq!(quota.taken(), 0);
-        assert_eq!(Kept::new(&memory, MOST + 1, false).err(), Some(Error::DeviceMemory));
+        let mut hashing = Kept::new(&memory, UNCOUNTED, Growth::None).ok().unwrap();
+        hashing.gather(MOST).unwrap();
+        assert_eq!(quota.taken(), UNCOUNTED);
+        drop(hashing);
+        let too_much = Kept::new(&memory, MOST + 1, Growth::None);
+        assert_eq!(too_much.err(), Some(Error::DeviceMemory));
+        assert_eq!(memory.lend(MOST + 1).err(), Some(Error::DeviceMemory));
+        let lent = memory.lend(MOST);
+        assert_eq!((lent.is_ok(), quota.taken()), (true, MOST));
     }
 }

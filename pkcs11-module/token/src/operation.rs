@@ -13,7 +13,7 @@ use strongroom_mechanisms::{Cipher, Digest, Key, Mechanism, Messages, Recover, S
 use strongroom_types::{Bytes, Error, MechanismType, Output, Params, Result, Room, ck, used};
 
 use crate::crypto::able;
-use crate::memory::{Kept, Memory};
+use crate::memory::{Growth, Kept, Memory};
 use crate::message::{Signing, Verifying};
 use crate::object::{Object, is_secret_key};
 use crate::session::Session;
@@ -197,7 +197,7 @@ impl Operation {
         }
         let start = key.map_or(0, Object::size).saturating_add(params);
         let pair = key.is_some_and(|key| !is_secret_key(&key.attributes));
-        let kept = Kept::new(memory, start, self.running.gathers(pair))?;
+        let kept = Kept::new(memory, start, self.running.growth(pair))?;
         Ok(Self { kept, ..self })
     }
 
@@ -453,11 +453,12 @@ fn hashed_by_the_token() -> Error {
 }
 
 impl Running {
-    /// Whether the data that is added to it stays until the end. Of a signature by one of a `pair` of keys
-    /// it does, unless it is hashed on the way: then there is a state from the start. A MAC takes it in.
-    /// Ciphers, which give some of it out again, are counted as they do.
-    fn gathers(&self, pair: bool) -> bool {
-        match self {
+    /// What becomes of the data that is added to it. Of a signature by one of a `pair` of keys it stays
+    /// until the end, unless it is hashed on the way: then there is a state from the start. A MAC takes it
+    /// in.
+    fn growth(&self, pair: bool) -> Growth {
+        let stays = match self {
+            Self::Encrypt(_) | Self::Decrypt(..) => return Growth::Passes,
             Self::Sign(sign) => pair && sign.state().is_none(),
             Self::Verify(verify) | Self::VerifySignature(verify, _) => {
                 pair && verify.state().is_none()
@@ -466,7 +467,8 @@ impl Running {
             Self::MessageVerify(verifying) => pair && verifying.gathers(),
             Self::MessageEncrypt(..) | Self::MessageDecrypt(..) => true,
             _ => false,
-        }
+        };
+        if stays { Growth::Stays } else { Growth::None }
     }
 }
 

@@ -7,7 +7,7 @@ use strongroom_types::{Attributes, Error, ObjectHandle, Result, attribute};
 
 use crate::error::storage;
 use crate::handles::{Handles, Home, Place};
-use crate::memory::Kept;
+use crate::memory::{Growth, Kept};
 use crate::object::{Object, TERMS, Terms};
 use crate::own::OwnObjects;
 use crate::session::Session;
@@ -64,7 +64,8 @@ impl Search {
         let by_stage = [attribute::TOKEN.info, attribute::PRIVATE.info];
         let covered =
             template.iter().all(|(id, _)| TERMS.iter().chain(&by_stage).any(|info| info.id == id));
-        let (terms, kept) = (Terms::of(&template), Kept::new(&session.token.memory, 0, true)?);
+        let (terms, kept) =
+            (Terms::of(&template), Kept::new(&session.token.memory, 0, Growth::Passes)?);
         let mut search = Self { terms, covered, template, found, stored, kept };
         search.count()?;
         Ok(search)
@@ -87,6 +88,8 @@ impl Search {
         handles: &Handles,
         (least, most): (usize, usize),
     ) -> Result<Vec<ObjectHandle>> {
+        // What was too much the last time is not made more.
+        self.count()?;
         let mut goes_on = self.found.len() < most;
         while goes_on {
             goes_on = self.page(session, most)? && self.found.len() < least;

@@ -51,7 +51,7 @@ impl Slot {
 /// The slots of an application. A slot keeps its number as long as the application runs.
 pub(crate) struct Slots {
     store: Arc<Store>,
-    memory: Memory,
+    pub(crate) memory: Memory,
     list: RwLock<Vec<Arc<Slot>>>,
     events: Mutex<Events>,
     woken: Condvar,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use strongroom_functions::frame::Secret;
-use strongroom_token::Application;
+use strongroom_token::{Application, Held};
 
 use crate::peer::Peer;
 
@@ -43,6 +43,14 @@ impl Share<'_> {
             self.served.connections.fetch_sub(1, Ordering::Relaxed);
         }
         others
+    }
+}
+
+impl Served {
+    /// Counts an answer that is longer than a request can be, as long as its caller takes it: who takes none
+    /// would have the daemon keep one for each connection. What is shorter is no more than the caller sent.
+    pub(crate) fn lend(&self, len: usize, frame: usize) -> strongroom_types::Result<Held> {
+        self.application.lend(if len > frame { len } else { 0 })
     }
 }
 

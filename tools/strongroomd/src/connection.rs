@@ -50,7 +50,12 @@ fn converse(server: &Server, mut stream: &UnixStream, peer: &Peer) -> io::Result
     loop {
         match inbox.frame(&mut requests, most, PATIENCE) {
             Ok(Some(request)) => {
-                send(&mut stream, &answer(&application, &request, peer))?;
+                let answer = answer(&application, &request, peer);
+                drop(request);
+                match share.lend(answer.len(), most) {
+                    Ok(_lent) => send(&mut stream, &answer)?,
+                    Err(error) => send(&mut stream, &refusal(error))?,
+                }
                 last = Instant::now();
             }
             Ok(None) => return Ok(()),

@@ -7,6 +7,7 @@ use std::os::unix::net::UnixStream;
 use strongroom_functions::Observed;
 use strongroom_p11kit::{Limits, Module, serve};
 
+use crate::applications::Served;
 use crate::connection::PATIENCE;
 use crate::log::{Level, say};
 use crate::peer::Peer;
@@ -40,23 +41,32 @@ fn converse(server: &Server, stream: &UnixStream, peer: &Peer) -> io::Result<()>
     };
     let mut limits = Limits { patience: PATIENCE, ..Limits::default() };
     limits.body = limits.body.min(server.settings.frame);
-    serve(Requests::new(stream, server, PATIENCE), Answers(stream), module, &limits)
+    let frame = usize::try_from(server.settings.frame).unwrap_or(usize::MAX);
+    let answers = Answers { stream, served: &share, frame };
+    serve(Requests::new(stream, server, PATIENCE), answers, module, &limits)
 }
 
 /// The way back to a client. Who does not take an answer is not read from either.
-struct Answers<'a>(&'a UnixStream);
+struct Answers<'a> {
+    stream: &'a UnixStream,
+    served: &'a Served,
+    /// The most bytes of a request.
+    frame: usize,
+}
 
 impl Write for Answers<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.write(bytes).inspect_err(|error| {
+        let lent = self.served.lend(bytes.len(), self.frame);
+        let written = lent.map_err(io::Error::other).and_then(|_lent| self.stream.write(bytes));
+        written.inspect_err(|error| {
             if error.kind() != ErrorKind::Interrupted {
                 // It fails where the client has gone already.
-                let _ = self.0.shutdown(Shutdown::Both);
+                let _ = self.stream.shutdown(Shutdown::Both);
             }
         })
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.stream.flush()
     }
 }

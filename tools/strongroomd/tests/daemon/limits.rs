@@ -13,7 +13,7 @@ use strongroom_types::{
     SessionHandle, attribute, ck, mechanism,
 };
 
-use crate::world::{Caller, Daemon, LONG, hung_up, over_p11kit, slot, stranger, token};
+use crate::world::{Caller, Daemon, LONG, Mute, hung_up, over_p11kit, slot, stranger, token};
 
 #[test]
 fn an_application_has_so_many_sessions_and_leaves_the_rest_to_others() {
@@ -285,6 +285,35 @@ fn what_operations_keep_counts_too() {
         remote.destroy_object(session, object).unwrap();
         remote.close_session(session).unwrap();
     }
+}
+
+#[test]
+fn answers_that_nobody_takes_count_too() {
+    let daemon = Daemon::start(&format!("frame = 65536\napplication_memory = {ROOM}"));
+    token(&daemon);
+    let (caller, other) = (daemon.connect(), daemon.connect());
+    let open = |caller: &Caller| Remote::new(caller).open_session(slot(caller), true).unwrap();
+    let (session, theirs) = (open(&caller), open(&other));
+    let random = || Remote::new(&caller).generate_random(session, ROOM / 2).map(drop);
+    let lasts = |outcome| {
+        let start = Instant::now();
+        while random() != outcome {
+            assert!(start.elapsed() < LONG);
+        }
+    };
+    lasts(Ok(()));
+    let mute: Vec<_> =
+        (0..9).map(|_| daemon.ask(Wish::Join(caller.secret())).expect("served")).collect();
+    for one in &mute {
+        // More than lies between two ends of a socket.
+        Remote::new(Mute(one)).generate_random(session, ROOM / 2 - 1).unwrap_err();
+    }
+    lasts(Err(Error::DeviceMemory));
+    assert_eq!(Remote::new(&caller).generate_random(session, 1000).map(drop), Ok(()), "is little");
+    let theirs = Remote::new(&other).generate_random(theirs, ROOM / 2).map(drop);
+    assert_eq!(theirs, Ok(()), "of another application");
+    drop(mute);
+    lasts(Ok(()));
 }
 
 #[test]

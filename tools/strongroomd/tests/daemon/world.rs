@@ -177,6 +177,21 @@ impl Transport for &Caller {
     }
 }
 
+/// A connection that asks, and takes no answer.
+pub(crate) struct Mute<'a>(pub(crate) &'a Caller);
+
+impl Transport for Mute<'_> {
+    fn turn(&self) -> u64 {
+        0
+    }
+
+    fn exchange(&self, _: u64, request: &[u8]) -> Result<Bytes, Broken> {
+        let (stream, _) = &mut *self.0.line.lock().unwrap();
+        send(stream, request).unwrap();
+        Err(Broken::Refused(Error::DeviceRemoved))
+    }
+}
+
 /// A connection, and whom it meets between a request, which has reached the daemon then, and its
 /// answer.
 pub(crate) struct Meeting<'a>(pub(crate) &'a Caller, pub(crate) &'a Barrier);
