@@ -179,7 +179,7 @@ impl Server {
         peer: Peer,
         wire: &'static Wire,
     ) -> io::Result<()> {
-        if !peer.may_connect(geteuid().as_raw(), (wire.callers)(&self.settings)) {
+        if !peer.may_connect(&stream, geteuid().as_raw(), (wire.callers)(&self.settings)) {
             self.refusals.say(peer.uid, || format!("{peer}: is not on the list, and is refused"));
             self.metrics.refused(Refusal::User);
             (wire.refuse)(&stream, Refusal::User);
