@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, RwLock};
+use std::time::{Duration, Instant};
 
 use strongroom_keystore::{Change, ObjectId, Role, Token as Stored, Unlocked};
 use strongroom_types::{Attributes, Error, NumberMap, Result, SessionHandle, attribute};
@@ -76,8 +77,9 @@ impl Login {
     }
 }
 
-/// How often a change is tried again when another process changed the same object first.
-const TRIES: usize = 8;
+/// How long a change is tried again while others change the same object first. One of them does each time, so
+/// all of as many as there are threads come to their turn.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 impl Token {
     pub(crate) fn new(stored: Arc<Stored>, memory: Memory) -> Self {
@@ -212,7 +214,8 @@ impl Token {
         id: &ObjectId,
         change: impl Fn(&Attributes) -> Result<Attributes>,
     ) -> Result<()> {
-        for _ in 0..TRIES {
+        let began = Instant::now();
+        loop {
             let object = self.token_object(id)?;
             let attributes = change(&object.attributes)?;
             let body = attributes.encode();
@@ -225,11 +228,10 @@ impl Token {
                 terms: &terms.as_terms(),
             };
             match self.stored.commit(self.keys().as_deref(), &[replace]) {
-                Err(strongroom_keystore::Error::Conflict) => {}
+                Err(strongroom_keystore::Error::Conflict) if began.elapsed() < PATIENCE => {}
                 outcome => return outcome.map_err(storage),
             }
         }
-        Err(Error::DeviceError)
     }
 
     /// Removes an object.

@@ -103,6 +103,28 @@ fn eight_threads_sign_with_one_key() {
 }
 
 #[test]
+fn sixteen_threads_change_one_object() {
+    let reason = "of threads that change one object some are told CKR_GENERAL_ERROR";
+    case(Races(reason), |world| {
+        let session = world.user();
+        let object = session.create(&merge(&keys::data("x"), &t![CKA_TOKEN => true]));
+        let object = object.expect("C_CreateObject");
+        thread::scope(|scope| {
+            for number in 0..16 {
+                scope.spawn(move || {
+                    let session = world.user();
+                    for round in 0..20 {
+                        let label = format!("{number} {round}");
+                        let rv = session.set(object, &t![CKA_LABEL => label.as_str()]);
+                        assert_eq!(rv, Rv::OK, "{label}");
+                    }
+                });
+            }
+        });
+    });
+}
+
+#[test]
 fn sessions_come_and_go_in_eight_threads() {
     case(Passes, |world| {
         let _keep = world.user();
