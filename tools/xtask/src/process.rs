@@ -12,7 +12,7 @@ use std::{env, io, thread};
 use crate::failure::{Failure, Result};
 
 /// What tests look for that can go on for long.
-const LONG: &str = "STRONGROOM_TESTS_LONG";
+pub(crate) const LONG: &str = "STRONGROOM_TESTS_LONG";
 /// Whether they shall.
 static GOES_ON: AtomicBool = AtomicBool::new(false);
 

@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use super::Step;
 use crate::failure::{Failure, Result};
-use crate::process::{capture, cargo, nightly, program, run_and_quote as run, succeeds, tool};
+use crate::process::{
+    LONG as FOR_LONG, capture, cargo, nightly, program, run_and_quote as run, succeeds, tool,
+};
 use crate::{bench, debian, demo, fuzz, image, release, sbom, tables};
 
 /// SoftHSM2's module, for comparison.
@@ -319,6 +321,8 @@ fn sanitizer() -> Result {
         .args(["--no-fail-fast", "--target", &triple, "--target-dir"])
         .arg(release::target().join("sanitizer"))
         .args(packages)
+        // Another damaged byte, or another kill, is no other meeting of threads.
+        .env_remove(FOR_LONG)
         .env("RUSTFLAGS", "-Zsanitizer=thread --cfg=rustix_use_libc"))
 }
 
