@@ -97,6 +97,7 @@ pub static SEPARATION: &[&SeparationRule] = &[
     &WRAPPED_WHOLE,
     &UNWRAPPED,
     &TRUSTED,
+    &TRUST_FIXED,
     &DERIVED,
     &UNDIVIDED,
     &DIGESTED,
@@ -382,6 +383,22 @@ static TRUSTED: SeparationRule = SeparationRule {
     },
 };
 
+static TRUST_FIXED: SeparationRule = SeparationRule {
+    rule: "whether a secret key is trusted is said by the security officer who makes it, and neither a \
+           change nor a copy says otherwise",
+    reason: "a copy that is not trusted, or was made before the key was, unwraps what the key wrapped as a \
+             key that leaves with any",
+    policies: STRICT,
+    tests: &["separation::trusted_keys", "separation::a_copy_that_is_not_trusted"],
+    check: |act| match act {
+        Act::Change { before, after } => {
+            let same = before.is(attribute::TRUSTED) == after.is(attribute::TRUSTED);
+            if is_own(after) && !same { Err(Error::AttributeReadOnly) } else { Ok(()) }
+        }
+        _ => Ok(()),
+    },
+};
+
 static DERIVED: SeparationRule = SeparationRule {
     rule: "what is derived of a sensitive key is a sensitive key of at least 14 bytes, or a public key; no \
            bytes are told",
@@ -442,14 +459,18 @@ static ONE_TIME: SeparationRule = SeparationRule {
 const POLY1305: KeyType = KeyType(ck!(CKK_POLY1305));
 
 static BOUND: SeparationRule = SeparationRule {
-    rule: "a sensitive key that wants a PIN for each use, or names the mechanisms it is for, is not wrapped",
+    rule: "a sensitive key that wants a PIN for each use, names the mechanisms it is for, or has a template \
+           for the keys that come of it, is not wrapped",
     reason: "it would come back without that",
     policies: STRICT,
     tests: &["separation::keys_that_are_bound"],
     check: |act| match act {
         Act::Wrap { key, .. } if key.is(attribute::SENSITIVE) => {
             let named = key.get(attribute::ALLOWED_MECHANISMS).is_some_and(|list| !list.is_empty());
-            match named || key.is(attribute::ALWAYS_AUTHENTICATE) {
+            let demands = |template: &Attribute<kind::Attributes>| {
+                key.get(*template).is_some_and(|demanded| !demanded.is_empty())
+            };
+            match named || key.is(attribute::ALWAYS_AUTHENTICATE) || DEMANDING.iter().any(demands) {
                 true => Err(Error::KeyNotWrappable),
                 false => Ok(()),
             }
@@ -477,6 +498,14 @@ const USES: &[Flag] = &[
 
 /// Uses that exclude all others, but for those beside which they stand.
 const ALONE: &[&[Flag]] = &[&[attribute::WRAP, attribute::UNWRAP], &[attribute::DECAPSULATE]];
+
+/// The templates by which a key demands something of those that it wraps, or that come of it.
+const DEMANDING: &[Attribute<kind::Attributes>] = &[
+    attribute::WRAP_TEMPLATE,
+    attribute::UNWRAP_TEMPLATE,
+    attribute::DERIVE_TEMPLATE,
+    attribute::DECAPSULATE_TEMPLATE,
+];
 
 /// The shortest key that nobody finds by trying, in bytes.
 const SHORTEST: usize = 14;

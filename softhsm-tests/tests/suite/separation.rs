@@ -511,35 +511,43 @@ fn unwrapping_lowers_nothing() {
     });
 }
 
+/// A template that the security officer can make a wrapping key of.
+fn of_the_officer(label: &str, trusted: bool) -> Vec<Attribute> {
+    t![
+        CKA_TOKEN => true, CKA_PRIVATE => false, CKA_LABEL => label, CKA_TRUSTED => trusted,
+        CKA_WRAP => true, CKA_UNWRAP => true,
+    ]
+}
+
+/// A sensitive key that leaves under trusted ones alone.
+fn kept(session: &Session<'_>) -> CK_OBJECT_HANDLE {
+    let template = t![
+        CKA_VALUE_LEN => 32_u64, CKA_EXTRACTABLE => true, CKA_ENCRYPT => true,
+        CKA_WRAP_WITH_TRUSTED => true,
+    ];
+    session.generate(CKM_AES_KEY_GEN, &template).expect("a key for trusted ones")
+}
+
+/// Logs in somebody else.
+fn becomes(session: &Session<'_>, user: CK_USER_TYPE, pin: &str) {
+    assert_eq!(session.logout(), Rv::OK);
+    assert_eq!(session.login(user, pin), Rv::OK);
+}
+
 #[test]
 fn trusted_keys() {
     case(Fails(NONE), |world| {
         let session = strict(world);
-        let trusted = |label: &str| {
-            t![
-                CKA_TOKEN => true, CKA_PRIVATE => false, CKA_LABEL => label,
-                CKA_WRAP => true, CKA_UNWRAP => true,
-            ]
-        };
-        let drawn = merge(&trusted("drawn"), &t![CKA_VALUE_LEN => 32_u64]);
+        becomes(&session, CKU_SO, SO_PIN);
+        let drawn = merge(&of_the_officer("drawn", true), &t![CKA_VALUE_LEN => 32_u64]);
         session.generate(CKM_AES_KEY_GEN, &drawn).expect("a wrapping key");
-        let brought = back_as(CKK_AES, &merge(&trusted("brought"), &t![CKA_VALUE => &[1; 32]]));
-        session.create(&brought).expect("a key from outside");
-        assert_eq!(session.logout(), Rv::OK);
-        assert_eq!(session.login(CKU_SO, SO_PIN), Rv::OK);
+        let known = merge(&of_the_officer("brought", true), &t![CKA_VALUE => &[1; 32]]);
+        session.create(&back_as(CKK_AES, &known)).expect("a key from outside");
+        becomes(&session, CKU_USER, USER_PIN);
         let named = |label: &str| session.find(&t![CKA_LABEL => label])[0];
-        for label in ["drawn", "brought"] {
-            assert_eq!(session.set(named(label), &t![CKA_TRUSTED => true]), Rv::OK);
-        }
-        assert_eq!(session.logout(), Rv::OK);
-        assert_eq!(session.login(CKU_USER, USER_PIN), Rv::OK);
         let (drawn, brought, other) = (named("drawn"), named("brought"), wrapping_key(&session));
 
-        let kept = t![
-            CKA_VALUE_LEN => 32_u64, CKA_EXTRACTABLE => true, CKA_ENCRYPT => true,
-            CKA_WRAP_WITH_TRUSTED => true,
-        ];
-        let kept = session.generate(CKM_AES_KEY_GEN, &kept).expect("a key for trusted ones");
+        let kept = kept(&session);
         let no = Rv(CKR_KEY_NOT_WRAPPABLE);
         assert_eq!(rv(session.wrap(CKM_AES_KEY_WRAP, other, kept)), no, "it is not trusted");
         assert_eq!(rv(session.wrap(CKM_AES_KEY_WRAP, brought, kept)), no, "it is known");
@@ -557,6 +565,44 @@ fn trusted_keys() {
         assert_eq!(rv(session.copy(back, &lower)), Rv(CKR_ATTRIBUTE_READ_ONLY));
         assert_eq!(rv(session.wrap(CKM_AES_KEY_WRAP, other, back)), no);
         session.wrap(CKM_AES_KEY_WRAP, drawn, back).expect("C_WrapKey");
+    });
+}
+
+/// What is not trusted, and has the value of a key that is, unwraps what that wrapped as anything.
+#[test]
+fn a_copy_that_is_not_trusted() {
+    case(Fails(NONE), |world| {
+        let session = strict(world);
+        becomes(&session, CKU_SO, SO_PIN);
+        for (label, trusted) in [("trusted", true), ("plain", false)] {
+            let template = merge(&of_the_officer(label, trusted), &t![CKA_VALUE_LEN => 32_u64]);
+            session.generate(CKM_AES_KEY_GEN, &template).expect("a wrapping key");
+        }
+        becomes(&session, CKU_USER, USER_PIN);
+        let named = |label: &str| session.find(&t![CKA_LABEL => label])[0];
+        let (with, plain) = (named("trusted"), named("plain"));
+        let copy = session.copy(plain, &t![CKA_TOKEN => false]).expect("a copy made before");
+        let wrapped = session.wrap(CKM_AES_KEY_WRAP, with, kept(&session)).expect("C_WrapKey");
+        let no = Rv(CKR_ATTRIBUTE_READ_ONLY);
+        let less = t![CKA_TRUSTED => false];
+        assert_eq!(rv(session.copy(with, &less)), no, "a copy");
+        assert_eq!(session.set(with, &less), no.0, "the key itself");
+        let twin = session.copy(with, &t![CKA_TOKEN => false]).expect("a copy");
+        assert_eq!(session.flag(twin, CKA_TRUSTED), Ok(true));
+        let lower = back_as(CKK_AES, &t![CKA_WRAP_WITH_TRUSTED => false]);
+        let back = session.unwrap(CKM_AES_KEY_WRAP, twin, &wrapped, &lower);
+        assert_eq!(rv(back), Rv(CKR_TEMPLATE_INCONSISTENT));
+        assert_eq!(session.flag(copy, CKA_TRUSTED), Ok(false));
+        becomes(&session, CKU_SO, SO_PIN);
+        let more = t![CKA_TRUSTED => true];
+        assert_eq!(session.set(named("plain"), &more), no.0, "what has a copy already");
+        assert_eq!(session.set(named("trusted"), &less), no.0, "nor does the officer");
+        let public = t![
+            CKA_CLASS => CKO_CERTIFICATE, CKA_CERTIFICATE_TYPE => CKC_X_509, CKA_TOKEN => true,
+            CKA_SUBJECT => b"a", CKA_VALUE => include_bytes!("certificate.der"),
+        ];
+        let certificate = session.create(&public).expect("a certificate");
+        assert_eq!(session.set(certificate, &more), Rv::OK, "what wraps nothing");
     });
 }
 
@@ -733,6 +779,13 @@ fn keys_that_are_bound() {
         let pair = session.pair(CKM_EC_KEY_PAIR_GEN, &public, &always);
         let (_, private) = pair.expect("a pair");
         assert_eq!(rv(session.wrap(CKM_AES_KEY_WRAP_KWP, with, private)), no, "a PIN for each use");
+        let heirs = t![CKA_SIGN => false];
+        for (demanded, expected) in [(heirs, no), (vec![], Rv::OK)] {
+            let template = t![CKA_EXTRACTABLE => true, CKA_DERIVE_TEMPLATE => demanded];
+            let (_, private) = keys::ec_with(&session, keys::P256, &template);
+            let wrapped = session.wrap(CKM_AES_KEY_WRAP_KWP, with, private);
+            assert_eq!(rv(wrapped), expected, "what comes of it is bound");
+        }
     });
 }
 
