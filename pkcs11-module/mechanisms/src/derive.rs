@@ -135,6 +135,9 @@ pub fn is_open(key: &Attributes) -> bool {
     !key.is(attribute::SENSITIVE) && key.is(attribute::EXTRACTABLE)
 }
 
+/// The least number of bytes that nobody guesses.
+pub(crate) const LEAST: usize = 14;
+
 /// Refuses to make so few bytes of a key that may not be read into another key that they can be
 /// found by trying: by its digest, by what it signs or encrypts. A key that was not made here may
 /// consist of bytes that the caller knows, all but a few, so it is not cut at all.
@@ -143,8 +146,6 @@ pub fn is_open(key: &Attributes) -> bool {
 ///
 /// [`Error::KeySizeRange`].
 pub(crate) fn piece(key: &Attributes, bytes: usize) -> Result<()> {
-    /// The least number of bytes that nobody guesses.
-    const LEAST: usize = 14;
     let whole = value_of(key)?.len();
     let enough = bytes >= LEAST && key.is(attribute::LOCAL);
     if is_open(key) || bytes == 0 || bytes >= whole || enough {

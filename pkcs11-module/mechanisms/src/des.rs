@@ -94,7 +94,7 @@ macro_rules! key_types {
                 name: stringify!($ckk),
                 secret: Some(RULES),
                 lengths: &[$len],
-                derived: with_odd_parity,
+                derived: Some(with_odd_parity),
                 complete: |key| {
                     Kind { takes: |len| len == $len, check_value }.check(key).map(drop)
                 },

@@ -32,7 +32,7 @@ pub struct KeyTypeRow {
     pub parameters: Option<&'static [Rule]>,
     /// Makes of bits that were derived the value of a key: where some of them must be in a certain
     /// way, such as the parity of DES.
-    pub derived: fn(&mut [u8]),
+    pub derived: Option<fn(&mut [u8])>,
     /// Checks the attributes of a new key against each other and adds those that follow from them:
     /// `CKA_MODULUS_BITS`, `CKA_PUBLIC_KEY_INFO`, `CKA_VALUE_LEN`, a normal form of
     /// `CKA_EC_PARAMS` and `CKA_EC_POINT`. Runs once, when a key is created, generated, unwrapped
@@ -65,7 +65,7 @@ impl KeyTypeRow {
         private: None,
         secret: None,
         parameters: None,
-        derived: |_| {},
+        derived: None,
         complete: |_| Ok(()),
         parse: |_| Err(Error::GeneralError),
         to_pkcs8: None,

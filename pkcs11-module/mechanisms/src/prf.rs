@@ -38,6 +38,11 @@ impl Prf {
         Ok(Self { key: Keyed::Cmac(key), len: DES_BLOCK })
     }
 
+    /// Whether who has the key can turn it round, and tell what went in from what came out.
+    pub(crate) fn turns_round(&self) -> bool {
+        matches!(self.key, Keyed::Cmac(_))
+    }
+
     /// The length of what it gives in bytes.
     pub(crate) fn len(&self) -> usize {
         self.len

@@ -8,7 +8,7 @@ use strongroom_types::{
     Attributes, Bytes, Error, Field, Layout, MechanismType, Param, Params, Result, ck, mechanism,
 };
 
-use crate::derive::{Computed, Several, value_of};
+use crate::derive::{Computed, LEAST, Several, is_open, value_of};
 use crate::failure::param;
 use crate::prf::Prf;
 use crate::{Derivation, Gives, Heritage, Inputs, Makes, Mechanism, cost, des, hash, secret};
@@ -187,6 +187,11 @@ fn compute(mode: Mode, inputs: &Inputs<'_>, lens: &[Option<usize>]) -> Result<Co
     }
     let segments: usize = lens.iter().map(|len| len.div_ceil(prf.len())).sum();
     let length = Length { keys: lens.iter().sum(), segments: segments * prf.len() };
+    let other = |key| {
+        let other = (inputs.other)(key)?;
+        shows_nothing(&prf, &other, &lens).map(|()| other)
+    };
+    let inputs = &Inputs { other: &other, ..*inputs };
     let pieces = data.iter().map(|piece| Piece::read(piece, &length, inputs));
     let pieces = pieces.collect::<Result<Vec<_>>>()?;
     let fixed = pieces.iter().map(|piece| match piece {
@@ -198,6 +203,17 @@ fn compute(mode: Mode, inputs: &Inputs<'_>, lens: &[Option<usize>]) -> Result<Co
     let values = lens.iter().map(|len| stream.key(*len)).collect::<Result<Vec<_>>>()?;
     let gives = (1..values.len()).map(Gives::Key).collect();
     Ok((values, gives))
+}
+
+/// Whether nobody reads a key that goes into the pseudorandom function off the keys that come of it. The caller may
+/// know the base key: then CMAC turns round, and of an output that is cut each next byte is found by 256 tries.
+fn shows_nothing(prf: &Prf, key: &Attributes, lens: &[usize]) -> Result<()> {
+    let whole = prf.len() >= LEAST && lens.iter().all(|len| len.is_multiple_of(prf.len()));
+    match is_open(key) || !prf.turns_round() || whole {
+        true => Ok(()),
+        false => Err(Error::KeySizeRange
+            .since("a key that may not be read goes into CMAC, whose output is cut or short")),
+    }
 }
 
 /// Why there is no pseudorandom function.

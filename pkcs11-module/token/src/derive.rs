@@ -3,7 +3,9 @@
 use std::cell::RefCell;
 use std::sync::Arc;
 
-use strongroom_mechanisms::{BLOCK, Derivation, Gives, Heritage, Inputs, Makes, Mechanism};
+use strongroom_mechanisms::{
+    BLOCK, Derivation, Gives, Heritage, Inputs, KeyTypeRow, Makes, Mechanism, is_open,
+};
 use strongroom_types::{
     Attributes, Class, Derived, Error, KeyType, MechanismCall, ObjectHandle, Placed, Result,
     attribute,
@@ -124,6 +126,7 @@ impl Application {
             never_extractable: false,
             of_sensitive: false,
             of_pieces: false,
+            of_bits: false,
         };
         let author = self.author(session)?;
         let mut draft = Draft::new(template, origin, Some(class), key_type, author)?;
@@ -189,8 +192,8 @@ fn compute(derivation: &Derivation, inputs: &Inputs<'_>, heirs: &mut [Heir]) -> 
         return Err(Error::GeneralError);
     }
     for (heir, mut value) in heirs.iter_mut().zip(values) {
-        if let Some(key_type) = heir.draft.attributes.get(attribute::KEY_TYPE) {
-            (strongroom_mechanisms::key_type(KeyType(key_type))?.derived)(&mut value);
+        if let Some(settle) = heir.key_type()?.and_then(|row| row.derived) {
+            settle(&mut value);
         }
         heir.draft.attributes.set(attribute::VALUE, value);
     }
@@ -247,6 +250,12 @@ impl Ancestry<'_> {
 }
 
 impl Heir {
+    /// What is known of keys of its type, if it is a key.
+    fn key_type(&self) -> Result<Option<&'static KeyTypeRow>> {
+        let key_type = self.draft.attributes.get(attribute::KEY_TYPE).map(KeyType);
+        key_type.map(strongroom_mechanisms::key_type).transpose()
+    }
+
     /// The whole object.
     fn finish(mut self, heritage: Heritage, ancestry: &Ancestry<'_>) -> Result<Attributes> {
         for other in ancestry.others {
@@ -255,12 +264,14 @@ impl Heir {
         if self.draft.attributes.get(attribute::CLASS).map(Class) == Some(Class::SECRET_KEY) {
             protect(&mut self.draft.attributes, heritage, ancestry);
         }
+        let loses_bits = self.key_type()?.is_some_and(|row| row.derived.is_some());
         self.draft.origin = Origin::Derive {
             always_sensitive: ancestry.all(|key| key.is(attribute::ALWAYS_SENSITIVE)),
             never_extractable: ancestry.all(|key| key.is(attribute::NEVER_EXTRACTABLE)),
             of_sensitive: !ancestry.all(|key| !key.is(attribute::SENSITIVE)),
             of_pieces: ancestry.shows_base(heritage)
                 && !ancestry.all(|key| !key.is(attribute::SENSITIVE)),
+            of_bits: loses_bits && !ancestry.shown(heritage, is_open),
         };
         self.draft.finish_or(match self.len {
             // The natural length of the secret does not suit the key type: say which to take.

@@ -84,6 +84,7 @@ pub static SEPARATION: &[&SeparationRule] = &[
     &NOTHING_HALF,
     &NOTHING_TOLD,
     &PIECES,
+    &PARITY,
     &HERITAGE,
     &LOGOUT,
     &WHOLE_SECRETS,
@@ -169,11 +170,31 @@ static NOTHING_TOLD: SeparationRule = SeparationRule {
 };
 
 static PIECES: SeparationRule = SeparationRule {
-    rule: "a piece of a sensitive key has at least 14 bytes, and the key was generated here",
-    reason: "a piece of one byte is found by 256 tries, and then the next one",
+    rule: "a piece of a sensitive key has at least 14 bytes, and the key was generated here; if it goes into \
+           CMAC, the output is not cut, and has as many",
+    reason: "a piece of one byte is found by 256 tries, and then the next one; and whoever knows the key of \
+             CMAC turns it round",
     policies: ALL,
-    tests: &["derive::pieces_of_hidden_keys", "wrap::an_unwrapped_key_is_not_cut"],
+    tests: &[
+        "derive::pieces_of_hidden_keys",
+        "derive::hidden_keys_under_cmac",
+        "wrap::an_unwrapped_key_is_not_cut",
+    ],
     check: IN_ITS_PLACE,
+};
+
+static PARITY: SeparationRule = SeparationRule {
+    rule: "no DES key is made of a sensitive key that may be read off it",
+    reason: "it has all bits but those of the parity, which are then found by trying; and of a key that is \
+             turned by one bit others are missing",
+    policies: NOT_COMPATIBLE,
+    tests: &["derive::bits_of_hidden_keys"],
+    check: |act| match act {
+        Act::Make { origin: Origin::Derive { of_bits: true, .. }, .. } => {
+            Err(Error::KeyFunctionNotPermitted)
+        }
+        _ => Ok(()),
+    },
 };
 
 static HERITAGE: SeparationRule = SeparationRule {

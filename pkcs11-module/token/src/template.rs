@@ -30,6 +30,8 @@ pub(crate) enum Origin {
         of_sensitive: bool,
         /// Whether the bytes of a base key that is sensitive may be read off what comes of it.
         of_pieces: bool,
+        /// Whether it is made of some bits alone of a key that may not be read, and may be read off it.
+        of_bits: bool,
     },
     /// Moved here from another token, which says itself where the key comes from.
     Elsewhere,

@@ -119,6 +119,74 @@ fn pieces_of_hidden_keys() {
     });
 }
 
+/// Whoever knows the key of CMAC turns it round, if he finds what it gives byte by byte.
+#[test]
+fn hidden_keys_under_cmac() {
+    case(NO_MECHANISM, |world| {
+        let session = world.user();
+        let known = session.create(&keys::secret(CKK_AES, &[1; 16])).expect("a key that he knows");
+        let hidden = merge(&keys::secret(CKK_AES, &[7; 16]), &t![CKA_SENSITIVE => true]);
+        let hidden = session.create(&hidden).expect("a key");
+        let open = session.create(&keys::secret(CKK_AES, &[8; 16])).expect("a key");
+        let ulong = size_of::<CK_ULONG>() as CK_ULONG;
+        let format = [Word::Number(0), Word::Number(32)];
+        let derive = |prf, key, len: u64| {
+            let handle = [Word::Number(key)];
+            let data = [
+                Word::Number(CK_SP800_108_ITERATION_VARIABLE),
+                Word::Structure(&format),
+                Word::Number(2 * ulong),
+                Word::Number(CK_SP800_108_KEY_HANDLE),
+                Word::Structure(&handle),
+                Word::Number(ulong),
+            ];
+            let params = [
+                Word::Number(prf),
+                Word::Number(2),
+                Word::Structure(&data),
+                Word::Number(0),
+                Word::Number(0),
+            ];
+            let template = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => len]);
+            session.derive(words(CKM_SP800_108_COUNTER_KDF, &params), known, &template)
+        };
+        for len in [1, 15, 17, 31] {
+            let cut = derive(CKM_AES_CMAC, hidden, len);
+            assert_eq!(cut, Err(Rv(CKR_KEY_SIZE_RANGE)), "{len} bytes");
+            derive(CKM_AES_CMAC, open, len).expect("of what everybody knows");
+        }
+        for len in [16, 32] {
+            let made = derive(CKM_AES_CMAC, hidden, len).expect("whole outputs");
+            assert_eq!(session.flag(made, CKA_SENSITIVE), Ok(true));
+        }
+    });
+}
+
+/// DES has no use for the last bit of each byte, and a DES key that is derived loses them: they are found by
+/// trying, and so are those of the key turned by one bit.
+#[test]
+fn bits_of_hidden_keys() {
+    let data = [Word::Bytes(In::Bytes(&[0; 16]))];
+    let rows: &[(&str, SoftHsm2, Mechanism<'_>)] = &[
+        ("exclusive or", NO_MECHANISM, words(CKM_XOR_BASE_AND_DATA, &data)),
+        ("turned", NO_MECHANISM, Mechanism::with(CKM_EXTRACT_KEY_FROM_KEY, Param::Ulong(1))),
+        ("data behind it", NO_MECHANISM, words(CKM_CONCATENATE_BASE_AND_DATA, &data)),
+    ];
+    table(rows, |world, mechanism| {
+        let session = world.user();
+        for protection in [t![CKA_SENSITIVE => true], t![CKA_EXTRACTABLE => false]] {
+            let hidden = merge(&keys::secret(CKK_GENERIC_SECRET, &[7; 16]), &protection);
+            let hidden = session.create(&hidden).expect("a key");
+            let made = session.derive(*mechanism, hidden, &open_key(CKK_DES2));
+            assert_eq!(made, Err(Rv(CKR_KEY_FUNCTION_NOT_PERMITTED)));
+            let whole = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => 16_u64]);
+            session.derive(*mechanism, hidden, &whole).expect("all bits");
+        }
+        let made = session.derive(*mechanism, secret(&session, &[7; 16]), &open_key(CKK_DES2));
+        assert_eq!(value(&session, made).len(), 16, "of what everybody knows");
+    });
+}
+
 /// HMAC uses the digest of a key that is longer than a block in place of the key.
 #[test]
 fn digests_of_long_hidden_keys() {
