@@ -12,6 +12,7 @@ use strongroom_types::{
 };
 
 use crate::curve::{CURVES, Curve, Group};
+use crate::derive::LEAST;
 use crate::ec_key::SHORTEST;
 use crate::failure::{or, or_since, param};
 use crate::hash::{self, Hash};
@@ -97,6 +98,7 @@ fn unilateral(params: &Params) -> Result<(u64, &[u8])> {
 
 fn encapsulate(key: &Key, params: &Params, wanted: Option<usize>) -> Result<Encapsulated> {
     let (kdf, shared) = unilateral(params)?;
+    not_short(wanted)?;
     let (ciphertext, agreed) = ephemeral(key)?;
     Ok(Encapsulated { ciphertext, secret: secret(kdf, shared, agreed, wanted)? })
 }
@@ -104,7 +106,18 @@ fn encapsulate(key: &Key, params: &Params, wanted: Option<usize>) -> Result<Enca
 fn decapsulate(key: &Key, params: &Params, ciphertext: &[u8], lengths: &[usize]) -> Result<Bytes> {
     let (kdf, shared) = unilateral(params)?;
     let wanted = crate::key::only(lengths);
+    not_short(wanted)?;
     secret(kdf, shared, agree_with_wrapped(key, ciphertext)?, wanted)
+}
+
+/// Refuses so few bytes of a secret that they are found by trying: then one more, and so on. The ciphertext is
+/// somebody's who means the secret for the private key, whose template may want it hidden.
+fn not_short(wanted: Option<usize>) -> Result<()> {
+    match wanted {
+        Some(wanted) if wanted < LEAST => Err(Error::KeySizeRange
+            .because(|| format!("{wanted} bytes of the secret would tell it: ask for {LEAST}"))),
+        _ => Ok(()),
+    }
 }
 
 /// The public key of a pair that is made for one agreement, and the secret that it shares with a

@@ -229,6 +229,31 @@ fn what_a_template_may_ask_for() {
     });
 }
 
+/// A secret that the private key wants hidden would come out by its last byte, then by the last two, and so on.
+#[test]
+fn a_short_end_of_a_shared_secret() {
+    let rows: &[(&str, _, (fn(&Session<'_>) -> Pair, CK_EC_KDF_TYPE))] = &[
+        ("P-256", Fails(OLD), (p256, CKD_NULL)),
+        ("P-256 with a KDF", Fails(OLD), (p256, CKD_SHA256_KDF)),
+        ("X25519", Fails(OLD), (x25519, CKD_NULL)),
+        ("X25519 with a KDF", Fails(OLD), (x25519, CKD_SHA512_KDF_SP800)),
+    ];
+    table(rows, |world, (pair, kdf)| {
+        let session = world.user();
+        let (public, private) = pair(&session);
+        let mechanism = ecdh(CKM_ECDH1_DERIVE, *kdf, In::NONE);
+        let (ciphertext, _) = encapsulate(&session, &mechanism, public, &secret(32)).expect("one");
+        for (len, expected) in
+            [(1, Err(Rv(CKR_KEY_SIZE_RANGE))), (13, Err(Rv(CKR_KEY_SIZE_RANGE))), (14, Ok(()))]
+        {
+            let made = encapsulate(&session, &mechanism, public, &secret(len)).map(drop);
+            assert_eq!(made, expected, "C_EncapsulateKey, {len} bytes");
+            let found = decapsulate(&session, &mechanism, private, &secret(len), &ciphertext);
+            assert_eq!(found.map(drop), expected, "C_DecapsulateKey, {len} bytes");
+        }
+    });
+}
+
 #[test]
 fn the_flags_of_the_mechanisms() {
     let both = CKF_ENCAPSULATE | CKF_DECAPSULATE;
