@@ -136,7 +136,7 @@ pub fn is_open(key: &Attributes) -> bool {
 }
 
 /// The least number of bytes that nobody guesses.
-pub(crate) const LEAST: usize = 14;
+pub const LEAST: usize = 14;
 
 /// Refuses to make so few bytes of a key that may not be read into another key that they can be
 /// found by trying: by its digest, by what it signs or encrypts. A key that was not made here may

@@ -80,7 +80,9 @@ mod transport;
 mod whole;
 
 pub use cost::MOST_ROUNDS;
-pub use derive::{BLOCK, Computed, Derivation, Gives, Heritage, Inputs, Makes, Several, is_open};
+pub use derive::{
+    BLOCK, Computed, Derivation, Gives, Heritage, Inputs, LEAST, Makes, Several, is_open,
+};
 pub use key::{Key, KeyTypeRow, Parsed};
 pub use message::{Aead, Messages, Sealed, Terms};
 pub use operation::{Cipher, Digest, Prehash, Recover, Sign, Verify};

@@ -1,10 +1,10 @@
 //! Key management (5.18): generating, wrapping, unwrapping and deriving keys.
 
 use strongroom_functions::MessageOutput;
-use strongroom_mechanisms::{Key, Mechanism, Sealed};
+use strongroom_mechanisms::{Key, LEAST, Mechanism, Sealed};
 use strongroom_types::{
-    Attributes, Bytes, Class, Error, KeyType, MechanismCall, ObjectHandle, Output, Params, Result,
-    Room, attribute,
+    Attributes, Bytes, Class, Error, KeyType, MechanismCall, MechanismType, ObjectHandle, Output,
+    Params, Result, Room, attribute, mechanism,
 };
 use x509_cert::der::asn1::AnyRef;
 use x509_cert::der::{Decode, Reader, SliceReader};
@@ -221,6 +221,7 @@ impl Application {
         demand(&mut draft, &object, attribute::UNWRAP_TEMPLATE)?;
         // Some clients name the length of a secret key, which it then must have.
         let len = value_len(&mut draft.attributes)?;
+        let cipher = WITHOUT_PADDING.iter().find(|(id, _)| *id == mechanism.id);
         let class = draft.attributes.need(attribute::CLASS).map(Class)?;
         self.may_keep(session, &draft.attributes, class)?;
         let lengths = lengths(&draft.attributes, len)?;
@@ -229,10 +230,21 @@ impl Application {
             Error::EncryptedDataLenRange | Error::DataLenRange => Error::WrappedKeyLenRange,
             error => error,
         })?;
-        fill(&mut draft.attributes, class, bytes, len)?;
+        fill(&mut draft.attributes, class, bytes, len, cipher.map_or(0, |(_, block)| block - 1))?;
         self.keep(session, vec![draft.finish_or(Error::WrappedKeyInvalid)?]).and_then(one)
     }
 }
+
+/// The ciphers that wrap without padding, and their blocks in bytes. Other tokens fill the last block of a key with
+/// zeros, which the standard has cut off, as far as the template says the length of the key, or its type has but one.
+const WITHOUT_PADDING: [(MechanismType, usize); 6] = [
+    (mechanism!(CKM_AES_ECB).0, BLOCK),
+    (mechanism!(CKM_AES_CBC).0, BLOCK),
+    (mechanism!(CKM_DES_ECB).0, 8),
+    (mechanism!(CKM_DES_CBC).0, 8),
+    (mechanism!(CKM_DES3_ECB).0, 8),
+    (mechanism!(CKM_DES3_CBC).0, 8),
+];
 
 /// What came of wrapping, if there is room for it.
 fn fitting(sealed: Sealed, room: Room) -> MessageOutput {
@@ -361,21 +373,17 @@ fn without_blanks(bytes: &[u8]) -> &[u8] {
     }
 }
 
-/// Sets the attributes of an unwrapped key from its bytes.
-fn fill(key: &mut Attributes, class: Class, mut bytes: Bytes, len: Option<usize>) -> Result<()> {
+/// Sets the attributes of an unwrapped key from its bytes, behind which there are at most so many blanks.
+fn fill(
+    key: &mut Attributes,
+    class: Class,
+    mut bytes: Bytes,
+    len: Option<usize>,
+    blanks: usize,
+) -> Result<()> {
     match class {
         Class::SECRET_KEY => {
-            if let Some(len) = len {
-                // Whoever could cut a key as he likes would learn it byte by byte. Only a cipher
-                // without padding leaves blanks to cut: zeros, less than a block of them.
-                let other =
-                    || Error::TemplateInconsistent.since("CKA_VALUE_LEN is not what was wrapped");
-                let blanks = bytes.get(len..).ok_or_else(other)?;
-                if blanks.len() >= BLOCK || blanks.iter().any(|byte| *byte != 0) {
-                    return Err(other());
-                }
-                bytes.truncate(len);
-            }
+            cut(key, &mut bytes, len, blanks)?;
             key.set(attribute::VALUE, bytes);
             Ok(())
         }
@@ -387,5 +395,24 @@ fn fill(key: &mut Attributes, class: Class, mut bytes: Bytes, len: Option<usize>
             row.from_pkcs8.ok_or_else(unable)?(without_blanks(&bytes), key)
         }
         _ => Err(Error::TemplateInconsistent.since("CKA_CLASS is none that is unwrapped")),
+    }
+}
+
+/// Cuts off what may be blanks. Nobody looks whether they are: the answer would tell a byte of the key. And of a key
+/// that may not be read there stays what nobody finds by trying.
+fn cut(key: &Attributes, bytes: &mut Bytes, len: Option<usize>, blanks: usize) -> Result<()> {
+    let key_type = strongroom_mechanisms::key_type(KeyType(key.need(attribute::KEY_TYPE)?))?;
+    let Some(len) = len.or_else(|| key_type.value_len().filter(|_| blanks > 0)) else {
+        return Ok(());
+    };
+    let surplus = bytes.len().checked_sub(len).filter(|surplus| *surplus <= blanks);
+    let open = key.get(attribute::SENSITIVE) == Some(false) && key.is(attribute::EXTRACTABLE);
+    match surplus {
+        Some(0) => Ok(()),
+        Some(_) if open || len >= LEAST => {
+            bytes.truncate(len);
+            Ok(())
+        }
+        _ => Err(Error::TemplateInconsistent.since("CKA_VALUE_LEN is not what was wrapped")),
     }
 }

@@ -10,7 +10,7 @@
 //! function; its row says that it is there, and how it is tested. `CONFORMANCE.md` has the table.
 
 use strongroom_keystore::KeyPolicy;
-use strongroom_mechanisms::{Mechanism, Policy};
+use strongroom_mechanisms::{LEAST, Mechanism, Policy};
 use strongroom_types::rule::Default;
 use strongroom_types::{
     Attribute, Attributes, Class, Error, KeyType, MechanismType, Params, Result, attribute,
@@ -165,6 +165,7 @@ static NOTHING_TOLD: SeparationRule = SeparationRule {
         "digest::the_digest_of_an_hmac_key_that_may_not_leave",
         "check_values::what_was_given_up_is_not_tried_out",
         "wrap::a_length_in_the_template_of_an_unwrapped_key",
+        "wrap::blanks_behind_an_unwrapped_key",
     ],
     check: IN_ITS_PLACE,
 };
@@ -532,9 +533,6 @@ const DEMANDING: &[Attribute<kind::Attributes>] = &[
     attribute::DECAPSULATE_TEMPLATE,
 ];
 
-/// The shortest key that nobody finds by trying, in bytes.
-const SHORTEST: usize = 14;
-
 /// Fills in what a template does not name, as the rules want it. What is left has the usual default.
 pub(crate) fn fill_in(policy: KeyPolicy, key: &mut Attributes, rules: Rules, origin: Origin) {
     if policy != KeyPolicy::Strict || !is_own(key) {
@@ -630,7 +628,7 @@ fn drawn_here(key: &Attributes) -> bool {
 /// Whether a secret key can be found by trying.
 fn is_short(key: &Attributes) -> bool {
     let value = key.get(attribute::VALUE).filter(|_| class(key) == Some(Class::SECRET_KEY));
-    value.is_some_and(|value| value.len() < SHORTEST)
+    value.is_some_and(|value| value.len() < LEAST)
 }
 
 #[cfg(test)]

@@ -636,12 +636,61 @@ fn an_unwrapped_key_is_not_cut() {
     case(Fails("CKR_ATTRIBUTE_READ_ONLY (pkcs11-tool sends one)"), |world| {
         let session = world.user();
         let wrapping = aes(&session, &[1; 32]);
-        let wrapped =
-            session.wrap(CKM_AES_KEY_WRAP, wrapping, aes(&session, &[2; 32])).expect("C_WrapKey");
-        for len in [1_u64, 31, 33] {
-            let template = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => len]);
-            let answer = session.unwrap(CKM_AES_KEY_WRAP, wrapping, &wrapped, &template);
-            assert_eq!(answer, Err(Rv(CKR_TEMPLATE_INCONSISTENT)), "{len} bytes");
+        for end in [2, 0] {
+            let value = [[2; 31].as_slice(), &[end]].concat();
+            let wrapped = session.wrap(CKM_AES_KEY_WRAP, wrapping, aes(&session, &value));
+            let wrapped = wrapped.expect("C_WrapKey");
+            for len in [1_u64, 31, 33] {
+                let template = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => len]);
+                let answer = session.unwrap(CKM_AES_KEY_WRAP, wrapping, &wrapped, &template);
+                assert_eq!(answer, Err(Rv(CKR_TEMPLATE_INCONSISTENT)), "{len} bytes, end {end}");
+            }
+        }
+    });
+}
+
+/// Another token fills the last block of a key with zeros, and says its length. Whether they are zeros is not told:
+/// it would tell each byte of a key, whose IV the caller may choose.
+#[test]
+fn blanks_behind_an_unwrapped_key() {
+    case(Fails("CKR_ATTRIBUTE_READ_ONLY (pkcs11-tool sends one)"), |world| {
+        let session = world.user();
+        let wrapping = aes(&session, &[1; 32]);
+        let cbc = Mechanism::iv(CKM_AES_CBC, &[3; 16]);
+        let filled = |len: usize, blank: u8| {
+            let value = [vec![2; len], vec![blank; len.next_multiple_of(16) - len]].concat();
+            session.encrypt(cbc, wrapping, &value[..]).expect("C_Encrypt")
+        };
+        let unwrap = |wrapped: &[u8], kind, len: Option<u64>, hidden: bool| {
+            let mut template = open_key(kind);
+            if hidden {
+                template = merge(&template, &t![CKA_SENSITIVE => true]);
+            }
+            if let Some(len) = len {
+                template = merge(&template, &t![CKA_VALUE_LEN => len]);
+            }
+            session.unwrap(cbc, wrapping, wrapped, &template)
+        };
+        let no = Err(Rv(CKR_TEMPLATE_INCONSISTENT));
+        for blank in [0, 9] {
+            let key = unwrap(&filled(20, blank), CKK_GENERIC_SECRET, Some(20), false);
+            assert_eq!(session.get(key.expect("20 bytes"), CKA_VALUE), Ok(vec![2; 20]));
+            unwrap(&filled(20, blank), CKK_GENERIC_SECRET, Some(20), true).expect("a hidden key");
+            let key = unwrap(&filled(24, blank), CKK_DES3, None, false).expect("its type says it");
+            assert_eq!(session.get(key, CKA_VALUE), Ok(vec![2; 24]));
+            assert_eq!(unwrap(&filled(16, blank), CKK_GENERIC_SECRET, Some(33), true), no);
+            assert_eq!(
+                unwrap(&filled(20, blank), CKK_GENERIC_SECRET, Some(16), true),
+                no,
+                "a block"
+            );
+            for len in [1, 13] {
+                let wrapped = filled(usize::try_from(len).unwrap(), blank);
+                let short = unwrap(&wrapped, CKK_GENERIC_SECRET, Some(len), true);
+                assert_eq!(short, no, "{len} bytes of a hidden key are found by trying");
+            }
+            let open = unwrap(&filled(10, blank), CKK_GENERIC_SECRET, Some(10), false);
+            assert_eq!(session.get(open.expect("an open key"), CKA_VALUE), Ok(vec![2; 10]));
         }
     });
 }
