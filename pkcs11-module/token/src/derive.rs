@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use strongroom_mechanisms::{
-    BLOCK, Derivation, Gives, Heritage, Inputs, KeyTypeRow, Makes, Mechanism, is_open,
+    BLOCK, Derivation, Gives, Heritage, Inputs, KeyTypeRow, Makes, Mechanism,
 };
 use strongroom_types::{
     Attributes, Class, Derived, Error, KeyType, MechanismCall, ObjectHandle, Placed, Result,
@@ -16,7 +16,7 @@ use crate::crypto::{Chosen, KEY, able};
 use crate::keys::{demand, imply_kind, value_len};
 use crate::object::Object;
 use crate::operation::{Kind, authorize};
-use crate::separation::{Act, judge};
+use crate::separation::{Act, is_hidden, judge};
 use crate::session::Session;
 use crate::template::{Draft, Origin};
 
@@ -124,7 +124,7 @@ impl Application {
         let origin = Origin::Derive {
             always_sensitive: false,
             never_extractable: false,
-            of_sensitive: false,
+            of_hidden: false,
             of_pieces: false,
             of_bits: false,
         };
@@ -265,13 +265,13 @@ impl Heir {
             protect(&mut self.draft.attributes, heritage, ancestry);
         }
         let loses_bits = self.key_type()?.is_some_and(|row| row.derived.is_some());
+        let of_hidden = !ancestry.all(|key| !is_hidden(key));
         self.draft.origin = Origin::Derive {
             always_sensitive: ancestry.all(|key| key.is(attribute::ALWAYS_SENSITIVE)),
             never_extractable: ancestry.all(|key| key.is(attribute::NEVER_EXTRACTABLE)),
-            of_sensitive: !ancestry.all(|key| !key.is(attribute::SENSITIVE)),
-            of_pieces: ancestry.shows_base(heritage)
-                && !ancestry.all(|key| !key.is(attribute::SENSITIVE)),
-            of_bits: loses_bits && !ancestry.shown(heritage, is_open),
+            of_hidden,
+            of_pieces: of_hidden && ancestry.shows_base(heritage),
+            of_bits: loses_bits && !ancestry.shown(heritage, |key| !is_hidden(key)),
         };
         self.draft.finish_or(match self.len {
             // The natural length of the secret does not suit the key type: say which to take.
@@ -285,6 +285,8 @@ impl Heir {
 fn protect(key: &mut Attributes, heritage: Heritage, ancestry: &Ancestry<'_>) {
     if !ancestry.shown(heritage, |key| !key.is(attribute::SENSITIVE)) {
         key.set(attribute::SENSITIVE, true);
+    }
+    if !ancestry.shown(heritage, |key| !is_hidden(key)) {
         // A check value of a short piece would tell the piece.
         key.set(attribute::CHECK_VALUE, &[][..]);
     }

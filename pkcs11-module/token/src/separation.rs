@@ -10,7 +10,7 @@
 //! function; its row says that it is there, and how it is tested. `CONFORMANCE.md` has the table.
 
 use strongroom_keystore::KeyPolicy;
-use strongroom_mechanisms::{LEAST, Mechanism, Policy};
+use strongroom_mechanisms::{LEAST, Mechanism, Policy, is_open};
 use strongroom_types::rule::Default;
 use strongroom_types::{
     Attribute, Attributes, Class, Error, KeyType, MechanismType, Params, Result, attribute,
@@ -171,7 +171,7 @@ static NOTHING_TOLD: SeparationRule = SeparationRule {
 };
 
 static PIECES: SeparationRule = SeparationRule {
-    rule: "a piece of a sensitive key has at least 14 bytes, and the key was generated here; if it goes into \
+    rule: "a piece of a hidden key has at least 14 bytes, and the key was generated here; if it goes into \
            CMAC, the output is not cut, and has as many",
     reason: "a piece of one byte is found by 256 tries, and then the next one; and whoever knows the key of \
              CMAC turns it round",
@@ -185,7 +185,7 @@ static PIECES: SeparationRule = SeparationRule {
 };
 
 static PARITY: SeparationRule = SeparationRule {
-    rule: "no DES key is made of a sensitive key that may be read off it",
+    rule: "no DES key is made of a hidden key that may be read off it",
     reason: "it has all bits but those of the parity, which are then found by trying; and of a key that is \
              turned by one bit others are missing",
     policies: NOT_COMPATIBLE,
@@ -281,11 +281,15 @@ static WRAPPING_HERE: SeparationRule = SeparationRule {
 };
 
 static DERIVING_ALONE: SeparationRule = SeparationRule {
-    rule: "a sensitive secret key that derives does nothing else",
+    rule: "a hidden secret key that derives does nothing else",
     reason: "CKM_AES_ECB_ENCRYPT_DATA is an encryption, HKDF a MAC: who may compute them with the key has \
              what is derived of it",
     policies: STRICT,
-    tests: &["separation::keys_of_two_uses", "separation::derivation_by_encryption"],
+    tests: &[
+        "separation::keys_of_two_uses",
+        "separation::derivation_by_encryption",
+        "separation::what_is_hidden_and_not_sensitive",
+    ],
     check: |act| match act {
         Act::Make { key, .. } | Act::Change { after: key, .. } => {
             forbidden(derives_in_secret(key) && !all_among(key, &[attribute::DERIVE]))
@@ -295,7 +299,7 @@ static DERIVING_ALONE: SeparationRule = SeparationRule {
 };
 
 static DERIVING_HERE: SeparationRule = SeparationRule {
-    rule: "a sensitive secret key that derives is not extractable, and neither unwrapped nor derived, \
+    rule: "a hidden secret key that derives is not extractable, and neither unwrapped nor derived, \
            unless the CKA_DERIVE_TEMPLATE or CKA_DECAPSULATE_TEMPLATE of the key that it comes of wants \
            CKA_DERIVE; a key with such a template is not extractable, and neither unwrapped nor derived; \
            no key becomes either of these later",
@@ -341,14 +345,14 @@ static USES_FIXED: SeparationRule = SeparationRule {
 };
 
 static WRAPPED_UNDER: SeparationRule = SeparationRule {
-    rule: "a sensitive key leaves only under a secret key that this token drew at random, and that was \
+    rule: "a hidden key leaves only under a secret key that this token drew at random, and that was \
            always sensitive and never extractable",
     reason: "whoever brings, derives or computes the wrapping key, as from a password or for a public \
              key of his own, knows it",
     policies: STRICT,
     tests: &["separation::wrapping_under_a_known_key"],
     check: |act| match act {
-        Act::Wrap { with, key, .. } if key.is(attribute::SENSITIVE) && !drawn_here(with) => {
+        Act::Wrap { with, key, .. } if is_hidden(key) && !drawn_here(with) => {
             Err(Error::KeyNotWrappable)
         }
         _ => Ok(()),
@@ -426,29 +430,29 @@ static TRUST_FIXED: SeparationRule = SeparationRule {
 };
 
 static DERIVED: SeparationRule = SeparationRule {
-    rule: "what is derived of a sensitive key is a sensitive key of at least 14 bytes, or a public key; no \
+    rule: "what is derived of a hidden key is a sensitive key of at least 14 bytes, or a public key; no \
            bytes are told",
-    reason: "derived once more as one that is not, or as data, as an IV, or one byte at a time, a sensitive \
+    reason: "derived once more as one that is not, or as data, as an IV, or one byte at a time, a hidden \
              key is read",
     policies: STRICT,
     tests: &["separation::derivation_lowers_nothing", "separation::bytes_beside_keys"],
     check: |act| match act {
-        Act::Make { key, origin: Origin::Derive { of_sensitive: true, .. }, .. } => {
+        Act::Make { key, origin: Origin::Derive { of_hidden: true, .. }, .. } => {
             let public = class(key) == Some(Class::PUBLIC_KEY);
             forbidden(!public && (!key.is(attribute::SENSITIVE) || is_short(key)))
         }
-        Act::Tell { base } if base.is(attribute::SENSITIVE) => Err(Error::KeyFunctionNotPermitted),
+        Act::Tell { base } if is_hidden(base) => Err(Error::KeyFunctionNotPermitted),
         _ => Ok(()),
     },
 };
 
 static UNDIVIDED: SeparationRule = SeparationRule {
-    rule: "no sensitive key is cut, put together, mixed with data, or if it is longer than a block \
+    rule: "no hidden key is cut, put together, mixed with data, or if it is longer than a block \
            digested to a key",
     reason: "of two pieces that overlap, or one beside a byte that is tried, each next byte is found by 256 \
              tries; and HMAC takes the digest of a long key for the key",
     policies: STRICT,
-    tests: &["separation::pieces_that_overlap"],
+    tests: &["separation::pieces_that_overlap", "separation::what_is_hidden_and_not_sensitive"],
     check: |act| match act {
         Act::Make { origin: Origin::Derive { of_pieces: true, .. }, .. } => {
             Err(Error::KeyFunctionNotPermitted)
@@ -458,25 +462,25 @@ static UNDIVIDED: SeparationRule = SeparationRule {
 };
 
 static DIGESTED: SeparationRule = SeparationRule {
-    rule: "no sensitive key goes into a digest",
+    rule: "no hidden key goes into a digest",
     reason: "CKM_SHA256_KEY_DERIVATION makes a key of the digest",
     policies: STRICT,
     tests: &["separation::a_digest_that_is_a_key"],
     check: |act| match act {
-        Act::Digest { key } if key.is(attribute::SENSITIVE) => Err(Error::KeyIndigestible),
+        Act::Digest { key } if is_hidden(key) => Err(Error::KeyIndigestible),
         _ => Ok(()),
     },
 };
 
 static ONE_TIME: SeparationRule = SeparationRule {
-    rule: "no sensitive key is one for CKM_POLY1305",
+    rule: "no hidden key is one for CKM_POLY1305",
     reason: "two authenticators tell such a key, which may be the twin of any other of 32 bytes",
     policies: STRICT,
     tests: &["separation::a_twin_for_one_time_authenticators"],
     check: |act| match act {
         Act::Make { key, .. } | Act::Change { after: key, .. } => {
             let one_time = key.get(attribute::KEY_TYPE).map(KeyType) == Some(POLY1305);
-            forbidden(one_time && key.is(attribute::SENSITIVE))
+            forbidden(one_time && is_hidden(key))
         }
         _ => Ok(()),
     },
@@ -485,13 +489,13 @@ static ONE_TIME: SeparationRule = SeparationRule {
 const POLY1305: KeyType = KeyType(ck!(CKK_POLY1305));
 
 static BOUND: SeparationRule = SeparationRule {
-    rule: "a sensitive key that wants a PIN for each use, names the mechanisms it is for, or has a template \
+    rule: "a hidden key that wants a PIN for each use, names the mechanisms it is for, or has a template \
            for the keys that come of it, is not wrapped",
     reason: "it would come back without that",
     policies: STRICT,
     tests: &["separation::keys_that_are_bound"],
     check: |act| match act {
-        Act::Wrap { key, .. } if key.is(attribute::SENSITIVE) => {
+        Act::Wrap { key, .. } if is_hidden(key) => {
             let named = key.get(attribute::ALLOWED_MECHANISMS).is_some_and(|list| !list.is_empty());
             let demands = |template: &Attribute<kind::Attributes>| {
                 key.get(*template).is_some_and(|demanded| !demanded.is_empty())
@@ -585,6 +589,11 @@ fn is_own(key: &Attributes) -> bool {
     matches!(class(key), Some(Class::SECRET_KEY | Class::PRIVATE_KEY))
 }
 
+/// Whether it is a key whose value may not be read: one that is sensitive, or not extractable.
+pub(crate) fn is_hidden(key: &Attributes) -> bool {
+    is_own(key) && !is_open(key)
+}
+
 fn any(key: &Attributes, uses: &[Flag]) -> bool {
     uses.iter().any(|usage| key.is(*usage))
 }
@@ -595,9 +604,7 @@ fn all_among(key: &Attributes, uses: &[Flag]) -> bool {
 }
 
 fn derives_in_secret(key: &Attributes) -> bool {
-    class(key) == Some(Class::SECRET_KEY)
-        && key.is(attribute::SENSITIVE)
-        && key.is(attribute::DERIVE)
+    class(key) == Some(Class::SECRET_KEY) && is_hidden(key) && key.is(attribute::DERIVE)
 }
 
 /// The templates by which a key can want of all that is derived of it that it derives.
@@ -704,7 +711,9 @@ mod tests {
         let mut derives = Attributes::default();
         derives.set(attribute::CLASS, Class::SECRET_KEY.0);
         derives.set(attribute::DERIVE, true);
-        let open = derives.clone();
+        let mut open = derives.clone();
+        open.set(attribute::EXTRACTABLE, true);
+        assert_eq!(becomes(&DERIVING_HERE, &open, &derives), no);
         derives.set(attribute::SENSITIVE, true);
         assert_eq!(becomes(&DERIVING_HERE, &open, &derives), no);
         assert_eq!(becomes(&DERIVING_ALONE, &derives, &derives), Ok(()));

@@ -26,9 +26,9 @@ pub(crate) enum Origin {
         always_sensitive: bool,
         /// The base key's `CKA_NEVER_EXTRACTABLE`.
         never_extractable: bool,
-        /// Whether one of the keys is sensitive.
-        of_sensitive: bool,
-        /// Whether the bytes of a base key that is sensitive may be read off what comes of it.
+        /// Whether the value of one of the keys may not be read.
+        of_hidden: bool,
+        /// Whether that is so, and the bytes of the base key may be read off what comes of it.
         of_pieces: bool,
         /// Whether it is made of some bits alone of a key that may not be read, and may be read off it.
         of_bits: bool,

@@ -109,6 +109,17 @@ fn pieces_of_hidden_keys() {
         assert_eq!(cut(generated, 1), too_few);
         assert_eq!(cut(generated, 13), too_few);
         assert_eq!(cut(imported, 16), too_few, "perhaps the caller knows all of it but a byte");
+        let mechanism = Mechanism::plain(CKM_GENERIC_SECRET_KEY_GEN);
+        let closed = t![
+            CKA_VALUE_LEN => 32_u64, CKA_DERIVE => true, CKA_SENSITIVE => false,
+            CKA_EXTRACTABLE => false,
+        ];
+        let closed = session.generate(mechanism, &closed).expect("C_GenerateKey");
+        assert_eq!(cut(closed, 13), too_few, "not sensitive, and not to be read either");
+        for hidden in [generated, closed] {
+            let piece = cut(hidden, 14).expect("a piece");
+            assert_eq!(session.get(piece, CKA_CHECK_VALUE), Ok(vec![]), "it would tell the piece");
+        }
         let piece = cut(generated, 16).expect("a piece that nobody guesses");
         assert_eq!(session.flag(piece, CKA_SENSITIVE), Ok(true));
         assert_eq!(cut(piece, 15), too_few);

@@ -762,6 +762,46 @@ fn an_open_key_that_is_closed() {
     });
 }
 
+/// The value of a key that is not extractable may not be read either, though the key be not sensitive.
+#[test]
+fn what_is_hidden_and_not_sensitive() {
+    case(Fails(NONE), |world| {
+        let session = strict(world);
+        let no = Rv(CKR_TEMPLATE_INCONSISTENT);
+        let hidden = t![CKA_SENSITIVE => false, CKA_EXTRACTABLE => false];
+        for other in [CKA_ENCRYPT, CKA_SIGN] {
+            let uses = t![CKA_VALUE_LEN => 32_u64, CKA_DERIVE => true, other => true];
+            assert_eq!(rv(session.generate(CKM_AES_KEY_GEN, &merge(&uses, &hidden))), no);
+        }
+        let generic = base(&session, CKM_GENERIC_SECRET_KEY_GEN, &hidden);
+        assert_eq!(session.get(generic, CKA_VALUE), Err(Rv(CKR_ATTRIBUTE_SENSITIVE)));
+        let heir = t![CKA_KEY_TYPE => CKK_GENERIC_SECRET, CKA_VALUE_LEN => 14_u64];
+        let cut = Mechanism::with(CKM_EXTRACT_KEY_FROM_KEY, Param::Ulong(0));
+        let piece = |more: &[Attribute]| rv(session.derive(cut, generic, &merge(&heir, more)));
+        assert_eq!(piece(&[]), Rv(CKR_KEY_FUNCTION_NOT_PERMITTED));
+        assert_eq!(piece(&hidden), no, "a piece that is as it was");
+        let derive = |more: &[Attribute]| {
+            let call = words(CKM_HKDF_DERIVE, EXPANSION);
+            rv(session.derive(call, generic, &merge(&heir, more)))
+        };
+        let open = t![CKA_SENSITIVE => false, CKA_EXTRACTABLE => true];
+        assert_eq!(derive(&open), no, "open");
+        assert_eq!(derive(&t![CKA_VALUE_LEN => 13_u64]), no, "short");
+        assert_eq!(derive(&t![CKA_DERIVE => true]), no, "a twin");
+        assert_eq!(derive(&[]), Rv::OK);
+        let module = session.module;
+        let sha256 = Mechanism::plain(CKM_SHA256);
+        assert_eq!(module.digest_init(session.handle, Some(&sha256)), Rv::OK);
+        assert_eq!(module.digest_key(session.handle, generic), CKR_KEY_INDIGESTIBLE);
+        let one_time = back_as(CKK_POLY1305, &merge(&hidden, &t![CKA_VALUE => &[3; 32]]));
+        assert_eq!(rv(session.create(&one_time)), no, "for one-time authenticators");
+        let key = t![CKA_DERIVE => true, CKA_VALUE => &[3; 32]];
+        let key = session.create(&back_as(CKK_GENERIC_SECRET, &merge(&open, &key)));
+        let closed = t![CKA_EXTRACTABLE => false];
+        assert_eq!(session.set(key.expect("an open key"), &closed), no.0, "which knows itself");
+    });
+}
+
 #[test]
 fn keys_that_are_bound() {
     case(Fails(NONE), |world| {
