@@ -101,6 +101,7 @@ pub static SEPARATION: &[&SeparationRule] = &[
     &TRUST_FIXED,
     &DERIVED,
     &UNDIVIDED,
+    &SHORT_BLOCKS,
     &DIGESTED,
     &ONE_TIME,
     &BOUND,
@@ -461,6 +462,22 @@ static UNDIVIDED: SeparationRule = SeparationRule {
     },
 };
 
+static SHORT_BLOCKS: SeparationRule = SeparationRule {
+    rule: "no hidden DES key derives, and none is derived of a hidden key",
+    reason: "a block of DES has 8 bytes: the same one twice is a key of 16 that is found as one of 8 is, and \
+             then each next byte by 256 tries",
+    policies: STRICT,
+    tests: &["separation::keys_of_short_blocks"],
+    check: |act| match act {
+        Act::Make { key, .. } | Act::Change { after: key, .. } if is_des(key) => {
+            let of_hidden =
+                matches!(act, Act::Make { origin: Origin::Derive { of_hidden: true, .. }, .. });
+            forbidden(of_hidden || derives_in_secret(key))
+        }
+        _ => Ok(()),
+    },
+};
+
 static DIGESTED: SeparationRule = SeparationRule {
     rule: "no hidden key goes into a digest",
     reason: "CKM_SHA256_KEY_DERIVATION makes a key of the digest",
@@ -605,6 +622,11 @@ fn all_among(key: &Attributes, uses: &[Flag]) -> bool {
 
 fn derives_in_secret(key: &Attributes) -> bool {
     class(key) == Some(Class::SECRET_KEY) && is_hidden(key) && key.is(attribute::DERIVE)
+}
+
+fn is_des(key: &Attributes) -> bool {
+    let key_type = key.get(attribute::KEY_TYPE).map(KeyType);
+    key_type.is_some_and(|id| [KeyType::DES, KeyType::DES2, KeyType::DES3].contains(&id))
 }
 
 /// The templates by which a key can want of all that is derived of it that it derives.

@@ -710,6 +710,34 @@ fn pieces_that_overlap() {
     });
 }
 
+/// A block of DES that stands twice is a key of 16 bytes with the strength of 8.
+#[test]
+fn keys_of_short_blocks() {
+    case(Fails(NONE), |world| {
+        let session = strict(world);
+        let no = Rv(CKR_TEMPLATE_INCONSISTENT);
+        for (mechanism, kind) in [(CKM_DES2_KEY_GEN, CKK_DES2), (CKM_DES3_KEY_GEN, CKK_DES3)] {
+            let derives = t![CKA_DERIVE => true];
+            assert_eq!(rv(session.generate(mechanism, &derives)), no, "it would derive by blocks");
+            session.generate(mechanism, &[]).expect("it encrypts");
+            let len = if kind == CKK_DES2 { 16 } else { 24 };
+            let value = t![CKA_VALUE => &vec![3; len][..]];
+            let brought = back_as(kind, &merge(&derives, &value));
+            assert_eq!(rv(session.create(&brought)), no, "brought along");
+            let open = t![CKA_SENSITIVE => false, CKA_EXTRACTABLE => true];
+            let open = session.create(&merge(&brought, &open)).expect("an open key");
+            let closed = t![CKA_SENSITIVE => true];
+            assert_eq!(session.set(open, &closed), no.0, "an open key that is closed");
+            let heir = t![CKA_KEY_TYPE => CKK_GENERIC_SECRET, CKA_VALUE_LEN => 16_u64];
+            let call = words(CKM_DES3_ECB_ENCRYPT_DATA, BLOCKS);
+            session.derive(call, open, &heir).expect("of what everybody knows");
+            let aes = base(&session, CKM_AES_KEY_GEN, &[]);
+            let call = words(CKM_AES_ECB_ENCRYPT_DATA, BLOCKS);
+            assert_eq!(rv(session.derive(call, aes, &t![CKA_KEY_TYPE => kind])), no, "derived");
+        }
+    });
+}
+
 #[test]
 fn a_twin_for_one_time_authenticators() {
     case(Fails(NONE), |world| {
