@@ -46,6 +46,20 @@ impl Group<'_> {
         Ok(u64::from(unsafe { sys::DH_bits(dh.as_ptr()) }))
     }
 
+    /// Whether the prime is a safe one: half of what is before it is a prime as well. The groups of RFC 3526 and
+    /// RFC 7919 are known; others take a moment, and the longest half a minute.
+    ///
+    /// # Errors
+    ///
+    /// [`Error::Invalid`] if this is no group.
+    pub fn has_safe_prime(self) -> Result<bool> {
+        let dh = self.open()?;
+        let mut faults = 0;
+        // SAFETY: the group is alive, and there is room for the answer.
+        check(unsafe { sys::DH_check(dh.as_ptr(), &mut faults) })?;
+        Ok(faults & (sys::DH_CHECK_P_NOT_PRIME | sys::DH_CHECK_P_NOT_SAFE_PRIME) == 0)
+    }
+
     /// Whether a number is a public value: more than 1 and less than the prime minus 1.
     ///
     /// # Errors

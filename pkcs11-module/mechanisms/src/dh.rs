@@ -104,6 +104,17 @@ fn group(key: &Attributes) -> Result<(Group<'_>, u64)> {
     }
 }
 
+/// Whether the group of a key has no small parts: else a peer in one of them, and a few tries, tell what a private value
+/// is modulo its size, and all of them together the whole.
+///
+/// # Errors
+///
+/// [`Error::DomainParamsInvalid`] if there is no group.
+pub fn has_safe_prime(key: &Attributes) -> Result<bool> {
+    let (group, _) = group(key)?;
+    group.has_safe_prime().map_err(or_since(Error::DomainParamsInvalid, NO_GROUP))
+}
+
 fn private(key: &Attributes) -> Result<PrivateKey> {
     let value = key.need(attribute::VALUE)?;
     let why = "CKA_VALUE is not between 1 and CKA_PRIME";

@@ -83,6 +83,7 @@ pub use cost::MOST_ROUNDS;
 pub use derive::{
     BLOCK, Computed, Derivation, Gives, Heritage, Inputs, LEAST, Makes, Several, is_open,
 };
+pub use dh::has_safe_prime;
 pub use key::{Key, KeyTypeRow, Parsed};
 pub use message::{Aead, Messages, Sealed, Terms};
 pub use operation::{Cipher, Digest, Prehash, Recover, Sign, Verify};

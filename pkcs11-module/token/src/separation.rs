@@ -10,7 +10,7 @@
 //! function; its row says that it is there, and how it is tested. `CONFORMANCE.md` has the table.
 
 use strongroom_keystore::KeyPolicy;
-use strongroom_mechanisms::{LEAST, Mechanism, Policy, is_open};
+use strongroom_mechanisms::{LEAST, Mechanism, Policy, has_safe_prime, is_open};
 use strongroom_types::rule::Default;
 use strongroom_types::{
     Attribute, Attributes, Class, Error, KeyType, MechanismType, Params, Result, attribute,
@@ -105,6 +105,7 @@ pub static SEPARATION: &[&SeparationRule] = &[
     &DIGESTED,
     &ONE_TIME,
     &BOUND,
+    &SAFE_PRIMES,
 ];
 
 static TEMPLATES: SeparationRule = SeparationRule {
@@ -520,6 +521,25 @@ static BOUND: SeparationRule = SeparationRule {
             match named || key.is(attribute::ALWAYS_AUTHENTICATE) || DEMANDING.iter().any(demands) {
                 true => Err(Error::KeyNotWrappable),
                 false => Ok(()),
+            }
+        }
+        _ => Ok(()),
+    },
+};
+
+static SAFE_PRIMES: SeparationRule = SeparationRule {
+    rule: "the prime of a hidden DH key is a safe one",
+    reason: "Lim and Lee 1997: a peer of a small order, and as many tries, tell the private value modulo that \
+             order, and a few of them all of it",
+    policies: STRICT,
+    tests: &["separation::groups_with_small_parts"],
+    check: |act| match act {
+        Act::Make { key, .. }
+            if is_hidden(key) && key.get(attribute::KEY_TYPE).map(KeyType) == Some(KeyType::DH) =>
+        {
+            match has_safe_prime(key)? {
+                true => Ok(()),
+                false => Err(Error::DomainParamsInvalid),
             }
         }
         _ => Ok(()),

@@ -32,6 +32,15 @@ pub(crate) const BASE: &str = "3fb32c9b73134d0b2e77506660edbd484ca7b18f21ef20540
 pub(crate) const SUBPRIME: &str =
     "8cf83642a709a097b447997640129da299b1a47d1eb3750ba308b0fe64f5fbd3";
 
+/// The prime of ffdhe2048 (RFC 7919), whose base is 2.
+pub(crate) const SAFE_PRIME: &str = "ffffffffffffffffadf85458a2bb4a9aafdc5620273d3cf1d8b9c583ce2d3695a9e13641146433fb \
+     cc939dce249b3ef97d2fe363630c75d8f681b202aec4617ad3df1ed5d5fd65612433f51f5f066ed0 \
+     856365553ded1af3b557135e7f57c935984f0c70e0e68b77e2a689daf3efe8721df158a136ade735 \
+     30acca4f483a797abc0ab182b324fb61d108a94bb2c8e3fbb96adab760d7f4681d4f42a3de394df4 \
+     ae56ede76372bb190b07a7c8ee0a6d709e02fce1cdf7e2ecc03404cd28342f619172fe9ce98583ff \
+     8e4f1232eef28183c3fe3b1b4c6fad733bb5fcbc2ec22005c58ef1837d1683b2c6f34a26c1b2effa \
+     886b423861285c97ffffffffffffffff";
+
 /// An object that any session may read.
 pub(crate) fn data(label: &str) -> Vec<Attribute> {
     t![CKA_CLASS => CKO_DATA, CKA_PRIVATE => false, CKA_LABEL => label, CKA_VALUE => b"value"]

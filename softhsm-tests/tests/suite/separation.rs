@@ -857,6 +857,36 @@ fn keys_that_are_bound() {
     });
 }
 
+/// Of a group that has small parts a private value is told part by part: the secret with a peer of an order of 7 is
+/// one of seven, and a MAC tells which.
+#[test]
+fn groups_with_small_parts() {
+    case(Fails(NONE), |world| {
+        let session = strict(world);
+        let small = t![CKA_PRIME => keys::hex(keys::PRIME), CKA_BASE => keys::hex(keys::BASE)];
+        let safe = t![CKA_PRIME => keys::hex(keys::SAFE_PRIME), CKA_BASE => &[2]];
+        let open = t![CKA_SENSITIVE => false, CKA_EXTRACTABLE => true];
+        let hidden = t![CKA_SENSITIVE => false];
+        let no = Rv(CKR_DOMAIN_PARAMS_INVALID);
+        for (group, more, expected) in [
+            (&small, vec![], no),
+            (&small, hidden, no),
+            (&small, open, Rv::OK),
+            (&safe, vec![], Rv::OK),
+        ] {
+            let before = session.find(&[]).len();
+            let made = session.pair(CKM_DH_PKCS_KEY_PAIR_GEN, group, &more);
+            assert_eq!(rv(made), expected, "C_GenerateKeyPair, {more:?}");
+            let value =
+                t![CKA_CLASS => CKO_PRIVATE_KEY, CKA_KEY_TYPE => CKK_DH, CKA_VALUE => &[7; 32]];
+            let created = session.create(&merge(&merge(&value, group), &more));
+            assert_eq!(rv(created), expected, "C_CreateObject, {more:?}");
+            let made = session.find(&[]).len() - before;
+            assert_eq!(made, if expected == Rv::OK { 3 } else { 0 });
+        }
+    });
+}
+
 #[test]
 fn a_digest_that_is_a_key() {
     case(Fails(NONE), |world| {
