@@ -16,7 +16,7 @@ use crate::crypto::{Chosen, KEY, able};
 use crate::keys::{demand, imply_kind, value_len};
 use crate::object::Object;
 use crate::operation::{Kind, authorize};
-use crate::separation::{Act, is_hidden, judge};
+use crate::separation::{Act, is_hidden, judge, pins};
 use crate::session::Session;
 use crate::template::{Draft, Origin};
 
@@ -265,6 +265,8 @@ impl Heir {
             protect(&mut self.draft.attributes, heritage, ancestry);
         }
         let loses_bits = self.key_type()?.is_some_and(|row| row.derived.is_some());
+        let bound = |key: &Attributes| !is_hidden(key) || pins(key);
+        self.draft.pinned = pins(&ancestry.base.attributes) && ancestry.others(bound);
         let of_hidden = !ancestry.all(|key| !is_hidden(key));
         self.draft.origin = Origin::Derive {
             always_sensitive: ancestry.all(|key| key.is(attribute::ALWAYS_SENSITIVE)),

@@ -13,7 +13,7 @@ use crate::application::Application;
 use crate::crypto::{Chosen, KeyErrors, able};
 use crate::object::Object;
 use crate::operation::{Kind, authorize};
-use crate::separation::{Act, judge, pins_by};
+use crate::separation::{Act, judge};
 use crate::session::Session;
 use crate::template::{Draft, Origin};
 
@@ -309,7 +309,6 @@ pub(crate) fn demand(
     key: &Object,
     template: strongroom_types::Attribute<attribute::kind::Attributes>,
 ) -> Result<()> {
-    draft.pinned |= pins_by(&key.attributes, template);
     key.attributes.get(template).map_or(Ok(()), |demanded| draft.demand(demanded))
 }
 

@@ -40,7 +40,7 @@ pub(crate) enum Act<'a> {
     Make {
         key: &'a Attributes,
         origin: Origin,
-        /// Whether the key that it comes of lets nothing come of it but keys that derive.
+        /// Whether the keys that it comes of let nothing come of them but keys that derive.
         pinned: bool,
     },
     /// An object changes, or a copy differs from it.
@@ -301,16 +301,19 @@ static DERIVING_ALONE: SeparationRule = SeparationRule {
 };
 
 static DERIVING_HERE: SeparationRule = SeparationRule {
-    rule: "a hidden secret key that derives is not extractable, and neither unwrapped nor derived, \
-           unless the CKA_DERIVE_TEMPLATE or CKA_DECAPSULATE_TEMPLATE of the key that it comes of wants \
-           CKA_DERIVE; a key with such a template is not extractable, and neither unwrapped nor derived; \
-           no key becomes either of these later",
-    reason: "of two twins one derives, the other computes what is derived; the template has all of them \
-             derive and nothing else",
+    rule: "a hidden secret key that derives is not extractable, and neither unwrapped, encapsulated nor \
+           derived, unless it is derived of a secret key whose CKA_DERIVE_TEMPLATE wants CKA_DERIVE, as do \
+           those of all hidden keys that go in beside it; a secret key with such a template is not \
+           extractable, and neither unwrapped nor derived; no key becomes either of these later",
+    reason: "of two twins one derives, the other computes what is derived; such a template has all of them \
+             derive and nothing else. That of a private key does not bind the other side, which may be in \
+             the token too, and that of a key beside the base not one who knows its value",
     policies: STRICT,
     tests: &[
         "separation::twins",
         "separation::chains_of_derivations",
+        "separation::a_template_that_binds_one_way_alone",
+        "separation::a_template_that_binds_one_side_alone",
         "separation::an_open_key_that_is_closed",
     ],
     check: |act| match act {
@@ -649,18 +652,10 @@ fn is_des(key: &Attributes) -> bool {
     key_type.is_some_and(|id| [KeyType::DES, KeyType::DES2, KeyType::DES3].contains(&id))
 }
 
-/// The templates by which a key can want of all that is derived of it that it derives.
-const PINNING: [Attribute<kind::Attributes>; 2] =
-    [attribute::DERIVE_TEMPLATE, attribute::DECAPSULATE_TEMPLATE];
-
-/// Whether a key wants of all that come of it that they derive, and so do nothing else.
-pub(crate) fn pins_by(key: &Attributes, template: Attribute<kind::Attributes>) -> bool {
-    let wants = key.get(template).is_some_and(|demanded| demanded.is(attribute::DERIVE));
-    wants && PINNING.contains(&template)
-}
-
-fn pins(key: &Attributes) -> bool {
-    PINNING.into_iter().any(|template| pins_by(key, template))
+/// Whether it is a secret key that wants of all that is derived of it that it derives, and so does nothing else.
+pub(crate) fn pins(key: &Attributes) -> bool {
+    let wants = key.get(attribute::DERIVE_TEMPLATE);
+    class(key) == Some(Class::SECRET_KEY) && wants.is_some_and(|it| it.is(attribute::DERIVE))
 }
 
 /// Whether nobody outside can have known a key: a mechanism without a parameter drew it.
@@ -762,12 +757,10 @@ mod tests {
         let mut encrypts = derives.clone();
         encrypts.set(attribute::ENCRYPT, true);
         assert_eq!(becomes(&DERIVING_ALONE, &derives, &encrypts), no);
-        for template in PINNING {
-            let mut wants = Attributes::default();
-            wants.set(attribute::DERIVE, true);
-            let mut pins = derives.clone();
-            pins.put(template.info.id, Value::Attributes(wants));
-            assert_eq!(becomes(&DERIVING_HERE, &derives, &pins), no, "{}", template.info.name);
-        }
+        let mut wants = Attributes::default();
+        wants.set(attribute::DERIVE, true);
+        let mut pins = derives.clone();
+        pins.put(attribute::DERIVE_TEMPLATE.info.id, Value::Attributes(wants));
+        assert_eq!(becomes(&DERIVING_HERE, &derives, &pins), no);
     }
 }

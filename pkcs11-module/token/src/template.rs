@@ -81,7 +81,7 @@ pub(crate) struct Draft {
     pub(crate) attributes: Attributes,
     rules: Rules,
     pub(crate) origin: Origin,
-    /// Whether the key that it comes of lets nothing come of it but keys that derive.
+    /// Whether the keys that it comes of let nothing come of them but keys that derive.
     pub(crate) pinned: bool,
     author: Author,
 }

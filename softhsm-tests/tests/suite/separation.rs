@@ -354,6 +354,81 @@ fn chains_of_derivations() {
     });
 }
 
+/// HKDF, with a key or bytes as the salt.
+fn extraction(salt: In<'_>, key: CK_OBJECT_HANDLE) -> [Word<'_>; 6] {
+    let kind = if key == 0 { CKF_HKDF_SALT_DATA } else { CKF_HKDF_SALT_KEY };
+    [
+        Word::Number(1),
+        Word::Number(CKM_SHA256),
+        Word::Number(kind),
+        Word::Bytes(salt),
+        Word::Number(key),
+        Word::Bytes(In::NONE),
+    ]
+}
+
+/// A key beside the base, whose value he knows who brought it, has a template; without the key, there is none.
+#[test]
+fn a_template_that_binds_one_way_alone() {
+    case(Fails(NONE), |world| {
+        let session = strict(world);
+        let no = Rv(CKR_TEMPLATE_INCONSISTENT);
+        let derives = t![CKA_DERIVE => true];
+        let pinned = t![CKA_DERIVE_TEMPLATE => derives.clone()];
+        let value = merge(&derives, &t![CKA_VALUE => &[5; 32]]);
+        let brought = back_as(CKK_GENERIC_SECRET, &merge(&value, &pinned));
+        let brought = session.create(&brought).expect("a key that he knows");
+        let (by_key, by_value) =
+            (extraction(In::NONE, brought), extraction(In::Bytes(&[5; 32]), 0));
+        let aes = t![CKA_KEY_TYPE => CKK_AES, CKA_VALUE_LEN => 32_u64];
+        let plain = base(&session, CKM_GENERIC_SECRET_KEY_GEN, &[]);
+        let encrypts = merge(&aes, &t![CKA_ENCRYPT => true]);
+        session.derive(words(CKM_HKDF_DERIVE, &by_value), plain, &encrypts).expect("a key");
+        let twin = session.derive(words(CKM_HKDF_DERIVE, &by_key), plain, &aes);
+        assert_eq!(rv(twin), no, "its twin, which derives");
+        let first = base(&session, CKM_GENERIC_SECRET_KEY_GEN, &pinned);
+        let made = session.derive(words(CKM_HKDF_DERIVE, &by_key), first, &aes);
+        let made = made.expect("both have the template");
+        assert_eq!(session.flag(made, CKA_DERIVE), Ok(true));
+        let twin = session.derive(words(CKM_HKDF_DERIVE, &by_value), first, &encrypts);
+        assert_eq!(rv(twin), no, "so there is no twin");
+    });
+}
+
+/// What two key pairs agree on, or one encapsulates, comes by way of either.
+#[test]
+fn a_template_that_binds_one_side_alone() {
+    case(Fails(NONE), |world| {
+        let session = strict(world);
+        let no = Rv(CKR_TEMPLATE_INCONSISTENT);
+        let derives = t![CKA_DERIVE => true];
+        let pins = t![CKA_DERIVE_TEMPLATE => derives.clone()];
+        let (one, two) =
+            (keys::ec_with(&session, keys::P256, &pins), keys::ec(&session, keys::P256));
+        let agree = |own, peer, more: &[Attribute]| {
+            let point = session.get(peer, CKA_EC_POINT).expect("a point");
+            let ecdh = Param::Ecdh { kdf: CKD_NULL, shared: In::NONE, public: (&point).into() };
+            let aes = t![CKA_KEY_TYPE => CKK_AES, CKA_VALUE_LEN => 32_u64];
+            rv(session.derive(Mechanism::with(CKM_ECDH1_DERIVE, ecdh), own, &merge(&aes, more)))
+        };
+        assert_eq!(agree(two.1, one.0, &t![CKA_ENCRYPT => true]), Rv::OK);
+        assert_eq!(agree(one.1, two.0, &[]), no, "its twin, which derives");
+
+        let pins = t![CKA_DECAPSULATE_TEMPLATE => derives];
+        let set = t![CKA_PARAMETER_SET => CKP_ML_KEM_512];
+        let (public, private) = session.pair(CKM_ML_KEM_KEY_PAIR_GEN, &set, &pins).expect("a pair");
+        let (module, call) = (session.module, Mechanism::plain(CKM_ML_KEM));
+        let aes = t![CKA_KEY_TYPE => CKK_AES];
+        let encrypts = merge(&aes, &t![CKA_ENCRYPT => true]);
+        let (made, _) =
+            module.encapsulate_key(session.handle, Some(&call), public, &encrypts, PLENTY);
+        let sealed = made.ok().expect("C_EncapsulateKey");
+        let twin =
+            module.decapsulate_key(session.handle, Some(&call), private, &aes, (&sealed).into());
+        assert_eq!(rv(twin), no, "its twin, which derives");
+    });
+}
+
 #[test]
 fn wrapping_under_a_known_key() {
     case(Fails(NONE), |world| {
