@@ -258,9 +258,14 @@ impl Heir {
 
     /// The whole object.
     fn finish(mut self, heritage: Heritage, ancestry: &Ancestry<'_>) -> Result<Attributes> {
+        // Their templates may demand a length too, and the value has one by now.
+        let value = self.draft.attributes.get(attribute::VALUE).map_or(0, <[u8]>::len);
+        let len = u64::try_from(value).map_err(|_| Error::GeneralError)?;
+        self.draft.attributes.set(attribute::VALUE_LEN, len);
         for other in ancestry.others {
             demand(&mut self.draft, other, attribute::DERIVE_TEMPLATE)?;
         }
+        self.draft.attributes.remove(attribute::VALUE_LEN.info);
         if self.draft.attributes.get(attribute::CLASS).map(Class) == Some(Class::SECRET_KEY) {
             protect(&mut self.draft.attributes, heritage, ancestry);
         }

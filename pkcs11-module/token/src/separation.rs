@@ -109,8 +109,10 @@ pub static SEPARATION: &[&SeparationRule] = &[
 ];
 
 static TEMPLATES: SeparationRule = SeparationRule {
-    rule: "a template that says two things of one attribute, or what is not for it to say, makes nothing",
-    reason: "one reader takes the first value, another the last, and what was checked is not what is kept",
+    rule: "a template that says two things of one attribute, or what is not for it to say, makes nothing; in \
+           SoftHSM2's place, whatever the policy of the token, the last of two values counts",
+    reason: "one reader takes the first value, another the last, and what was checked is not what is kept; \
+             who reads them there is one alone, the C interface",
     policies: NOT_COMPATIBLE,
     tests: &[
         "objects::templates_that_are_refused",

@@ -708,6 +708,19 @@ fn a_length_that_a_derive_template_demands() {
         assert_eq!(answer, Err(Rv(CKR_TEMPLATE_INCONSISTENT)));
         let key = session.derive(ecdh(&point), private, &open_key(CKK_GENERIC_SECRET));
         assert_eq!(session.get(key.expect("C_DeriveKey"), CKA_VALUE).map(|v| v.len()), Ok(32));
+        // So does the template of a key beside the base.
+        let other = merge(&keys::secret(CKK_GENERIC_SECRET, &[2; 16]), &demanded);
+        let other = session.create(&other).expect("a key");
+        let both = Mechanism::with(CKM_CONCATENATE_BASE_AND_KEY, Param::Ulong(other));
+        let base = secret(&session, &[1; 32]);
+        for (len, answer) in [(31, Err(Rv(CKR_TEMPLATE_INCONSISTENT))), (32, Ok(()))] {
+            let template = merge(&open_key(CKK_GENERIC_SECRET), &t![CKA_VALUE_LEN => len]);
+            assert_eq!(session.derive(both, base, &template).map(drop), answer, "{len} bytes");
+        }
+        let whole = session.derive(both, base, &open_key(CKK_GENERIC_SECRET));
+        assert_eq!(whole, Err(Rv(CKR_TEMPLATE_INCONSISTENT)), "48 bytes");
+        let key = session.derive(both, base, &open_key(CKK_DES2));
+        assert_eq!(key, Err(Rv(CKR_TEMPLATE_INCONSISTENT)), "16 bytes");
     });
 }
 
