@@ -142,12 +142,14 @@ impl Application {
             let verify = start(&chosen.key, &params)?;
             let running = Running::VerifySignature(verify, signature.to_vec());
             let Chosen { object, .. } = chosen;
-            let kept = params.size().saturating_add(signature.len());
-            Operation::new(running, object.private(), object.authenticates()).by(mechanism).counted(
-                &session.token.memory,
-                Some(&object),
-                kept,
-            )
+            let mut operation =
+                Operation::new(running, object.private(), object.authenticates()).by(mechanism);
+            let memory = &session.token.memory;
+            if memory.is_counted() {
+                let kept = params.size().saturating_add(signature.len());
+                operation.count(memory, Some(&object), kept)?;
+            }
+            Ok(operation)
         })
     }
 
@@ -169,8 +171,12 @@ impl Application {
                 let start = able(mechanism, mechanism.digest)?;
                 let running = Running::Digest(start(&params)?);
                 let source = Source { mechanism: id, params, key: None };
-                let operation = Operation::new(running, false, false).by(mechanism);
-                return operation.of(Some(source)).counted(memory, None, kept);
+                let mut operation =
+                    Operation::new(running, false, false).by(mechanism).of(Some(source));
+                if memory.is_counted() {
+                    operation.count(memory, None, kept)?;
+                }
+                return Ok(operation);
             }
             Kind::Encrypt => {
                 let start = able(mechanism, mechanism.encrypt)?;
@@ -239,8 +245,11 @@ impl Application {
         });
         let is_for_digests = |bare| self.would_allow(&object.attributes, bare);
         let operation = Operation::new(running, object.private(), object.authenticates());
-        let operation = operation.by(mechanism).of(source).prehashed(is_for_digests);
-        operation.counted(memory, Some(&object), kept)
+        let mut operation = operation.by(mechanism).of(source).prehashed(is_for_digests);
+        if memory.is_counted() {
+            operation.count(memory, Some(&object), kept)?;
+        }
+        Ok(operation)
     }
 }
 

@@ -184,21 +184,18 @@ impl Operation {
         Self { source, ..self }
     }
 
-    /// The same; where memory is counted, what it keeps until it ends is: its key, which may be destroyed
-    /// meanwhile, a parameter of so many bytes, and of its data what it can not do without.
-    pub(crate) fn counted(
-        self,
+    /// Counts what it keeps until it ends: its key, which may be destroyed meanwhile, a parameter of so
+    /// many bytes, and of its data what it can not do without.
+    pub(crate) fn count(
+        &mut self,
         memory: &Memory,
         key: Option<&Object>,
         params: usize,
-    ) -> Result<Self> {
-        if !memory.is_counted() {
-            return Ok(self);
-        }
+    ) -> Result<()> {
         let start = key.map_or(0, Object::size).saturating_add(params);
         let pair = key.is_some_and(|key| !is_secret_key(&key.attributes));
-        let kept = Kept::new(memory, start, self.running.growth(pair))?;
-        Ok(Self { kept, ..self })
+        self.kept = Kept::new(memory, start, self.running.growth(pair))?;
+        Ok(())
     }
 
     /// What has been computed so far, if it can be told.
