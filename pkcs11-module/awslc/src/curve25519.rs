@@ -112,8 +112,8 @@ pub fn x25519_public(scalar: &[u8; KEY_LEN]) -> [u8; KEY_LEN] {
 /// # Errors
 ///
 /// [`Error::Invalid`](crate::Error) if it is all zero: the peer's key has a small order.
-pub fn x25519(scalar: &[u8; KEY_LEN], peer: &[u8; KEY_LEN]) -> Result<Zeroizing<[u8; KEY_LEN]>> {
-    let mut secret = Zeroizing::new([0; KEY_LEN]);
+pub fn x25519(scalar: &[u8; KEY_LEN], peer: &[u8; KEY_LEN]) -> Result<Zeroizing<Vec<u8>>> {
+    let mut secret = Zeroizing::new(vec![0; KEY_LEN]);
     // SAFETY: 32 bytes can be written, and 32 each read, as curve25519.h says.
     check(unsafe { sys::X25519(secret.as_mut_ptr(), scalar.as_ptr(), peer.as_ptr()) })?;
     Ok(secret)

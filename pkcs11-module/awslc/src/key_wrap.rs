@@ -51,11 +51,12 @@ impl Schedule {
         out
     }
 
-    fn decrypt(&self, block: &[u8; 16]) -> [u8; 16] {
-        let mut out = [0; 16];
-        // SAFETY: both are blocks, and the key is one for decryption.
-        unsafe { sys::AES_decrypt(block.as_ptr(), out.as_mut_ptr(), &*self.0) };
-        out
+    /// In place: what comes of it has a part of a key, and is wiped where it lies.
+    fn decrypt(&self, block: &mut [u8; 16]) {
+        let at = block.as_mut_ptr();
+        // SAFETY: input and output are the same block, which the function allows, and the key is one
+        // for decryption.
+        unsafe { sys::AES_decrypt(at, at, &*self.0) };
     }
 }
 
@@ -134,9 +135,10 @@ pub fn unwrap_padded(key: &[u8], iv: &[u8; 4], wrapped: &[u8]) -> Result<Zeroizi
     let (found, mut data) = match blocks {
         [] | [_] => return Err(Error::Invalid),
         [first, second] => {
-            let block = Zeroizing::new(schedule.decrypt(&join(first, second)));
+            let mut block = Zeroizing::new(join(first, second));
+            schedule.decrypt(&mut block);
             let (found, data) = split(&block);
-            (found, Zeroizing::new(data.to_vec()))
+            (*found, Zeroizing::new(data.to_vec()))
         }
         [first, rest @ ..] => unwind(&schedule, *first, rest),
     };
@@ -154,13 +156,14 @@ fn unwind(
     let mut out = Zeroizing::new(rest.as_flattened().to_vec());
     let mut head = u64::from_be_bytes(first);
     let mut step = u64::try_from(rest.len()).unwrap_or(u64::MAX).saturating_mul(6);
+    let mut block = Zeroizing::new([0; 16]);
     for _ in 0..6 {
         for place in out.as_chunks_mut::<SEMIBLOCK>().0.iter_mut().rev() {
-            let block =
-                Zeroizing::new(schedule.decrypt(&join(&(head ^ step).to_be_bytes(), place)));
+            *block = join(&(head ^ step).to_be_bytes(), place);
+            schedule.decrypt(&mut block);
             let (high, low) = split(&block);
-            head = u64::from_be_bytes(high);
-            *place = low;
+            head = u64::from_be_bytes(*high);
+            place.clone_from(low);
             step = step.saturating_sub(1);
         }
     }
@@ -184,7 +187,8 @@ fn join(high: &[u8; SEMIBLOCK], low: &[u8; SEMIBLOCK]) -> [u8; 16] {
         .to_be_bytes()
 }
 
-fn split(block: &[u8; 16]) -> ([u8; SEMIBLOCK], [u8; SEMIBLOCK]) {
-    let [a, b, c, d, e, f, g, h, low @ ..] = *block;
-    ([a, b, c, d, e, f, g, h], low)
+fn split(block: &[u8; 16]) -> (&[u8; SEMIBLOCK], &[u8; SEMIBLOCK]) {
+    let [high @ .., _, _, _, _, _, _, _, _] = block;
+    let [_, _, _, _, _, _, _, _, low @ ..] = block;
+    (high, low)
 }

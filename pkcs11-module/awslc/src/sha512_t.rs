@@ -83,7 +83,8 @@ impl Sha512T {
         let ctx = &mut running.ctx;
         let (words, _) = h.as_chunks();
         ctx.h.iter_mut().zip(words).for_each(|(to, word)| *to = u64::from_ne_bytes(*word));
-        (ctx.p, ctx.num) = (*p, u32::from(*waiting));
+        ctx.p.clone_from(p);
+        ctx.num = u32::from(*waiting);
         (ctx.Nl, ctx.Nh) = (u64::from_ne_bytes(*low), u64::from_ne_bytes(*high));
         Ok(running)
     }
@@ -102,7 +103,8 @@ impl Sha512T {
 
 /// A digest under way.
 pub struct Running {
-    ctx: sys::SHA512_CTX,
+    /// Boxed, so that it is never moved and leaves no copies: a key that is digested waits in it.
+    ctx: Box<sys::SHA512_CTX>,
     bits: usize,
 }
 
@@ -110,9 +112,9 @@ impl Running {
     /// SHA-512 itself.
     fn new(bits: usize) -> Result<Self> {
         let ctx = sys::SHA512_CTX { h: [0; 8], Nl: 0, Nh: 0, p: [0; 128], num: 0, md_len: 0 };
-        let mut this = Self { ctx, bits };
+        let mut this = Self { ctx: Box::new(ctx), bits };
         // SAFETY: the structure is writable.
-        check(unsafe { sys::SHA512_Init(&mut this.ctx) })?;
+        check(unsafe { sys::SHA512_Init(&mut *this.ctx) })?;
         Ok(this)
     }
 
@@ -123,7 +125,7 @@ impl Running {
     /// As [`Sha512T::start`].
     pub fn update(&mut self, data: &[u8]) -> Result<()> {
         // SAFETY: the structure has been initialised, and the data is readable for its length.
-        check(unsafe { sys::SHA512_Update(&mut self.ctx, data.as_ptr().cast(), data.len()) })
+        check(unsafe { sys::SHA512_Update(&mut *self.ctx, data.as_ptr().cast(), data.len()) })
     }
 
     /// What has been digested so far, for [`Sha512T::resume`].
@@ -156,7 +158,7 @@ impl Running {
     fn whole(&mut self) -> Result<Zeroizing<Vec<u8>>> {
         let mut out = Zeroizing::new(vec![0; WHOLE]);
         // SAFETY: the structure has been initialised, and there is room for a digest.
-        check(unsafe { sys::SHA512_Final(out.as_mut_ptr(), &mut self.ctx) })?;
+        check(unsafe { sys::SHA512_Final(out.as_mut_ptr(), &mut *self.ctx) })?;
         Ok(out)
     }
 }

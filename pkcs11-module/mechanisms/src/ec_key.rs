@@ -42,7 +42,10 @@ pub(crate) static ROWS: &[Mechanism] = &[
         ..row(mechanism!(CKM_EC_KEY_PAIR_GEN))
     },
     Mechanism {
-        generate_pair: Some(|_, public, private| generate(public, private, with_extra_bits)),
+        generate_pair: Some(|_, public, private| {
+            // The numbers move, and each leaves a copy where it was.
+            generate(public, private, |curve| wiped(|| with_extra_bits(curve)))
+        }),
         ..row(mechanism!(CKM_EC_KEY_PAIR_GEN_W_EXTRA_BITS))
     },
 ];

@@ -64,10 +64,7 @@ fn parse(key: &Attributes) -> Result<Parsed> {
 /// The secret shared with a peer; `None` if it has no point that agrees on one.
 pub(crate) fn agree(algorithm: Algorithm, scalar: &[u8], peer: &[u8]) -> Option<Bytes> {
     match algorithm {
-        Algorithm::X25519 => {
-            let secret = x25519(array(scalar).ok()?, array(peer).ok()?).ok()?;
-            Some(Bytes::new(secret.to_vec()))
-        }
+        Algorithm::X25519 => x25519(array(scalar).ok()?, array(peer).ok()?).ok(),
         Algorithm::X448 => x448(array(scalar).ok()?, array(peer).ok()?),
         Algorithm::Ed25519 | Algorithm::Ed448 => None,
     }

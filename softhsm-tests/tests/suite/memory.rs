@@ -11,8 +11,8 @@ use strongroom_softhsm_tests::raw::{Ended, Forked};
 use strongroom_softhsm_tests::traces::{Memory, Secret, far_down};
 use strongroom_softhsm_tests::world::{blank_slot, slot_of};
 use strongroom_softhsm_tests::{
-    Attribute, In, InitArgs, LABEL, Mechanism, Module, Param, Rv, Session, Value, Word, World,
-    case, not_run, t, table,
+    Attribute, In, InitArgs, LABEL, Mechanism, Module, PLENTY, Param, Room, Rv, Session, Value,
+    Word, World, case, not_run, t, table,
 };
 use zeroize::Zeroize;
 
@@ -58,6 +58,7 @@ fn ec(curve: &[u8]) -> Vec<Attribute> {
 }
 
 const NO_MECHANISM: &str = "no such mechanism";
+const ENCODED: &str = "an encoding of the seed is given back without being wiped";
 const NO_KEY_TYPE: &str = "no such key type";
 
 const MESSAGE: &[u8; 32] = &[3; 32];
@@ -95,7 +96,11 @@ const GENERIC: Kind = Kind {
 
 const DERIVING: Kind = Kind {
     uses: &[
+        |s, key| digest(s, Mechanism::plain(CKM_SHA256), key),
+        |s, key| digest(s, Mechanism::plain(CKM_SHA512), key),
+        |s, key| digest(s, Mechanism::with(CKM_SHA512_T, Param::Ulong(256)), key),
         |s, key| derive(s, Mechanism::plain(CKM_SHA256_KEY_DERIVATION), key),
+        |s, key| derive(s, Mechanism::with(CKM_SHA512_T_KEY_DERIVATION, Param::Ulong(256)), key),
         |s, key| {
             let params = [
                 Word::Number(0x0101),
@@ -279,6 +284,17 @@ fn ecdsa(session: &Session<'_>, key: CK_OBJECT_HANDLE) -> Result<(), Rv> {
 
 fn eddsa(session: &Session<'_>, key: CK_OBJECT_HANDLE) -> Result<(), Rv> {
     session.sign(CKM_EDDSA, key, MESSAGE).map(drop)
+}
+
+fn digest(
+    session: &Session<'_>,
+    mechanism: Mechanism<'_>,
+    key: CK_OBJECT_HANDLE,
+) -> Result<(), Rv> {
+    let (module, handle) = (session.module, session.handle);
+    module.digest_init(handle, Some(&mechanism)).with(())?;
+    module.digest_key(handle, key).with(())?;
+    module.digest_final(handle, PLENTY).ok().map(drop)
 }
 
 fn derive(
@@ -592,7 +608,6 @@ fn search(world: &World, kind: &Kind, import: Import) {
 
 #[test]
 fn nothing_is_left_of_keys_that_came_in_the_clear() {
-    const ENCODED: &str = "an encoding of the seed is given back without being wiped";
     let rows: &[(&str, SoftHsm2, Kind)] = &[
         ("AES", Passes, AES),
         ("generic secret", Passes, GENERIC),
@@ -638,6 +653,48 @@ fn nothing_is_left_of_keys_that_came_wrapped() {
         ("SLH-DSA", Fails(OLD), SLH_DSA),
     ];
     table(rows, |world, kind| search(world, kind, Import::Unwrap));
+}
+
+#[test]
+fn nothing_is_left_of_keys_that_were_made_here() {
+    let rows: &[(&str, SoftHsm2, (CK_MECHANISM_TYPE, &[u8]))] = &[
+        ("P-256", Passes, (CKM_EC_KEY_PAIR_GEN, keys::P256)),
+        (
+            "P-256 by longer numbers",
+            Fails(NO_MECHANISM),
+            (CKM_EC_KEY_PAIR_GEN_W_EXTRA_BITS, keys::P256),
+        ),
+        (
+            "P-521 by longer numbers",
+            Fails(NO_MECHANISM),
+            (CKM_EC_KEY_PAIR_GEN_W_EXTRA_BITS, keys::P521),
+        ),
+        ("Ed25519", Races(ENCODED), (CKM_EC_EDWARDS_KEY_PAIR_GEN, keys::ED25519)),
+        ("Ed448", Races(ENCODED), (CKM_EC_EDWARDS_KEY_PAIR_GEN, keys::ED448)),
+    ];
+    table(rows, |world, (generator, curve)| {
+        let mut memory = Everywhere::of(world);
+        let token = Token::new(world);
+        let session = token.open(CKF_RW_SESSION);
+        token.login(session, CKU_USER);
+        let (public, open) = (
+            t![CKA_EC_PARAMS => *curve],
+            t![CKA_SENSITIVE => false, CKA_EXTRACTABLE => true, CKA_SIGN => true],
+        );
+        let pair = far_down(MADE, || session.pair(*generator, &public, &open));
+        let (_, private) = pair.expect("C_GenerateKeyPair");
+        let value = far_down(USED, || {
+            let wanted = [(CKA_VALUE, Room::Bytes(66))];
+            let (rv, mut got) = session.module.attribute_value(session.handle, private, &wanted);
+            assert_eq!(rv, Rv::OK, "C_GetAttributeValue");
+            Secret::take("CKA_VALUE", &mut got[0].bytes)
+        });
+        let found = value.with(|_| memory.own.find(&[&value]));
+        assert!(!found.is_empty(), "what is there is found");
+        far_down(ENDED, || assert_eq!(session.destroy(private), Rv::OK));
+        let found = memory.find(&[&value]);
+        assert!(found.is_empty(), "{found:?}");
+    });
 }
 
 /// The other side of the above: a key that is at work is found, unless that is in a daemon; then this process
