@@ -36,6 +36,7 @@ mod ec_structure;
 mod ecdh;
 mod ecdsa;
 mod eddsa;
+mod edwards25519;
 mod encrypt_data;
 mod failure;
 mod hash;

@@ -1,5 +1,6 @@
 //! What the keys of Ed25519, X25519, Ed448 and X448 have in common (RFC 8410): private and public
-//! keys are bytes, of one length for each of them. Any bytes are a private key.
+//! keys are bytes, of one length for each of them. Any bytes are a private key, and a public key of
+//! X25519 or X448; a public key of Ed25519 or Ed448 is a point.
 
 use der::Decode;
 use der::asn1::OctetStringRef;
@@ -8,7 +9,7 @@ use strongroom_types::{Attributes, Bytes, Class, Error, KeyType, Result, attribu
 
 use crate::curve::{self, CURVES, Curve, Group};
 use crate::plain_key::{self, Structure, encode, octets};
-use crate::{curve448, public_key_info};
+use crate::{curve448, edwards25519, public_key_info};
 
 /// What a key is for.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -45,6 +46,17 @@ impl Algorithm {
         }
     }
 
+    /// Refuses what is no public key. RFC 7748, 5, wants every number taken as the coordinate of one: that
+    /// of a peer which agrees on nothing is told when it does.
+    fn check_public(self, point: &[u8]) -> Result<()> {
+        let is_key = match self {
+            Self::Ed25519 => edwards25519::is_key(array(point)?),
+            Self::Ed448 => curve448::VerifyingKey::read(array(point)?).is_some(),
+            Self::X25519 | Self::X448 => true,
+        };
+        if is_key { Ok(()) } else { Err(curve::no_point()) }
+    }
+
     /// A new private key.
     pub(crate) fn generate(self) -> Result<Bytes> {
         let mut private = Bytes::new(vec![0; self.key_len()]);
@@ -62,7 +74,11 @@ pub(crate) fn array<const N: usize>(bytes: &[u8]) -> Result<&[u8; N]> {
 pub(crate) fn complete(key: &mut Attributes, key_type: KeyType) -> Result<()> {
     let (curve, algorithm) = curve(key, key_type)?;
     let public = match key.get(attribute::CLASS).map(Class) {
-        Some(Class::PUBLIC_KEY) => public(curve, key)?.to_vec(),
+        Some(Class::PUBLIC_KEY) => {
+            let point = public(curve, key)?;
+            algorithm.check_public(point)?;
+            point.to_vec()
+        }
         Some(Class::PRIVATE_KEY) => algorithm.public_of(private(algorithm, key)?)?,
         _ => return Err(Error::TemplateInconsistent),
     };
@@ -80,8 +96,8 @@ pub(crate) fn curve(key: &Attributes, key_type: KeyType) -> Result<(&'static Cur
     }
 }
 
-/// The public key of a public key object. Any bytes are one: those that are no point verify
-/// nothing, and agree on nothing.
+/// The public key of a public key object. One that is kept may be no point, for tokens did not ask once:
+/// it verifies nothing, and agrees on nothing.
 pub(crate) fn public<'a>(curve: &Curve, key: &'a Attributes) -> Result<&'a [u8]> {
     let point = key.need(attribute::EC_POINT)?;
     curve.bare_point(point).ok_or_else(curve::no_point)

@@ -52,6 +52,13 @@ fn ec_private() -> Vec<Attribute> {
     ]
 }
 
+fn edwards_public(curve: &[u8], point: &[u8]) -> Vec<Attribute> {
+    t![
+        CKA_CLASS => CKO_PUBLIC_KEY, CKA_KEY_TYPE => CKK_EC_EDWARDS, CKA_EC_PARAMS => curve,
+        CKA_EC_POINT => keys::octet_string(point),
+    ]
+}
+
 fn without(template: &[Attribute], kind: CK_ATTRIBUTE_TYPE) -> Vec<Attribute> {
     template.iter().filter(|(other, _)| *other != kind).cloned().collect()
 }
@@ -96,6 +103,7 @@ fn every_class_is_created_read_and_destroyed() {
 
 #[test]
 fn templates_that_are_refused() {
+    const ANY_POINT: &str = "any bytes are taken for a point";
     let aes = || keys::secret(CKK_AES, &[1; 16]);
     let generic = || keys::secret(CKK_GENERIC_SECRET, &[1; 16]);
     let not_yours = [CKR_ATTRIBUTE_READ_ONLY, CKR_TEMPLATE_INCONSISTENT].to_vec();
@@ -246,6 +254,42 @@ fn templates_that_are_refused() {
                     CKR_DOMAIN_PARAMS_INVALID,
                 ],
             ),
+        ),
+        (
+            "an EC key that is no point",
+            Fails(ANY_POINT),
+            (
+                merge(&ec_public(), &t![CKA_EC_POINT => keys::octet_string(&[4; 65])]),
+                invalid.clone(),
+            ),
+        ),
+        (
+            "an Ed25519 key that is no point",
+            Fails(ANY_POINT),
+            (edwards_public(keys::ED25519, &[&[2][..], &[0; 31]].concat()), invalid.clone()),
+        ),
+        (
+            "an Ed25519 key of small order",
+            Fails(ANY_POINT),
+            (edwards_public(keys::ED25519, &[0; 32]), invalid.clone()),
+        ),
+        (
+            "an Ed25519 key with a number beyond the prime",
+            Fails(ANY_POINT),
+            (
+                edwards_public(keys::ED25519, &[&[0xF0][..], &[0xFF; 30], &[0x7F]].concat()),
+                invalid.clone(),
+            ),
+        ),
+        (
+            "an Ed448 key that is no point",
+            Fails(ANY_POINT),
+            (edwards_public(keys::ED448, &[0xFF; 57]), invalid.clone()),
+        ),
+        (
+            "an Ed448 key of small order",
+            Fails(ANY_POINT),
+            (edwards_public(keys::ED448, &[0; 57]), invalid.clone()),
         ),
         (
             "a date of seven digits",

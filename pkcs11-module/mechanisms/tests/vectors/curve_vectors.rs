@@ -533,15 +533,51 @@ pub(crate) fn edwards_of_rfc_8032() {
     }
 }
 
-/// Bytes that are no point are a key all the same, and verify nothing.
+/// Points of small order, with a public key that anybody can sign for, are no keys, and so are bytes that
+/// are no point, or not written as RFC 8032, 5.1.2 and 5.2.2, wants it.
 #[test]
 fn edwards_keys_that_are_no_point() {
-    let id = mechanism!(CKM_EDDSA).0;
-    for (curve, len) in [(ED25519, 32), (ED448, 57)] {
-        let none = key(public(KeyType::EC_EDWARDS, curve, &vec![0xff; len])).unwrap();
-        let verdict = verify(id, &none, &Params::NONE, b"m", &vec![0; 2 * len]);
-        assert_eq!(verdict, Err(Error::SignatureInvalid));
-        let verdict = verify(id, &none, &Params::NONE, b"m", &vec![0; 2 * len - 1]);
-        assert_eq!(verdict, Err(Error::SignatureLenRange));
+    let ed448 = |first: &[u8], fill: u8, last: &[u8]| {
+        let mut point = vec![fill; 57];
+        point[..first.len()].copy_from_slice(first);
+        point[57 - last.len()..].copy_from_slice(last);
+        point
+    };
+    // The prime is 2^448 - 2^224 - 1: from byte 28 on it is fe ff ..., and below that it is ff.
+    let near_prime = |first: u8, last: u8| {
+        let mut point = ed448(&[first], 0xff, &[last]);
+        point[28] = 0xfe;
+        point
+    };
+    // Nothing else is wrong with this one.
+    let private = crate::support::complete(private(KeyType::EC_EDWARDS, ED448, &[7; 57])).unwrap();
+    let der = private.get(attribute::EC_POINT).unwrap();
+    assert!(key(public(KeyType::EC_EDWARDS, ED448, der)).is_ok());
+    let mut beyond = der[2..].to_vec();
+    beyond[56] |= 0x40;
+    for (what, curve, point) in [
+        ("all ones", ED25519, vec![0xff; 32]),
+        ("the neutral point", ED25519, [&[1][..], &[0; 31]].concat()),
+        ("of order 4", ED25519, vec![0; 32]),
+        ("no square", ED25519, [&[2][..], &[0; 31]].concat()),
+        ("all ones", ED448, vec![0xff; 57]),
+        ("the neutral point", ED448, ed448(&[1], 0, &[0])),
+        ("the neutral point with a sign", ED448, ed448(&[1], 0, &[0x80])),
+        ("of order 2", ED448, near_prime(0xfe, 0)),
+        ("of order 2 with a sign", ED448, near_prime(0xfe, 0x80)),
+        ("of order 4", ED448, ed448(&[0], 0, &[0])),
+        ("of order 4, the other", ED448, ed448(&[0], 0, &[0x80])),
+        ("the prime", ED448, near_prime(0xff, 0)),
+        ("a bit beyond the number", ED448, beyond),
+    ] {
+        let object = public(KeyType::EC_EDWARDS, curve, &point);
+        assert_eq!(key(object.clone()).err(), Some(Error::AttributeValueInvalid), "{what}");
+        // One that is kept from before anybody asked can be looked at, and verifies nothing.
+        let kept = Key::parse(&object).map(Arc::new).unwrap();
+        let (id, len) = (mechanism!(CKM_EDDSA).0, 2 * point.len());
+        let verdict = verify(id, &kept, &Params::NONE, b"m", &vec![0; len - 1]);
+        assert_eq!(verdict, Err(Error::SignatureLenRange), "{what}");
+        let verdict = verify(id, &kept, &Params::NONE, b"m", &vec![0xff; len]);
+        assert_eq!(verdict, Err(Error::SignatureInvalid), "{what}");
     }
 }
