@@ -12,7 +12,7 @@ use std::net::Shutdown;
 use std::os::fd::AsRawFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -45,6 +45,8 @@ pub(crate) struct Pool {
     path: PathBuf,
     /// The turn of the application that the connections are for.
     turn: AtomicU64,
+    /// The most bytes that a request to it may have.
+    most: AtomicUsize,
     state: Mutex<State>,
     /// A connection came back, or went.
     changed: Condvar,
@@ -63,6 +65,11 @@ struct State {
     waiting: usize,
 }
 
+/// The most bytes of a request.
+fn most(terms: &Terms) -> usize {
+    usize::try_from(terms.most).unwrap_or(usize::MAX)
+}
+
 /// Why there is no connection.
 enum Trouble {
     Refused(Refusal),
@@ -77,6 +84,7 @@ impl Pool {
         Ok(Self {
             path: path.to_owned(),
             turn: AtomicU64::new(0),
+            most: AtomicUsize::new(most(&terms)),
             state: Mutex::new(State { terms, idle: vec![connection], open: 1, waiting: 0 }),
             changed: Condvar::new(),
             seeking: Mutex::new(false),
@@ -92,7 +100,7 @@ impl Pool {
     /// A connection to the application of a turn, for a request of this length.
     fn take(&self, turn: u64, len: usize) -> core::result::Result<Connection, Broken> {
         let mut state = self.state();
-        let most = usize::try_from(state.terms.most).unwrap_or(usize::MAX);
+        let most = most(&state.terms);
         if len > most {
             let why = || format!("the daemon takes requests of {most} bytes at most");
             return Err(Broken::Refused(Error::DataLenRange.because(why)));
@@ -176,6 +184,7 @@ impl Pool {
         let (connection, terms) = Connection::open(&self.path, Wish::Found(next))?;
         let mut state = self.state();
         let waiting = state.waiting;
+        self.most.store(most(&terms), Ordering::Relaxed);
         *state = State { terms, idle: vec![connection], open: 1, waiting };
         self.turn.store(next.into(), Ordering::Release);
         drop(state);
@@ -225,6 +234,10 @@ impl Transport for Pool {
         self.turn.load(Ordering::Acquire)
     }
 
+    fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
+    }
+
     fn exchange(&self, turn: u64, request: &[u8]) -> core::result::Result<Bytes, Broken> {
         let mut connection = self.take(turn, request.len())?;
         if frame::send(&mut connection.socket, request).is_err() {
@@ -236,10 +249,13 @@ impl Transport for Pool {
                 self.give_back(turn, connection);
                 Ok(answer)
             }
-            Err(_) => {
+            Err(error) => {
                 drop(connection);
                 self.broke(turn);
-                Err(Broken::Unanswered)
+                Err(match error.kind() {
+                    io::ErrorKind::OutOfMemory => Broken::Refused(Error::HostMemory),
+                    _ => Broken::Unanswered,
+                })
             }
         }
     }

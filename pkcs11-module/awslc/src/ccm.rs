@@ -7,6 +7,7 @@ use aws_lc_sys as sys;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, check};
+use crate::memory::zeros;
 use crate::owned::CipherContext;
 
 /// What a message is sealed with: the key, the nonce, and data that is authenticated only.
@@ -34,7 +35,7 @@ impl Ccm<'_> {
     /// leaves room to count.
     pub fn seal(&self, data: &[u8], tag_len: usize) -> Result<Zeroizing<Vec<u8>>> {
         let ctx = self.start(data.len(), &Tag::Make(tag_len))?;
-        let mut out = Zeroizing::new(vec![0; data.len().saturating_add(tag_len)]);
+        let mut out = zeros(data.len().saturating_add(tag_len))?;
         let (body, tag) = out.split_at_mut(data.len());
         run(&ctx, data, body)?;
         control(&ctx, sys::EVP_CTRL_AEAD_GET_TAG, tag)?;
@@ -48,7 +49,7 @@ impl Ccm<'_> {
     /// [`Error::Invalid`] if it does not, and as [`seal`](Self::seal).
     pub fn open(&self, data: &[u8], tag: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
         let ctx = self.start(data.len(), &Tag::Expect(tag))?;
-        let mut out = Zeroizing::new(vec![0; data.len()]);
+        let mut out = zeros(data.len())?;
         run(&ctx, data, &mut out)?;
         Ok(out)
     }

@@ -11,6 +11,7 @@ use aws_lc_sys as sys;
 use zeroize::Zeroizing;
 
 use crate::error::{Error, Result, check, failed};
+use crate::memory::reserve;
 use crate::owned::CipherContext;
 
 /// The length of a block of AES in bytes.
@@ -296,13 +297,13 @@ impl Running {
     ///
     /// [`Error::Invalid`] for more input than the mode takes.
     pub fn update(&mut self, input: &[u8], out: &mut Vec<u8>) -> Result<()> {
-        out.reserve(input.len().saturating_add(BLOCK));
+        reserve(out, input.len().saturating_add(BLOCK))?;
         input.chunks(CHUNK).try_for_each(|chunk| self.step(chunk, out))
     }
 
     fn step(&mut self, chunk: &[u8], out: &mut Vec<u8>) -> Result<()> {
         let len = c_int::try_from(chunk.len()).map_err(|_| Error::Invalid)?;
-        out.reserve(chunk.len().saturating_add(BLOCK));
+        reserve(out, chunk.len().saturating_add(BLOCK))?;
         let (mut written, end) = (0, out.spare_capacity_mut().as_mut_ptr().cast());
         // SAFETY: the context is alive and has its key; the chunk is readable for its length; at
         // the end of `out` there is room for the chunk and a block, the most that is written.
@@ -320,7 +321,7 @@ impl Running {
     /// [`Error::Invalid`] for input that does not end with a block, for wrong padding, and for a
     /// tag that does not verify.
     pub fn finish(&mut self, out: &mut Vec<u8>) -> Result<()> {
-        out.reserve(BLOCK);
+        reserve(out, BLOCK)?;
         let (mut written, end) = (0, out.spare_capacity_mut().as_mut_ptr().cast());
         // SAFETY: the context is alive and has its key; at the end of `out` there is room for a
         // block, the most that is written.

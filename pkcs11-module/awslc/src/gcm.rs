@@ -8,6 +8,7 @@ use core::ptr;
 use aws_lc_sys as sys;
 
 use crate::error::{Error, Result, check};
+use crate::memory::reserve;
 use crate::owned::AeadContext;
 
 /// The length of a whole tag in bytes.
@@ -66,7 +67,7 @@ impl GcmKey {
         tag_len: usize,
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        out.reserve(data.len().saturating_add(TAG));
+        reserve(out, data.len().saturating_add(TAG))?;
         let (mut tag, mut made) = ([0; TAG], 0);
         let end = out.spare_capacity_mut().as_mut_ptr().cast();
         // SAFETY: the context is alive; IV, data and aad are readable for their lengths; at the end
@@ -110,7 +111,7 @@ impl GcmKey {
         tag: &[u8],
         out: &mut Vec<u8>,
     ) -> Result<()> {
-        out.reserve(data.len());
+        reserve(out, data.len())?;
         let end = out.spare_capacity_mut().as_mut_ptr().cast();
         // SAFETY: the context is alive; IV, data, tag and aad are readable for their lengths; at
         // the end of `out` there is room for as much as the data.

@@ -8,6 +8,7 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::equal;
 use crate::error::{Error, Result, failed};
+use crate::memory::zeros;
 
 /// The unit of these modes in bytes.
 pub const SEMIBLOCK: usize = 8;
@@ -71,9 +72,9 @@ impl Drop for Schedule {
 /// # Errors
 ///
 /// [`Error::Invalid`] for data of another length, or a key that is none of AES.
-pub fn wrap(key: &[u8], iv: &[u8; 8], data: &[u8]) -> Result<Vec<u8>> {
+pub fn wrap(key: &[u8], iv: &[u8; 8], data: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let schedule = Schedule::encrypting(key)?;
-    let mut out = vec![0; data.len().saturating_add(SEMIBLOCK)];
+    let mut out = zeros(data.len().saturating_add(SEMIBLOCK))?;
     let (iv, to, from, len) = (iv.as_ptr(), out.as_mut_ptr(), data.as_ptr(), data.len());
     // SAFETY: the key is one for encryption, the IV has 8 bytes, the data is readable for its
     // length, and there is room for a semiblock more.
@@ -90,7 +91,7 @@ pub fn wrap(key: &[u8], iv: &[u8; 8], data: &[u8]) -> Result<Vec<u8>> {
 /// [`Error::Invalid`] for data that it did not make with this key and this IV.
 pub fn unwrap(key: &[u8], iv: &[u8; 8], wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let schedule = Schedule::decrypting(key)?;
-    let mut out = Zeroizing::new(vec![0; wrapped.len().saturating_sub(SEMIBLOCK)]);
+    let mut out = zeros(wrapped.len().saturating_sub(SEMIBLOCK))?;
     let (iv, to, from, len) = (iv.as_ptr(), out.as_mut_ptr(), wrapped.as_ptr(), wrapped.len());
     // SAFETY: the key is one for decryption, the IV has 8 bytes, the data is readable for its
     // length, and there is room for a semiblock less. It refuses less than three semiblocks.
@@ -108,16 +109,18 @@ pub fn unwrap(key: &[u8], iv: &[u8; 8], wrapped: &[u8]) -> Result<Zeroizing<Vec<
 /// # Errors
 ///
 /// [`Error::Invalid`] for no data or too much, or a key that is none of AES.
-pub fn wrap_padded(key: &[u8], iv: &[u8; 4], data: &[u8]) -> Result<Vec<u8>> {
+pub fn wrap_padded(key: &[u8], iv: &[u8; 4], data: &[u8]) -> Result<Zeroizing<Vec<u8>>> {
     let len = u32::try_from(data.len()).map_err(|_| Error::Invalid)?;
     let padded_len = data.len().checked_next_multiple_of(SEMIBLOCK).ok_or(Error::Invalid)?;
     let mut full_iv = [0; 8];
     full_iv.iter_mut().zip(iv.iter().chain(&len.to_be_bytes())).for_each(|(to, from)| *to = *from);
-    let mut padded = Zeroizing::new(Vec::with_capacity(padded_len));
-    padded.extend_from_slice(data);
-    padded.resize(padded_len, 0);
+    let mut padded = zeros(padded_len)?;
+    padded.iter_mut().zip(data).for_each(|(to, from)| *to = *from);
     match <[u8; SEMIBLOCK]>::try_from(padded.as_slice()).map(Zeroizing::new) {
-        Ok(one) => Ok(Schedule::encrypting(key)?.encrypt(&join(&full_iv, &one)).to_vec()),
+        Ok(one) => {
+            let wrapped = Schedule::encrypting(key)?.encrypt(&join(&full_iv, &one));
+            Ok(Zeroizing::new(wrapped.to_vec()))
+        }
         Err(_) => wrap(key, &full_iv, &padded),
     }
 }
@@ -140,7 +143,7 @@ pub fn unwrap_padded(key: &[u8], iv: &[u8; 4], wrapped: &[u8]) -> Result<Zeroizi
             let (found, data) = split(&block);
             (*found, Zeroizing::new(data.to_vec()))
         }
-        [first, rest @ ..] => unwind(&schedule, *first, rest),
+        [first, rest @ ..] => unwind(&schedule, *first, rest)?,
     };
     let len = padded_len(iv, found, &data).ok_or(Error::Invalid)?;
     data.truncate(len);
@@ -152,8 +155,9 @@ fn unwind(
     schedule: &Schedule,
     first: [u8; SEMIBLOCK],
     rest: &[[u8; SEMIBLOCK]],
-) -> ([u8; SEMIBLOCK], Zeroizing<Vec<u8>>) {
-    let mut out = Zeroizing::new(rest.as_flattened().to_vec());
+) -> Result<([u8; SEMIBLOCK], Zeroizing<Vec<u8>>)> {
+    let mut out = zeros(rest.as_flattened().len())?;
+    out.copy_from_slice(rest.as_flattened());
     let mut head = u64::from_be_bytes(first);
     let mut step = u64::try_from(rest.len()).unwrap_or(u64::MAX).saturating_mul(6);
     let mut block = Zeroizing::new([0; 16]);
@@ -167,7 +171,7 @@ fn unwind(
             step = step.saturating_sub(1);
         }
     }
-    (head.to_be_bytes(), out)
+    Ok((head.to_be_bytes(), out))
 }
 
 /// The length of the data without its padding, if IV and padding are right (SP 800-38F, 6.3,

@@ -19,6 +19,7 @@ mod error;
 pub mod gcm;
 pub mod key_wrap;
 pub mod mac;
+mod memory;
 pub mod ml_dsa;
 pub mod ml_kem;
 mod number;

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use core::cell::OnceCell;
 
-use strongroom_types::Bytes;
+use strongroom_types::{Bytes, room_for};
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::wire::{Malformed, Reader, Taken, Wire, Writer};
@@ -45,7 +45,7 @@ impl Inbox {
     ///
     /// Those of the stream; one that it is not ready leaves an empty inbox as it was.
     /// [`ErrorKind::InvalidData`] for a frame that is too large, [`ErrorKind::TimedOut`] for one that
-    /// takes too long, [`ErrorKind::UnexpectedEof`] for half a frame.
+    /// takes too long, [`ErrorKind::UnexpectedEof`] for half a frame, [`ErrorKind::OutOfMemory`].
     pub fn frame(
         &mut self,
         stream: &mut impl Read,
@@ -76,7 +76,7 @@ impl Inbox {
         let mut here = frame.len();
         while here < len {
             if here == frame.len() {
-                grow(&mut frame, len);
+                grow(&mut frame, len)?;
             }
             let read = once(stream, frame.get_mut(here..).unwrap_or_default());
             here += ended(read.map_err(late)?)?;
@@ -116,15 +116,16 @@ fn ended(read: usize) -> io::Result<usize> {
 }
 
 /// Makes room for the next piece, and no more than as much again as has come already.
-fn grow(frame: &mut Bytes, len: usize) {
+fn grow(frame: &mut Bytes, len: usize) -> io::Result<()> {
     let room = len.min(frame.len().saturating_mul(2).max(PIECE));
     if room > frame.capacity() {
         // A vector that grows by itself leaves a copy behind.
-        let mut larger = Zeroizing::new(Vec::with_capacity(room));
+        let mut larger = room_for(room).map_err(|_| ErrorKind::OutOfMemory)?;
         larger.extend_from_slice(frame);
         *frame = larger;
     }
     frame.resize(room, 0);
+    Ok(())
 }
 
 fn in_time(begun: &mut Option<Instant>, patience: Duration) -> io::Result<()> {

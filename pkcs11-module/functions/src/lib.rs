@@ -510,7 +510,8 @@ macro_rules! declare {
         impl<T: Transport> Cryptoki for Remote<T> {
             $(
                 fn $name(&self, $($arg: $ty),*) -> Result<$reply> {
-                    self.call(Request::new($number)$(.with(&$arg))*)
+                    let most = self.most(role!($($($role)+)?));
+                    self.call(Request::of_at_most(most, $number)$(.with(&$arg))*)
                 }
             )*
         }

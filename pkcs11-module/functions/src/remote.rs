@@ -7,14 +7,14 @@ use strongroom_types::{
     Bytes, Error, MechanismType, ObjectHandle, Output, Result, Room, SessionHandle, reason,
 };
 
-use crate::conduct::{Again, INFO, OPEN_SESSION, conduct};
+use crate::conduct::{Again, INFO, OPEN_SESSION, Role, conduct};
 use crate::revival::Sessions;
 use crate::serve::{
     ADOPT, END_WAITS, FACTS, FIND, HASH_ELSEWHERE, IN_ONE, MESSAGE_MECHANISM, SIGN_DIGEST,
     VERIFY_DIGEST,
 };
 use crate::trips::{Carrier, Hashers, Trips};
-use crate::wire::{Malformed, Reader, Taken, Wire, Writer};
+use crate::wire::{LONGEST, Malformed, Reader, Taken, Wire, Writer};
 use crate::{Direction, Facts, Found, Host, Operation};
 
 /// Carries requests to an application in another process.
@@ -32,6 +32,11 @@ pub trait Transport: Send + Sync {
     ///
     /// [`Broken`].
     fn exchange(&self, turn: u64, request: &[u8]) -> core::result::Result<Bytes, Broken>;
+
+    /// The most bytes of a request. What is longer is refused all the same; who asks first need not write it.
+    fn most(&self) -> usize {
+        LONGEST
+    }
 
     /// The time, by which it is decided what is too old to be told.
     fn now(&self) -> Instant {
@@ -76,7 +81,12 @@ pub(crate) struct Request {
 
 impl Request {
     pub(crate) fn new(number: u16) -> Self {
-        let mut frame = Writer::default();
+        Self::of_at_most(LONGEST, number)
+    }
+
+    /// One that is given up as soon as it has more bytes than this.
+    pub(crate) fn of_at_most(most: usize, number: u16) -> Self {
+        let mut frame = Writer::of_at_most(most);
         frame.add(&number.to_le_bytes());
         reason::wanted().put(&mut frame);
         Self { number, frame }
@@ -86,6 +96,14 @@ impl Request {
     pub(crate) fn with<'a>(mut self, argument: &impl Wire<'a>) -> Self {
         argument.put(&mut self.frame);
         self
+    }
+
+    /// Whether all of it has been written.
+    fn whole(&self) -> Result<()> {
+        self.frame.whole().map_err(|error| match error {
+            Error::DataLenRange => error.since("the data is more than the daemon takes at once"),
+            error => error,
+        })
     }
 
     /// The same arguments for another function.
@@ -119,8 +137,18 @@ impl<T: Transport> Remote<T> {
         Self { line, trips: Trips::new(hashers) }
     }
 
+    /// The most bytes that a call can have. What may be hashed here need not go there.
+    pub(crate) fn most(&self, role: Option<Role>) -> usize {
+        match role {
+            Some(Role::Whole(Operation::Sign | Operation::Verify)) => LONGEST,
+            Some(Role::Part(Operation::Sign | Operation::Verify)) => LONGEST,
+            _ => self.line.transport.most(),
+        }
+    }
+
     /// Has a request answered.
     pub(crate) fn call<R: for<'f> Wire<'f>>(&self, request: Request) -> Result<R> {
+        request.whole()?;
         let answer = self.trips.call(request, &self.line)?;
         read::<R>(&answer).unwrap_or_else(|Malformed| {
             Err(Error::GeneralError.because(|| "the answer is malformed".into()))
@@ -146,6 +174,7 @@ impl<T: Transport> Carrier for Line<T> {
     }
 
     fn carry(&self, requests: &mut [Request]) -> Result<Bytes> {
+        requests.iter().try_for_each(Request::whole)?;
         let given: Vec<_> = requests.iter().map(Request::session).collect();
         for _ in 0..TRIES {
             let turn = self.transport.turn();
@@ -157,7 +186,7 @@ impl<T: Transport> Carrier for Line<T> {
             }
             let outcome = match &*requests {
                 [alone] => self.transport.exchange(turn, alone.frame.bytes()),
-                several => self.transport.exchange(turn, &in_one(several)),
+                several => self.transport.exchange(turn, &self.in_one(several)?),
             };
             match outcome {
                 Ok(answer) => {
@@ -181,15 +210,16 @@ impl<T: Transport> Carrier for Line<T> {
     }
 }
 
-/// The frame of requests that go together.
-fn in_one(requests: &[Request]) -> Bytes {
-    let mut together = Request::new(IN_ONE).frame;
-    together.count(requests.len());
-    requests.iter().for_each(|request| request.frame.bytes().put(&mut together));
-    together.finish()
-}
-
 impl<T: Transport> Line<T> {
+    /// The frame of requests that go together.
+    fn in_one(&self, requests: &[Request]) -> Result<Bytes> {
+        let mut together = Request::of_at_most(self.transport.most(), IN_ONE);
+        together.frame.count(requests.len());
+        requests.iter().for_each(|request| request.frame.bytes().put(&mut together.frame));
+        together.whole()?;
+        Ok(together.frame.finish())
+    }
+
     /// Whether what was not answered in this turn may be asked a second time: nothing but an answer
     /// comes of it, or nothing that lasts longer than the application, and that is lost.
     fn may_repeat(&self, requests: &[Request], turn: u64) -> Result<bool> {

@@ -51,14 +51,22 @@ pub(crate) struct Answer(Writer);
 impl Answer {
     /// Makes a call and writes down its outcome.
     pub(crate) fn of<'f, T: Wire<'f>>(call: impl FnOnce() -> Result<T>) -> Self {
-        let mut out = Writer::default();
-        call().put(&mut out);
-        Self(out)
+        let out = written(&call());
+        Self(match out.whole() {
+            Ok(()) => out,
+            Err(error) => written(&Err::<(), _>(error)),
+        })
     }
 
     fn failed(&self) -> bool {
         self.0.bytes().first() != Some(&0)
     }
+}
+
+fn written<'f, T: Wire<'f>>(outcome: &Result<T>) -> Writer {
+    let mut out = Writer::default();
+    outcome.put(&mut out);
+    out
 }
 
 /// Has a request answered by an application.

@@ -10,6 +10,7 @@ mod values;
 mod write;
 
 pub use read::Reader;
+pub(crate) use write::LONGEST;
 pub use write::Writer;
 
 /// What was read is not what was to be written.

@@ -6,7 +6,7 @@
 //! type does not say its length, so such a key is refused.
 
 use strongroom_awslc::cipher::{BLOCK, Direction, Mode, Running};
-use strongroom_types::{Bytes, Error, Field, Layout, Params, Result, mechanism};
+use strongroom_types::{Bytes, Error, Field, Layout, Params, Result, mechanism, room_for};
 
 use crate::aes::{self, Aes, Refusal};
 use crate::failure::or;
@@ -125,7 +125,7 @@ impl Blocks {
 
     /// All of the input at once.
     pub(crate) fn run(mut self, input: &[u8]) -> Result<Bytes> {
-        let mut out = Bytes::new(Vec::with_capacity(input.len().saturating_add(2 * BLOCK)));
+        let mut out = room_for(input.len().saturating_add(2 * BLOCK))?;
         self.add(input, &mut out)?;
         self.end(&mut out)?;
         Ok(out)
@@ -153,7 +153,7 @@ impl Cipher for Blocks {
     }
 
     fn update(&mut self, part: &[u8]) -> Result<Bytes> {
-        let mut out = Bytes::new(Vec::with_capacity(part.len().saturating_add(2 * BLOCK)));
+        let mut out = room_for(part.len().saturating_add(2 * BLOCK))?;
         self.add(part, &mut out)?;
         Ok(out)
     }

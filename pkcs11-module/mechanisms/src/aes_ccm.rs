@@ -4,7 +4,7 @@
 //! length is refused.
 
 use strongroom_awslc::ccm::Ccm;
-use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, mechanism};
+use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, copy_of, mechanism};
 
 use crate::aes::{self, Aes, Refusal};
 use crate::failure::{or, param};
@@ -106,7 +106,7 @@ impl Terms {
         if !counts || !fits(data_len, nonce.len()) {
             return Err(param("ulDataLen, ulNonceLen, ulAADLen or ulMACLen can not be so in CCM"));
         }
-        let (nonce, aad) = (Bytes::new(nonce.to_vec()), Bytes::new(aad.to_vec()));
+        let (nonce, aad) = (copy_of(nonce)?, copy_of(aad)?);
         Ok(Self { data_len, nonce, aad, tag_len })
     }
 

@@ -4,7 +4,7 @@
 //! is wrapped would flip that bit of the key.
 
 use strongroom_awslc::cipher::{BLOCK, Direction, Mode, Running};
-use strongroom_types::{Bytes, Error, Field, Param, Params, Result, mechanism};
+use strongroom_types::{Bytes, Error, Field, Param, Params, Result, mechanism, room_for};
 
 use crate::aes::{self, Aes, Refusal};
 use crate::failure::{or, param};
@@ -69,7 +69,7 @@ impl Cipher for Counting {
 
     fn update(&mut self, part: &[u8]) -> Result<Bytes> {
         self.left = self.left_after(part.len())?;
-        let mut out = Bytes::new(Vec::with_capacity(part.len().saturating_add(BLOCK)));
+        let mut out = room_for(part.len().saturating_add(BLOCK))?;
         self.running.update(part, &mut out).map_err(or(self.refusal.len))?;
         Ok(out)
     }

@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use strongroom_awslc::cipher::{BLOCK, Direction, Mode, Running};
 use strongroom_awslc::gcm::TAG;
-use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, mechanism};
+use strongroom_types::{
+    Bytes, Error, Field, Layout, Param, Params, Result, copy_of, mechanism, room_for,
+};
 
 use crate::aes::{self, Aes, Refusal};
 use crate::failure::{or, param};
@@ -123,10 +125,10 @@ static MESSAGE: Aead = Aead {
         Ok(Some((terms, aad.clone())))
     },
     seal: |key, iv, aad, data, tag_len| {
-        Terms::of(iv, aad, tag_len).seal(key, data, Refusal::ENCRYPT)
+        Terms::of(iv, aad, tag_len)?.seal(key, data, Refusal::ENCRYPT)
     },
     open: |key, iv, aad, data, tag_len| {
-        Terms::of(iv, aad, tag_len).open(key, data, Refusal::DECRYPT)
+        Terms::of(iv, aad, tag_len)?.open(key, data, Refusal::DECRYPT)
     },
 };
 
@@ -139,8 +141,8 @@ struct Terms {
 }
 
 impl Terms {
-    fn of(iv: &[u8], aad: &[u8], tag_len: usize) -> Self {
-        Self { iv: Bytes::new(iv.to_vec()), aad: Bytes::new(aad.to_vec()), tag_len }
+    fn of(iv: &[u8], aad: &[u8], tag_len: usize) -> Result<Self> {
+        Ok(Self { iv: copy_of(iv)?, aad: copy_of(aad)?, tag_len })
     }
 
     /// Starts an operation in parts.
@@ -178,7 +180,7 @@ impl sealed::Terms for Terms {
         if input.len() > LONGEST {
             return Err(refusal.len);
         }
-        let mut out = Bytes::new(Vec::with_capacity(input.len().saturating_add(TAG)));
+        let mut out = room_for(input.len().saturating_add(TAG))?;
         Aes::of(key)?
             .gcm()?
             .seal(&self.iv, &self.aad, input, self.tag_len, &mut out)
@@ -192,7 +194,7 @@ impl sealed::Terms for Terms {
             return Err(refusal.len);
         }
         let (ciphertext, tag) = input.split_at_checked(len).ok_or(refusal.len)?;
-        let mut out = Bytes::new(Vec::with_capacity(len.saturating_add(2 * BLOCK)));
+        let mut out = room_for(len.saturating_add(2 * BLOCK))?;
         let done = if tag.len() == TAG {
             Aes::of(key)?.gcm()?.open(&self.iv, &self.aad, ciphertext, tag, &mut out)
         } else {
@@ -267,7 +269,7 @@ impl Cipher for Encrypting {
 
     fn update(&mut self, part: &[u8]) -> Result<Bytes> {
         self.left = self.left.checked_sub(part.len()).ok_or(Error::DataLenRange)?;
-        let mut out = Bytes::new(Vec::with_capacity(part.len().saturating_add(BLOCK)));
+        let mut out = room_for(part.len().saturating_add(BLOCK))?;
         self.running()?.update(part, &mut out).map_err(or(Error::DataLenRange))?;
         Ok(out)
     }

@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use strongroom_awslc::key_wrap::{self, SEMIBLOCK};
-use strongroom_types::{Bytes, Field, Layout, Params, Result, mechanism};
+use strongroom_types::{Bytes, Field, Layout, Params, Result, mechanism, room_for};
 
 use crate::aes::{self, Aes, Refusal};
 use crate::failure::or;
@@ -83,9 +83,8 @@ impl Iv {
         match self {
             Self::Kw(iv) => key_wrap::wrap(key, &iv, data),
             Self::Kwp(iv) => key_wrap::wrap_padded(key, &iv, data),
-            Self::Pkcs7(iv) => key_wrap::wrap(key, &iv, &padded(data)),
+            Self::Pkcs7(iv) => key_wrap::wrap(key, &iv, &padded(data)?),
         }
-        .map(Bytes::new)
         .map_err(or(refusal.len))
     }
 
@@ -116,12 +115,12 @@ impl Iv {
 
 /// The data with the padding of PKCS#7 (RFC 5652, 6.3): as many bytes as are missing, 1 to 8, each
 /// their number.
-fn padded(data: &[u8]) -> Bytes {
+fn padded(data: &[u8]) -> Result<Bytes> {
     let missing = SEMIBLOCK - data.len() % SEMIBLOCK;
-    let mut all = Bytes::new(Vec::with_capacity(data.len() + missing));
+    let mut all = room_for(data.len() + missing)?;
     all.extend_from_slice(data);
     all.resize(data.len() + missing, u8::try_from(missing).unwrap_or_default());
-    all
+    Ok(all)
 }
 
 /// The data without that padding, if it is right. What was unwrapped has authenticated, so nobody

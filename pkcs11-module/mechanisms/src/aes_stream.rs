@@ -6,7 +6,7 @@
 
 use strongroom_awslc as awslc;
 use strongroom_awslc::cipher::{BLOCK, Direction, Mode, Running};
-use strongroom_types::{Bytes, Error, Field, Params, Result, mechanism};
+use strongroom_types::{Bytes, Error, Field, Params, Result, mechanism, room_for};
 
 use crate::aes::{self, Aes};
 use crate::failure::or;
@@ -119,7 +119,7 @@ impl<M: Mixes> Cipher for Streaming<M> {
     }
 
     fn update(&mut self, part: &[u8]) -> Result<Bytes> {
-        let mut out = Bytes::new(Vec::with_capacity(part.len().saturating_add(BLOCK)));
+        let mut out = room_for(part.len().saturating_add(BLOCK))?;
         self.0.mix(part, &mut out).map_err(or(Error::DataLenRange))?;
         Ok(out)
     }

@@ -7,7 +7,8 @@
 use strongroom_awslc as awslc;
 use strongroom_awslc::cipher::{BLOCK, Direction, Mode, Running};
 use strongroom_types::{
-    Attributes, Bytes, Error, Field, KeyType, Params, Result, attribute, ck, mechanism,
+    Attributes, Bytes, Error, Field, KeyType, Params, Result, attribute, ck, copy_of, mechanism,
+    room_for,
 };
 
 use crate::aes::{self, Aes, Refusal};
@@ -126,7 +127,7 @@ impl Unit {
 
     /// A block or more, with their tweaks in a row.
     fn run(&mut self, input: &[u8], tweaks: &[u8], out: &mut Bytes) -> Result<()> {
-        let mut masked = Bytes::new(input.to_vec());
+        let mut masked = copy_of(input)?;
         mask(&mut masked, tweaks);
         let start = out.len();
         self.blocks.update(&masked, out).map_err(or(self.refusal.len))?;
@@ -157,7 +158,7 @@ impl Steals for Unit {
     }
 
     fn blocks(&mut self, input: &[u8], out: &mut Bytes) -> Result<()> {
-        let mut tweaks = Bytes::new(Vec::with_capacity(input.len()));
+        let mut tweaks = room_for(input.len())?;
         for _ in 0..input.len() / BLOCK {
             tweaks.extend_from_slice(&self.tweak.next());
         }

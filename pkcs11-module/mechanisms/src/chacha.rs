@@ -9,8 +9,8 @@ use strongroom_awslc::chacha::{BLOCK, ChaChaKey, KEY, chacha20};
 use strongroom_awslc::gcm::TAG;
 use strongroom_types::rule::{Default, Rule};
 use strongroom_types::{
-    Attributes, Bytes, Error, Field, KeyType, Param, Params, Result, attribute, ck, mechanism,
-    rules,
+    Attributes, Bytes, Error, Field, KeyType, Param, Params, Result, attribute, ck, copy_of,
+    mechanism, room_for, rules,
 };
 use zeroize::Zeroizing;
 
@@ -122,7 +122,7 @@ impl Construction for ChaChaPoly1305 {
         plaintext: &[u8],
         refusal: Refusal,
     ) -> Result<Bytes> {
-        let mut out = Bytes::new(Vec::with_capacity(plaintext.len().saturating_add(TAG)));
+        let mut out = room_for(plaintext.len().saturating_add(TAG))?;
         let sealed = Self::key(key, nonce)?.seal(nonce, aad, plaintext, &mut out);
         sealed.map_err(or(refusal.len))?;
         Ok(out)
@@ -134,7 +134,7 @@ impl Construction for ChaChaPoly1305 {
         (ciphertext, tag): (&[u8], &[u8]),
         refusal: Refusal,
     ) -> Result<Bytes> {
-        let mut out = Bytes::new(Vec::with_capacity(ciphertext.len()));
+        let mut out = room_for(ciphertext.len())?;
         let opened = Self::key(key, nonce)?.open(nonce, aad, ciphertext, tag, &mut out);
         opened.map_err(or(refusal.content))?;
         Ok(out)
@@ -180,7 +180,7 @@ impl Cipher for Stream {
     fn update(&mut self, part: &[u8]) -> Result<Bytes> {
         // What has been used of a block is computed again, and thrown away.
         let mut data = Bytes::new(vec![0; self.used]);
-        crate::whole::grow(&mut data, part);
+        crate::whole::grow(&mut data, part)?;
         let whole = data.len() / BLOCK;
         let wanted = u64::try_from(data.len().div_ceil(BLOCK)).unwrap_or(u64::MAX);
         if wanted > self.left {
@@ -190,7 +190,7 @@ impl Cipher for Stream {
         let done = u32::try_from(whole).map_err(|_| Error::DataLenRange)?;
         self.left = self.left.saturating_sub(u64::from(done));
         self.block = self.block.wrapping_add(done);
-        let out = Bytes::new(data.get(self.used..).unwrap_or_default().to_vec());
+        let out = copy_of(data.get(self.used..).unwrap_or_default())?;
         self.used = data.len() % BLOCK;
         Ok(out)
     }

@@ -254,7 +254,7 @@ impl CbcMac {
 
 impl Mac for CbcMac {
     fn update(&mut self, part: &[u8]) -> strongroom_awslc::Result<()> {
-        let mut out = Bytes::new(Vec::with_capacity(part.len().saturating_add(2 * BLOCK)));
+        let mut out = Bytes::default();
         self.running.update(part, &mut out)?;
         self.held = (self.held + part.len()) % BLOCK;
         if let Some(last) = out.last_chunk::<BLOCK>() {

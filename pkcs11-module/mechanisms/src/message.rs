@@ -7,7 +7,7 @@
 use std::process;
 use std::sync::Arc;
 
-use strongroom_types::{Bytes, Error, Layout, Params, Placed, Result, ck};
+use strongroom_types::{Bytes, Error, Layout, Params, Placed, Result, ck, copy_of, room_for};
 
 use crate::Key;
 use crate::failure::param;
@@ -112,7 +112,7 @@ impl Messages {
         let terms = self.aead.terms(params)?;
         let nonce = self.nonces.next(&terms)?;
         let placed = vec![Placed::Bytes(nonce.clone()), Placed::Nothing];
-        self.begin(nonce, aad);
+        self.begin(nonce, aad)?;
         Ok(placed)
     }
 
@@ -123,13 +123,13 @@ impl Messages {
     /// Those of the standard.
     pub fn begin_decryption(&mut self, params: &Params, aad: &[u8]) -> Result<()> {
         let terms = self.aead.terms(params)?;
-        self.begin(terms.nonce, aad);
-        Ok(())
+        self.begin(terms.nonce, aad)
     }
 
-    fn begin(&mut self, nonce: Bytes, aad: &[u8]) {
-        let aad = Bytes::new(aad.to_vec());
+    fn begin(&mut self, nonce: Bytes, aad: &[u8]) -> Result<()> {
+        let aad = copy_of(aad)?;
         self.current = Some(Message { nonce, aad, so_far: Bytes::default() });
+        Ok(())
     }
 
     /// `C_EncryptMessageNext` and `C_DecryptMessageNext`, before the last part.
@@ -277,7 +277,7 @@ fn seal(
 
 fn open(aead: &Aead, key: &Key, terms: &Terms, aad: &[u8], data: &[u8]) -> Result<Bytes> {
     terms.check_len(data, Error::EncryptedDataLenRange)?;
-    let mut all = Bytes::new(Vec::with_capacity(data.len().saturating_add(terms.tag.len())));
+    let mut all = room_for(data.len().saturating_add(terms.tag.len()))?;
     all.extend_from_slice(data);
     all.extend_from_slice(&terms.tag);
     (aead.open)(key, &terms.nonce, aad, &all, terms.tag.len()).map_err(|error| match error {

@@ -5,7 +5,7 @@
 use core::marker::PhantomData;
 
 use strongroom_awslc::gcm::TAG;
-use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, ck};
+use strongroom_types::{Bytes, Error, Field, Layout, Param, Params, Result, ck, copy_of};
 
 use crate::aes::Refusal;
 use crate::failure::param;
@@ -86,7 +86,7 @@ impl<C: Construction> Terms<C> {
         if !C::NONCES.contains(&nonce.len()) {
             return Err(param("ulNonceLen is no length of a nonce"));
         }
-        let (nonce, aad) = (Bytes::new(nonce.to_vec()), Bytes::new(aad.to_vec()));
+        let (nonce, aad) = (copy_of(nonce)?, copy_of(aad)?);
         Ok(Self { nonce, aad, construction: PhantomData })
     }
 }

@@ -3,7 +3,7 @@
 //! The convention of section 5.2 (queries, too small buffers, what ends an operation) is kept by
 //! the core, once for all of them; a mechanism only computes.
 
-use strongroom_types::{Bytes, Error, MechanismType, Result};
+use strongroom_types::{Bytes, Error, MechanismType, Result, room_for};
 
 /// A digest under way.
 pub trait Digest: Send {
@@ -232,7 +232,7 @@ pub trait Cipher: Send {
             return Ok(rest);
         }
         // Reserved first: a vector that grows leaves a copy of what may be plaintext behind.
-        let mut all = Bytes::new(Vec::with_capacity(output.len() + rest.len()));
+        let mut all = room_for(output.len() + rest.len())?;
         all.append(&mut output);
         all.extend_from_slice(&rest);
         Ok(all)

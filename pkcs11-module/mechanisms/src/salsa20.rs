@@ -12,7 +12,8 @@ use salsa20::cipher::{KeyIvInit, StreamCipher, StreamCipherError, StreamCipherSe
 use strongroom_awslc::equal;
 use strongroom_awslc::poly1305::{KEY, Poly1305, TAG};
 use strongroom_types::{
-    Bytes, Error, Field, KeyType, Param, Params, Result, attribute, ck, mechanism,
+    Bytes, Error, Field, KeyType, Param, Params, Result, attribute, ck, copy_of, mechanism,
+    room_for,
 };
 use zeroize::Zeroizing;
 
@@ -148,7 +149,7 @@ impl Construction for SalsaPoly1305 {
         refusal: Refusal,
     ) -> Result<Bytes> {
         let (mut stream, mac) = Self::begin(key, nonce)?;
-        let mut out = Bytes::new(Vec::with_capacity(plaintext.len().saturating_add(TAG)));
+        let mut out = room_for(plaintext.len().saturating_add(TAG))?;
         out.extend_from_slice(plaintext);
         stream.apply(&mut out).map_err(|_| refusal.len)?;
         let tag = Self::tag(mac, aad, &out)?;
@@ -166,7 +167,7 @@ impl Construction for SalsaPoly1305 {
         if !equal(&Self::tag(mac, aad, ciphertext)?, tag) {
             return Err(refusal.content);
         }
-        let mut out = Bytes::new(ciphertext.to_vec());
+        let mut out = copy_of(ciphertext)?;
         stream.apply(&mut out).map_err(|_| refusal.len)?;
         Ok(out)
     }
@@ -195,7 +196,7 @@ impl Cipher for Stream {
     }
 
     fn update(&mut self, part: &[u8]) -> Result<Bytes> {
-        let mut out = Bytes::new(part.to_vec());
+        let mut out = copy_of(part)?;
         self.0.apply(&mut out).map_err(|_| Error::DataLenRange)?;
         Ok(out)
     }

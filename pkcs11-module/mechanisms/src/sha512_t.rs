@@ -115,12 +115,12 @@ impl Hmac {
     }
 
     fn new(function: &Sha512T, key: &[u8]) -> awslc::Result<Self> {
-        let mut block = match key.len() > Sha512T::BLOCK {
-            true => function.digest(key)?,
-            false => Bytes::new(key.to_vec()),
-        };
-        let zeros = vec![0; Sha512T::BLOCK - block.len()];
-        crate::whole::grow(&mut block, &zeros);
+        let mut block = Bytes::new(Vec::with_capacity(Sha512T::BLOCK));
+        match key.len() > Sha512T::BLOCK {
+            true => block.extend_from_slice(&function.digest(key)?),
+            false => block.extend_from_slice(key),
+        }
+        block.resize(Sha512T::BLOCK, 0);
         let padded = |pad: u8| {
             let block = Bytes::new(block.iter().map(|byte| byte ^ pad).collect());
             let mut running = function.start()?;

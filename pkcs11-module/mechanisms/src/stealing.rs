@@ -2,7 +2,7 @@
 //! length from a block on, and the last two blocks are computed together.
 
 use strongroom_awslc::cipher::BLOCK;
-use strongroom_types::{Bytes, Result};
+use strongroom_types::{Bytes, Result, room_for};
 
 use crate::Cipher;
 use crate::aes::Refusal;
@@ -59,11 +59,11 @@ impl<M: Steals> Cipher for Stealing<M> {
 
     fn update(&mut self, part: &[u8]) -> Result<Bytes> {
         self.len = self.len_after(part.len())?;
-        let mut all = Bytes::new(Vec::with_capacity(self.held.len() + part.len()));
+        let mut all = room_for(self.held.len() + part.len())?;
         all.extend_from_slice(&self.held);
         all.extend_from_slice(part);
         let (blocks, rest) = all.split_at_checked(ready(all.len())).ok_or(self.refusal.len)?;
-        let mut out = Bytes::new(Vec::with_capacity(blocks.len() + BLOCK));
+        let mut out = room_for(blocks.len() + BLOCK)?;
         self.mode.blocks(blocks, &mut out)?;
         self.held = Bytes::new(rest.to_vec());
         Ok(out)

@@ -5,7 +5,7 @@
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use strongroom_types::{Bytes, Error, MechanismType, Result};
+use strongroom_types::{Bytes, Error, MechanismType, Result, room_for};
 
 use crate::hash::{Function, Running};
 use crate::{Cipher, Prehash, Sign, Verify};
@@ -83,19 +83,19 @@ pub fn may_keep(len: usize) -> Result<()> {
 /// Keeps one more part, if that is not too much.
 pub(crate) fn keep(all: &mut Bytes, part: &[u8]) -> Result<()> {
     may_keep(all.len().saturating_add(part.len()))?;
-    grow(all, part);
-    Ok(())
+    grow(all, part)
 }
 
 /// Appends without leaving the old contents behind where the vector was before it grew.
-pub(crate) fn grow(all: &mut Bytes, part: &[u8]) {
+pub(crate) fn grow(all: &mut Bytes, part: &[u8]) -> Result<()> {
     let len = all.len() + part.len();
     if len > all.capacity() {
-        let mut moved = Bytes::new(Vec::with_capacity(len.saturating_mul(2)));
+        let mut moved = room_for(len.saturating_mul(2))?;
         moved.extend_from_slice(all);
         *all = moved;
     }
     all.extend_from_slice(part);
+    Ok(())
 }
 
 /// An operation whose input is the primitive's own, of at most `max` bytes.

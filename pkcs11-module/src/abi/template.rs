@@ -3,8 +3,9 @@
 use core::ffi::c_void;
 
 use cryptoki_sys::CK_ATTRIBUTE;
-use strongroom_types::{AttributeInfo, Attributes, Bytes, Error, Kind, Result, Value, attribute};
-use zeroize::Zeroizing;
+use strongroom_types::{
+    AttributeInfo, Attributes, Bytes, Error, Kind, Result, Value, attribute, copy_of,
+};
 
 use super::budget::Budget;
 use super::pointer::checked_len;
@@ -144,11 +145,7 @@ impl<'call> Raw<'call> {
 
 /// Copies bytes of the caller's, once, into memory that is wiped when it is dropped.
 pub(super) fn copied(from: &InPtr<'_, u8>, len: usize) -> Result<Bytes> {
-    let bytes = from.slice(super::length(len)?)?;
-    let mut copy = Zeroizing::new(Vec::new());
-    copy.try_reserve_exact(len).map_err(|_| Error::HostMemory)?;
-    copy.extend_from_slice(bytes);
-    Ok(copy)
+    copy_of(from.slice(super::length(len)?)?)
 }
 
 #[cfg(test)]

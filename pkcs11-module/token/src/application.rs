@@ -9,6 +9,7 @@ use strongroom_types::{
     Attribute, Attributes, Bytes, Class, Derived, Error, MechanismCall, MechanismInfo,
     MechanismType, ModuleInfo, ObjectHandle, Output, Params, Placed, Result, Room, SessionHandle,
     SessionInfo, SlotId, SlotInfo, TokenInfo, UserType, Value, attribute, attribute::kind, ck,
+    room_for,
 };
 
 use crate::crypto::usable;
@@ -1188,7 +1189,8 @@ impl Cryptoki for Application {
     fn generate_random(&self, session: SessionHandle, len: usize) -> Result<Bytes> {
         self.sessions.find(session)?;
         let _lent = self.answer(|| len)?;
-        let mut bytes = Bytes::new(vec![0; len]);
+        let mut bytes = room_for(len)?;
+        bytes.resize(len, 0);
         strongroom_mechanisms::random(&mut bytes)?;
         Ok(bytes)
     }

@@ -61,6 +61,7 @@ impl Application {
         for operation in activity.operations().iter().filter(computes) {
             encode(operation, &mut state).ok_or(Error::StateUnsaveable)?;
         }
+        state.whole()?;
         if state.bytes().len() == start {
             return Err(Error::OperationNotInitialized);
         }

@@ -9,6 +9,7 @@ pub mod attribute;
 mod error;
 mod info;
 mod map;
+mod memory;
 pub mod number;
 mod output;
 mod params;
@@ -23,6 +24,7 @@ pub use info::{
     MechanismInfo, ModuleInfo, SessionInfo, SessionState, SlotInfo, Text, TokenInfo, padded,
 };
 pub use map::{Mixer, NumberMap};
+pub use memory::{copy_of, room_for};
 pub use number::{Class, KeyType, MechanismType, ObjectHandle, SessionHandle, SlotId, UserType};
 pub use output::{Output, Room};
 pub use params::{Derived, Field, Layout, MechanismCall, Param, Params, Placed};

@@ -85,7 +85,7 @@ impl Trips {
         request: Request,
         carrier: &dyn Carrier,
     ) -> Result<Bytes> {
-        let Some((like, handle)) = alike(operation, &request) else {
+        let Some((like, handle)) = alike(operation, &request)? else {
             return self.end(session, operation, request, carrier);
         };
         let (turn, changes) = (carrier.turn(), self.changes.now());
@@ -241,15 +241,15 @@ impl Trips {
         let signs = operation == Operation::Sign;
         request.rename(if signs { ENCRYPT_UPDATE } else { DECRYPT_UPDATE });
         let answer = carrier.carry(std::slice::from_mut(&mut request))?;
-        let list = OnceCell::new();
-        let clear = match read_output(&answer) {
-            Some(Output::Bytes(_)) if signs => request
-                .arguments::<(SessionHandle, &[u8])>(&list)
-                .map(|(_, part)| Bytes::new(part.to_vec())),
-            Some(Output::Bytes(part)) => Some(part),
+        let (list, output) = (OnceCell::new(), read_output(&answer));
+        let clear = match &output {
+            Some(Output::Bytes(_)) if signs => {
+                request.arguments::<(SessionHandle, &[u8])>(&list).map(|(_, part)| part)
+            }
+            Some(Output::Bytes(part)) => Some(part.as_slice()),
             _ => None,
         };
-        let absorbed = match (place.desk().operations.states.get_mut(operation.index()), &clear) {
+        let absorbed = match (place.desk().operations.states.get_mut(operation.index()), clear) {
             (Some(State::Hashing(hashing)), Some(part)) => hashing.add(part),
             _ => Ok(()),
         };

@@ -569,3 +569,60 @@ fn what_was_not_answered_is_repeated_only_where_that_does_no_harm() {
         }
     }
 }
+
+#[test]
+fn a_frame_that_is_too_long_is_given_up() {
+    for (first, then, fits) in
+        [(600, 400, true), (600, 401, false), (1000, 0, true), (0, 1001, false)]
+    {
+        let mut frame = Writer::of_at_most(1000);
+        frame.add(&vec![1; first]);
+        frame.add(&vec![2; then]);
+        assert_eq!(frame.whole(), if fits { Ok(()) } else { Err(Error::DataLenRange) });
+        assert_eq!(frame.bytes().len(), if fits { first + then } else { 0 });
+        if !fits {
+            frame.add(b"more");
+            frame.count(7);
+            assert_eq!((frame.whole(), frame.bytes()), (Err(Error::DataLenRange), &[][..]));
+        }
+    }
+}
+
+/// A daemon that takes this much at once.
+struct Narrow(Mutex<Vec<usize>>);
+
+impl Narrow {
+    const MOST: usize = 1 << 16;
+}
+
+impl Transport for &Narrow {
+    fn turn(&self) -> u64 {
+        0
+    }
+
+    fn most(&self) -> usize {
+        Narrow::MOST
+    }
+
+    fn exchange(&self, _: u64, request: &[u8]) -> core::result::Result<Bytes, Broken> {
+        self.0.lock().unwrap().push(request.len());
+        Ok(refusal(Error::DataInvalid))
+    }
+}
+
+#[test]
+fn what_is_too_long_is_not_written() {
+    const SESSION: SessionHandle = SessionHandle(1);
+    let daemon = Narrow(Mutex::default());
+    let remote = Remote::new(&daemon);
+    let data = vec![0; Narrow::MOST];
+    assert_eq!(remote.digest_update(SESSION, &data), Err(Error::DataLenRange));
+    assert_eq!(remote.seed_random(SESSION, &data), Err(Error::DataLenRange));
+    let encrypted = remote.encrypt(SESSION, &data, Room::Query).map(drop);
+    assert_eq!(encrypted, Err(Error::DataLenRange));
+    assert!(daemon.0.lock().unwrap().is_empty());
+    // What may be hashed here need not go there.
+    assert_eq!(remote.sign_update(SESSION, &data), Err(Error::DataInvalid));
+    assert_eq!(remote.digest_update(SESSION, &data[100..]), Err(Error::DataInvalid));
+    assert_eq!(daemon.0.lock().unwrap().len(), 2);
+}
