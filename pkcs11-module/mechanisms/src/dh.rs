@@ -104,8 +104,8 @@ fn group(key: &Attributes) -> Result<(Group<'_>, u64)> {
     }
 }
 
-/// Whether the group of a key has no small parts: else a peer in one of them, and a few tries, tell what a private value
-/// is modulo its size, and all of them together the whole.
+/// Whether the group of a key has no small parts: else a peer in one of them, and a few tries, tell what a
+/// private value is modulo its size, and all of them together the whole.
 ///
 /// # Errors
 ///
