@@ -78,7 +78,7 @@ fn swapped_rows_do_not_open() {
 #[test]
 fn an_edited_attribute_does_not_open() {
     for edit in [
-        "sealed=CAST(substr(sealed, 1, 60)||x'00'||substr(sealed, 62) AS BLOB)",
+        "sealed=CAST(substr(sealed, 1, 60)||x'0001020304050607'||substr(sealed, 69) AS BLOB)",
         "private=1-private",
         "revision=revision+1",
         "epoch=epoch+1",

@@ -71,9 +71,9 @@ pub(crate) fn run(args: &Args) -> Result {
     runs.into_iter().find_map(Run::failure).map_or(Ok(()), Err)
 }
 
-/// Ten seconds of every target, or three minutes where tests go on for long.
+/// Ten seconds of every target, or a minute where tests go on for long.
 pub(crate) fn check() -> Result {
-    let seconds = if goes_on_for_long() { 180 } else { 10 };
+    let seconds = if goes_on_for_long() { 60 } else { 10 };
     run(&Args { targets: Vec::new(), seconds, jobs: None, keep: false, write: false })
 }
 

@@ -141,7 +141,7 @@ pub(super) const STEPS: &[Step] = &[
     },
     Step {
         name: "fuzz",
-        about: "ten seconds of each target of the fuzzer, with --long three minutes",
+        about: "ten seconds of each target of the fuzzer, with --long a minute",
         needs: &["packages"],
         run: fuzz::check,
     },
