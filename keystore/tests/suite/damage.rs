@@ -217,7 +217,7 @@ fn a_damaged_backup_is_refused_or_opens() {
     store.backup(&first(&store), &backup).unwrap();
     let whole = fs::read(&backup).unwrap();
     let (mut refused, mut private) = (0, 0);
-    for at in (0..whole.len()).step_by(if long() { 7 } else { (whole.len() / 100) | 1 }) {
+    for at in (0..whole.len()).step_by(if long() { 7 } else { (whole.len() / 30) | 1 }) {
         for bytes in damaged(&whole, at) {
             fs::write(&backup, bytes).unwrap();
             let Ok(token) = store.restore(&backup, true) else {
